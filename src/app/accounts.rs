@@ -1,0 +1,261 @@
+//! Making, reading, changing and deleting accounts.
+
+use super::{
+    App,
+    access::{Operation, decide},
+    sessions::Account,
+};
+use crate::{
+    domain::{
+        Action, Actor, Caller, EmailAddress, Error, Faults, NewUser, Password, PasswordHash, Role, User, UserChanges,
+        UserId, UserUpdate, Username,
+    },
+    store::Writer,
+};
+use std::sync::Arc;
+
+/// What it takes to make an account.
+#[derive(Debug)]
+pub struct NewAccount {
+    pub username: Username,
+    pub email: EmailAddress,
+    pub password: Password,
+    pub role: Role,
+}
+
+/// Which states of an account a change may be made to (`If-Match`, RFC 9110, section 13.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedRevision {
+    Any,
+    /// Pairs of account and revision; an empty list matches nothing.
+    OneOf(Vec<(i64, i64)>),
+}
+
+impl ExpectedRevision {
+    fn check(&self, user: &User) -> Result<(), Error> {
+        match self {
+            Self::OneOf(tags) if !tags.contains(&(user.id.get(), user.revision)) => Err(Error::PreconditionFailed),
+            Self::OneOf(_) | Self::Any => Ok(()),
+        }
+    }
+}
+
+impl App {
+    /// Makes an account. An address counts as verified when somebody else than its owner fixed it.
+    pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
+        let NewAccount { username, email, password, role } = account;
+        let operation = Operation::Register(role);
+        self.noting_refusal(caller, None, decide(&caller.actor, &operation))?;
+        let password_hash = self.hashing.admit()?.hash(password).await?;
+        let acting = caller.clone();
+        self.store
+            .write(caller, move |writer| {
+                let actor = confirm(writer, &acting)?;
+                decide(&actor, &Operation::Register(role))?;
+                let email_verified = match &actor {
+                    Actor::Shell => true,
+                    Actor::SignedIn(signed_in) => signed_in.user.role == Role::Admin,
+                    Actor::Anonymous => false,
+                };
+                let user = writer.insert_user(&NewUser { username, email, email_verified, role, password_hash })?;
+                writer.record(Action::UserRegistered, Some(user.id));
+                Ok(user)
+            })
+            .await
+    }
+
+    /// Reads an account. Its owner's was read with his session and is not read again.
+    pub async fn user(&self, caller: &Caller, target: Option<UserId>) -> Result<User, Error> {
+        decide(&caller.actor, &Operation::ReadUser(target))?;
+        let id = target.ok_or(Error::UserNotFound)?;
+        match caller.signed_in() {
+            Some(signed_in) if signed_in.user.id == id => Ok(signed_in.user.clone()),
+            _ => self.store.point(move |reader| reader.user(id)).await?.ok_or(Error::UserNotFound),
+        }
+    }
+
+    /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or
+    /// the current password; a new password ends sessions, and so does being disabled.
+    pub async fn update_user(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        changes: UserChanges,
+        expected: ExpectedRevision,
+    ) -> Result<User, Error> {
+        let result = self.try_update(caller, target, changes, expected).await;
+        self.noting_refusal(caller, target, result)
+    }
+
+    async fn try_update(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        mut changes: UserChanges,
+        expected: ExpectedRevision,
+    ) -> Result<User, Error> {
+        let user = self.user(caller, target).await?;
+        self.check_password_fits(&user, &changes)?;
+        decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
+        let proof = self.reauthenticate(caller, &user, &changes).await?;
+        expected.check(&user)?;
+        let password_hash = match changes.password.take() {
+            Some(password) => Some(self.hashing.admit()?.hash(password).await?),
+            None => None,
+        };
+        let acting = caller.clone();
+        self.store
+            .write(caller, move |writer| {
+                let actor = confirm(writer, &acting)?;
+                decide(&actor, &Operation::ChangeUser(target, &changes))?;
+                apply(writer, &acting, user.id, &changes, password_hash, proof.as_ref(), &expected)
+            })
+            .await
+    }
+
+    /// The rest of the password policy: what the body could not tell, because it did not name the account.
+    fn check_password_fits(&self, user: &User, changes: &UserChanges) -> Result<(), Error> {
+        let Some(password) = &changes.password else { return Ok(()) };
+        let username = changes.username.as_ref().unwrap_or(&user.username);
+        let email = changes.email.as_ref().unwrap_or(&user.email);
+        let fits = self.policy.passwords.accept_for(password.as_str(), &[username.as_str(), email.as_str()]);
+        fits.map_err(|fault| {
+            let mut faults = Faults::default();
+            faults.add("password", fault);
+            Error::Invalid(faults)
+        })
+    }
+
+    /// Asks whoever changes his own password or address to show that he has just signed in, or to give the current
+    /// password. One that is given is checked even where the sign-in is fresh. Returns the hash that it matched.
+    async fn reauthenticate(
+        &self,
+        caller: &Caller,
+        user: &User,
+        changes: &UserChanges,
+    ) -> Result<Option<PasswordHash>, Error> {
+        let new_email = changes.email.as_ref().is_some_and(|email| *email != user.email);
+        let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(None) };
+        if changes.password.is_none() && !new_email {
+            return Ok(None);
+        }
+        let limit = self.policy.reauthenticate_after;
+        let fresh = limit.is_zero() || self.clock.now().since(signed_in.session.created_at) <= limit;
+        match &changes.current_password {
+            Some(typed) => match self.prove(caller, Account::Id(user.id), typed).await? {
+                Some(credentials) => Ok(Some(credentials.password_hash)),
+                None => Err(Error::ReauthenticationRequired),
+            },
+            None if fresh => Ok(None),
+            None => Err(Error::ReauthenticationRequired),
+        }
+    }
+
+    /// Deletes an account with all that hangs on it. Its id is never used again.
+    pub async fn delete_user(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        expected: ExpectedRevision,
+    ) -> Result<(), Error> {
+        decide(&caller.actor, &Operation::DeleteUser(target))?;
+        let acting = caller.clone();
+        self.store
+            .write(caller, move |writer| {
+                let actor = confirm(writer, &acting)?;
+                decide(&actor, &Operation::DeleteUser(target))?;
+                let id = target.ok_or(Error::UserNotFound)?;
+                let user = writer.user(id)?.ok_or(Error::UserNotFound)?;
+                expected.check(&user)?;
+                keep_an_admin(writer, &user, true)?;
+                writer.delete_user(id)?;
+                writer.record(Action::UserDeleted, Some(id));
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Reads the acting account and session again: both may have ended, or changed their role, since the request came.
+pub(super) fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
+    let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
+    let found = writer.signed_in_by_session(&signed_in.session.id)?;
+    found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
+}
+
+/// There is always somebody who can administer.
+fn keep_an_admin(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
+    let is_one = user.role == Role::Admin && !user.disabled;
+    if goes && is_one && !writer.has_enabled_admin_beside(Some(user.id))? {
+        return Err(Error::LastAdmin);
+    }
+    Ok(())
+}
+
+/// Changes an account inside a transaction, ends what the change ends, and records it.
+fn apply(
+    writer: &mut Writer<'_>,
+    caller: &Caller,
+    id: UserId,
+    changes: &UserChanges,
+    password_hash: Option<PasswordHash>,
+    proof: Option<&PasswordHash>,
+    expected: &ExpectedRevision,
+) -> Result<User, Error> {
+    let before = writer.credentials(id)?.ok_or(Error::UserNotFound)?;
+    if proof.is_some_and(|proof| *proof != before.password_hash) {
+        return Err(Error::ReauthenticationRequired); // the password that was shown is no longer the account's
+    }
+    let before = before.user;
+    expected.check(&before)?;
+    let update = updated(&before, caller, changes, password_hash);
+    if !update.changes(&before) {
+        return Ok(before);
+    }
+    keep_an_admin(writer, &before, update.disabled || update.role != Role::Admin)?;
+    let after = writer.update_user(id, &update)?;
+    end_sessions(writer, caller, id, &update)?;
+    record_changes(writer, &before, &update);
+    Ok(after)
+}
+
+/// The account as it shall stand.
+fn updated(before: &User, caller: &Caller, changes: &UserChanges, password_hash: Option<PasswordHash>) -> UserUpdate {
+    let mut update = UserUpdate::of(before);
+    update.password_hash = password_hash;
+    if let Some(username) = &changes.username {
+        update.username = username.clone();
+    }
+    if let Some(email) = changes.email.as_ref().filter(|email| **email != before.email) {
+        update.email = email.clone();
+        update.email_verified = !caller.owns(before.id);
+    }
+    update.role = changes.role.unwrap_or(before.role);
+    update.disabled = changes.disabled.unwrap_or(before.disabled);
+    update
+}
+
+fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &UserUpdate) -> Result<(), Error> {
+    if update.disabled {
+        writer.delete_sessions(id, None)?;
+    }
+    if update.password_hash.is_some() {
+        let own = caller.signed_in().filter(|signed_in| signed_in.user.id == id);
+        writer.delete_sessions(id, own.map(|signed_in| &signed_in.session.id))?;
+        writer.delete_password_resets(id)?;
+    }
+    Ok(())
+}
+
+fn record_changes(writer: &mut Writer<'_>, before: &User, update: &UserUpdate) {
+    let changed = [
+        (update.username != before.username || update.email != before.email, Action::UserUpdated),
+        (update.password_hash.is_some(), Action::UserPasswordChanged),
+        (update.role != before.role, Action::UserRoleChanged),
+        (update.disabled && !before.disabled, Action::UserDisabled),
+        (!update.disabled && before.disabled, Action::UserEnabled),
+    ];
+    for (_, action) in changed.into_iter().filter(|(changed, _)| *changed) {
+        writer.record(action, Some(before.id));
+    }
+}

@@ -1,0 +1,203 @@
+//! Signing in and out, and telling who holds a token.
+
+use super::App;
+use crate::domain::{
+    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionLimits,
+    SessionToken, SignedIn, Timestamp, User, UserId,
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// How many rows are swept in one transaction.
+const SWEPT_AT_ONCE: u32 = 500;
+
+/// What a sign-in yields. The token can't be had again.
+#[derive(Debug)]
+pub struct SignIn {
+    pub token: SessionToken,
+    pub expires_at: Timestamp,
+    pub user: User,
+}
+
+/// Whose password somebody claims to know.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Account<'a> {
+    /// As typed; it need not be an address.
+    Email(&'a str),
+    Id(UserId),
+}
+
+impl App {
+    /// Opens a session. An unknown address, a wrong password and a disabled account are told apart by nothing: not by
+    /// the answer, not by the number of hashes, not by what is asked of the database.
+    pub async fn sign_in(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: &str,
+        user_agent: Option<String>,
+    ) -> Result<SignIn, Error> {
+        let proven = self.prove(caller, Account::Email(email), password).await?;
+        let Credentials { user, password_hash } = proven.ok_or(Error::InvalidCredentials)?;
+        let rehashed = self.rehash(password, &password_hash).await;
+        let token = SessionToken::generate();
+        let session = NewSession {
+            id: SessionId::generate(),
+            token_hash: token.hash(),
+            user_id: user.id,
+            expires_at: self.clock.now() + self.policy.sessions.lifetime,
+            user_agent,
+        };
+        let (limits, expires_at) = (self.policy.sessions.clone(), session.expires_at);
+        let signed_in = AuditEvent {
+            actor: Some(user.id),
+            ..AuditEvent::new(self.clock.now(), Action::SignedIn, caller, Some(user.id))
+        };
+        let opened = self
+            .store
+            .write(caller, move |writer| {
+                if !writer.insert_session(&session, &password_hash, &limits)? {
+                    return Ok(None);
+                }
+                writer.set_last_login(user.id)?;
+                if let Some(new) = rehashed {
+                    writer.replace_password_hash(user.id, &password_hash, &new)?;
+                }
+                writer.record_event(signed_in);
+                writer.user(user.id)
+            })
+            .await?;
+        // The account was disabled, deleted or given another password while this one was hashed.
+        let user = opened.ok_or(Error::InvalidCredentials)?;
+        Ok(SignIn { token, expires_at, user })
+    }
+
+    /// The one place where a typed password meets an account's: every path that checks one comes through here, and what
+    /// is counted against guessing is counted here. `None` is a failed attempt, and has been noted.
+    pub(super) async fn prove(
+        &self,
+        caller: &Caller,
+        account: Account<'_>,
+        typed: &str,
+    ) -> Result<Option<Credentials>, Error> {
+        let Some(password) = Password::attempt(typed) else {
+            self.note(Action::SignInFailed, caller, None);
+            return Ok(None); // longer than any account's: known without a look-up, and without a hash
+        };
+        let place = self.hashing.admit()?;
+        let found = match account {
+            Account::Email(email) => {
+                let email = email.to_owned();
+                self.store.point(move |reader| reader.credentials_by_email(&email)).await?
+            }
+            Account::Id(id) => self.store.point(move |reader| reader.credentials(id)).await?,
+        };
+        let subject = found.as_ref().map(|credentials| credentials.user.id);
+        let right = match &found {
+            Some(credentials) => place.verify(password, credentials.password_hash.clone()).await?,
+            None => {
+                place.verify_nobody(password).await?;
+                false
+            }
+        };
+        let proven = found.filter(|credentials| right && !credentials.user.disabled);
+        if proven.is_none() {
+            self.note(Action::SignInFailed, caller, subject);
+        }
+        Ok(proven)
+    }
+
+    /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next
+    /// sign-in will.
+    async fn rehash(&self, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
+        if !self.hashing.is_outdated(hash) {
+            return None;
+        }
+        let password = Password::attempt(password)?;
+        self.hashing.admit().ok()?.hash(password).await.ok()
+    }
+
+    /// Finds out who holds a token: one look-up, and no write in its way.
+    pub async fn authenticate(&self, token: &SessionToken) -> Result<SignedIn, Error> {
+        let hash = token.hash();
+        let found = self.store.point(move |reader| reader.signed_in_by_token(&hash)).await?;
+        let signed_in = found.ok_or(Error::InvalidToken)?;
+        self.use_session(&signed_in)?;
+        Ok(signed_in)
+    }
+
+    fn use_session(&self, signed_in: &SignedIn) -> Result<(), Error> {
+        let (session, limits, now) = (&signed_in.session, &self.policy.sessions, self.clock.now());
+        // A use may have been gathered and not yet been written.
+        let alive = limits.is_alive(session, session.last_used_at, now)
+            || self.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
+        if !alive {
+            return Err(Error::InvalidToken);
+        }
+        if limits.is_worth_recording(session, now) {
+            self.uses.gather(&session.id, now);
+        }
+        Ok(())
+    }
+
+    /// Ends the caller's session.
+    pub async fn sign_out(&self, caller: &Caller) -> Result<(), Error> {
+        let signed_in = caller.signed_in().ok_or(Error::AuthenticationRequired)?;
+        let (id, user) = (signed_in.session.id.clone(), signed_in.user.id);
+        self.store
+            .write(caller, move |writer| {
+                if !writer.delete_session(&id)? {
+                    return Err(Error::InvalidToken);
+                }
+                writer.record(Action::SignedOut, Some(user));
+                Ok(())
+            })
+            .await
+    }
+
+    /// Deletes the rows of sessions that ended a week ago, a few at a time, so that nobody waits for it.
+    pub async fn sweep_sessions(&self) -> Result<(), Error> {
+        let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
+        let unused = expired - self.policy.sessions.idle_timeout;
+        loop {
+            let ended =
+                self.store.scan(move |reader| reader.sessions_ended_before(expired, unused, SWEPT_AT_ONCE)).await?;
+            if ended.is_empty() {
+                return Ok(());
+            }
+            self.store
+                .write(&Caller::shell(), move |writer| {
+                    ended.iter().try_for_each(|id| writer.sweep_session(id, expired, unused))
+                })
+                .await?;
+        }
+    }
+}
+
+/// Uses of sessions that wait to be written.
+#[derive(Default)]
+pub(super) struct Uses(Mutex<HashMap<SessionId, Timestamp>>);
+
+impl Uses {
+    fn gather(&self, session: &SessionId, at: Timestamp) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = uses.entry(session.clone()).or_insert(at);
+        *latest = at.max(*latest);
+    }
+
+    fn of(&self, session: &SessionId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session).copied()
+    }
+
+    pub(super) fn waiting(&self) -> HashMap<SessionId, Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets what was written, but not what came later. Until then a request can still find it here.
+    pub(super) fn settle(&self, written: &HashMap<SessionId, Timestamp>) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.retain(|session, at| written.get(session) != Some(at));
+    }
+}

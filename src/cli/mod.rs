@@ -1,0 +1,134 @@
+//! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
+
+mod create_admin;
+mod migrate;
+mod openapi;
+mod password;
+mod serve;
+
+use crate::{
+    app::{App, Policy},
+    clock::Clock,
+    config::{CostSettings, DatabaseSettings, PasswordSettings},
+    domain::{Blocklist, Error, PasswordPolicy, SessionLimits},
+    hashing::HashPool,
+    store::Store,
+};
+use anyhow::{Context, Result, anyhow};
+use clap::{Parser, Subcommand};
+use std::{path::Path, process::ExitCode};
+
+/// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
+#[derive(Debug, Parser)]
+#[command(
+    name = "usher",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = "Every setting is also an environment variable, shown in brackets. Results go to standard output, everything \
+                  else to standard error.\nExit status: 0 done; 1 it could not be done; 2 the command line or a setting is wrong."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    database: DatabaseSettings,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the REST API, after bringing the database up to date
+    Serve(Box<crate::config::ServeSettings>),
+    /// Make the database, or bring an older one up to date
+    Migrate(migrate::Migrate),
+    /// Make an account that may administer the others
+    CreateAdmin(create_admin::CreateAdmin),
+    /// Print the API's OpenAPI document
+    Openapi,
+}
+
+impl Cli {
+    pub fn run(self) -> Result<()> {
+        let database = self.database.database;
+        match self.command {
+            Command::Serve(settings) => serve::run(&database, *settings),
+            Command::Migrate(command) => command.run(&database),
+            Command::CreateAdmin(command) => command.run(&database),
+            Command::Openapi => openapi::run(),
+        }
+    }
+}
+
+/// Reads the command line, runs it, and says in one line what went wrong.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print(); // help or version; standard output may be closed
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return fail(&usage(&error), USAGE),
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<crate::config::Unusable>() => fail(&error.to_string(), USAGE),
+        Err(error) => fail(&format!("{error:#}"), FAILURE),
+    }
+}
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+
+fn fail(line: &str, status: u8) -> ExitCode {
+    eprintln!("usher: {line}");
+    ExitCode::from(status)
+}
+
+/// clap's message in one line: its first paragraph, and where to read more.
+fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
+    format!("{} (see 'usher --help')", words.join(" "))
+}
+
+impl PasswordSettings {
+    fn policy(&self) -> Result<PasswordPolicy> {
+        let blocklist = match &self.password_blocklist {
+            _ if self.allow_weak_passwords => None,
+            None => Some(Blocklist::Bundled),
+            Some(file) => {
+                let text = std::fs::read_to_string(file).map_err(|error| {
+                    crate::config::unusable(format!("--password-blocklist {}: {error}", file.display()))
+                })?;
+                Some(Blocklist::parse(&text))
+            }
+        };
+        Ok(PasswordPolicy { min_length: self.password_min_length, blocklist })
+    }
+}
+
+/// Opens a database for a command that works on it beside a server, or without one.
+fn open(database: &Path, passwords: &PasswordSettings, cost: CostSettings) -> Result<App> {
+    let policy = Policy {
+        passwords: passwords.policy()?,
+        sessions: SessionLimits::default(),
+        reauthenticate_after: std::time::Duration::ZERO,
+    };
+    let hashing = HashPool::start(cost.cost()?, 1, 1).context("no thread could be started")?;
+    let store = Store::open(database, 1, Clock::System)?;
+    Ok(App::new(store, hashing, Clock::System, policy))
+}
+
+/// What a use case failed with, as one line for a person.
+fn explain(error: Error) -> anyhow::Error {
+    match error {
+        Error::Invalid(faults) => {
+            let faults: Vec<String> = faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+            anyhow!(faults.join("; "))
+        }
+        Error::Overloaded => anyhow!("the database is busy; try again"),
+        other => anyhow!(other),
+    }
+}

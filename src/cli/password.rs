@@ -1,0 +1,68 @@
+//! Where a command gets a new password from: never from its arguments, which every user of the machine can read.
+
+use crate::domain::SessionId;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::io::{BufRead, IsTerminal, Write};
+use zeroize::Zeroizing;
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct PasswordSource {
+    /// Read the password from the first line of standard input, instead of asking on the terminal
+    #[arg(long, conflicts_with = "generate_password")]
+    password_stdin: bool,
+
+    /// Make a password up, and print it alone on standard output
+    #[arg(long)]
+    generate_password: bool,
+}
+
+impl PasswordSource {
+    pub(super) fn read(&self) -> Result<Zeroizing<String>> {
+        if self.generate_password {
+            return Ok(generated());
+        }
+        if self.password_stdin { from_stdin() } else { from_terminal() }
+    }
+
+    /// Prints a password that was made up. Only once it is the account's.
+    pub(super) fn reveal(&self, password: &str) -> Result<()> {
+        if !self.generate_password {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{password}")
+            .and_then(|()| out.flush())
+            .context("the account was made, but its password can't be printed")
+    }
+}
+
+/// Thirty-two characters, 190 bits.
+fn generated() -> Zeroizing<String> {
+    Zeroizing::new(format!("{}{}", SessionId::generate().as_str(), SessionId::generate().as_str()))
+}
+
+/// One line, without its end. Nothing else is cut off.
+fn from_stdin() -> Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    let read =
+        std::io::stdin().lock().read_line(&mut line).context("the password on standard input is not text in UTF-8")?;
+    if read == 0 {
+        bail!("there is no password on standard input; write one line to it");
+    }
+    let end = line.strip_suffix('\n').map_or(line.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+    line.truncate(end);
+    Ok(line)
+}
+
+fn from_terminal() -> Result<Zeroizing<String>> {
+    if !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask for a password on; use --password-stdin or --generate-password");
+    }
+    let ask = |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new).context("the terminal can't be read");
+    let (first, second) = (ask("Password: ")?, ask("Password again: ")?);
+    if first != second {
+        bail!("the two passwords differ; nothing was done, try again");
+    }
+    Ok(first)
+}

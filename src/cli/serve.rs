@@ -1,0 +1,137 @@
+//! `usher serve`
+
+use crate::{
+    app::{App, Policy},
+    clock::Clock,
+    config::{LogFormat, ServeSettings},
+    hashing::HashPool,
+    http::{self, HttpSettings, Stopped},
+    store::{Lock, Prepared, Store},
+};
+use anyhow::{Context, Result, anyhow};
+use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, thread::available_parallelism, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+
+pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
+    let _log = start_log(settings.log_format)?;
+    raise_file_limit();
+    let workers = available_parallelism().map_or(2, usize::from);
+    let policy = Policy {
+        passwords: settings.passwords.policy()?,
+        sessions: settings.sessions.limits()?,
+        reauthenticate_after: settings.sessions.reauthenticate_after,
+    };
+    let cost = settings.cost.cost()?;
+    let lock = Lock::acquire(database)?;
+    report(database, &Store::prepare(database, &lock)?);
+    let store = Store::open(database, u32::try_from(workers)?, Clock::System)?;
+    let threads = settings.hash_threads.map_or(workers, usize::from);
+    let hashing =
+        HashPool::start(cost, threads, settings.hash_queue.into()).context("the hashing threads can't be started")?;
+    let app = Arc::new(App::new(store, hashing, Clock::System, policy));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let stopped = runtime.block_on(serve(app, settings))?;
+    runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
+    match stopped {
+        Stopped::Drained => tracing::info!("stopped"),
+        Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were given up"),
+    }
+    drop(lock);
+    Ok(())
+}
+
+async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
+    let listener = bind(settings.listen).await?;
+    let address = listener.local_addr()?;
+    let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tracing::info!(%address, "listening on http://{address}");
+    if !address.ip().is_loopback() {
+        tracing::warn!("registration is open to everyone who can reach {address}");
+    }
+    if !app.has_admin().await.map_err(|error| anyhow!(error))? {
+        tracing::warn!(
+            "there is no administrator yet; make one with 'usher create-admin --username NAME --email ADDRESS'"
+        );
+    }
+    let http = HttpSettings {
+        trusted_proxies: settings.trusted_proxy,
+        max_connections: settings.max_connections.try_into()?,
+        shutdown_timeout: settings.shutdown_timeout,
+        docs: !settings.no_docs,
+    };
+    Ok(http::serve(listener, app, http, stop_on_signal(interrupt, terminate)).await)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("{address} is in use by another program; stop that one, or choose another with --listen")
+        }
+        ErrorKind::PermissionDenied => {
+            anyhow!("{address} may not be used (ports below 1024 are for root); choose another with --listen")
+        }
+        ErrorKind::AddrNotAvailable => {
+            anyhow!("this machine does not have the address {}; choose another with --listen", address.ip())
+        }
+        _ => anyhow!("{address} can't be listened on: {error}; choose another with --listen"),
+    })
+}
+
+/// Ends at the first SIGINT or SIGTERM. A second one ends the program at once.
+async fn stop_on_signal(mut interrupt: Signal, mut terminate: Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {},
+        _ = terminate.recv() => {},
+    }
+    tracing::info!(
+        "stopping: no new connections; requests in progress are answered first, a second signal gives them up"
+    );
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {},
+            _ = terminate.recv() => {},
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Log lines go to standard error from a thread of their own: requests don't wait for them, and where they come faster
+/// than they can be written some are lost rather than held in memory.
+fn start_log(format: LogFormat) -> Result<WorkerGuard> {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let filter = filter.try_from_env().map_err(|error| crate::config::unusable(format!("RUST_LOG: {error}")))?;
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match format {
+        LogFormat::Text => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic; the request or job was given up");
+    }));
+    Ok(guard)
+}
+
+/// Each connection needs a file descriptor, and the usual soft limit of 1024 is below --max-connections.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+fn report(database: &Path, prepared: &Prepared) {
+    let database = database.display();
+    match prepared {
+        Prepared::Created => tracing::info!(%database, "a new database was made"),
+        Prepared::UpToDate => tracing::info!(%database, "the database is up to date"),
+        Prepared::Migrated { from, copy } => {
+            tracing::info!(%database, from, copy = %copy.display(), "the database was brought up to date; a copy from before is kept");
+        }
+    }
+}

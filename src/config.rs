@@ -1,0 +1,243 @@
+//! Settings: each is a flag and an environment variable, explained where it is defined. There is no configuration file.
+
+use crate::{
+    domain::{Password, SessionLimits},
+    hashing::Cost,
+};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use ipnet::IpNet;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Which database a command works on.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseSettings {
+    /// The SQLite file that holds everything
+    #[arg(long, global = true, env = "USHER_DATABASE", value_name = "FILE", default_value = "usher.db")]
+    pub database: PathBuf,
+}
+
+/// Which passwords are accepted.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Passwords")]
+pub struct PasswordSettings {
+    /// The least number of characters of a new password, from 8 (OWASP ASVS 5.0) to 256; NIST recommends 15
+    #[arg(long, env = "USHER_PASSWORD_MIN_LENGTH", value_name = "CHARACTERS", default_value_t = Password::MIN_LENGTH, value_parser = min_length)]
+    pub password_min_length: usize,
+
+    /// A list of passwords to refuse instead of the bundled one: UTF-8, one a line, matched without regard to case
+    #[arg(long, env = "USHER_PASSWORD_BLOCKLIST", value_name = "FILE")]
+    pub password_blocklist: Option<PathBuf>,
+
+    /// Accept passwords that are on the list, and the account's own username or address, as passwords
+    #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = BoolishValueParser::new(), conflicts_with = "password_blocklist")]
+    pub allow_weak_passwords: bool,
+}
+
+/// What a password hash costs, in memory and time, for us and for whoever steals the file.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Password hashing (Argon2id)")]
+pub struct CostSettings {
+    /// Memory of one hash in KiB, from 8 for each lane to 65536. A change acts on each account's next sign-in
+    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory)]
+    pub argon2_memory: u32,
+
+    /// Passes over that memory, from 1 to 10
+    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations)]
+    pub argon2_iterations: u32,
+
+    /// Lanes, from 1 to 4; they are computed one after the other
+    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism)]
+    pub argon2_parallelism: u32,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sessions")]
+pub struct SessionSettings {
+    /// A session that is not used for this long ends; no longer than --session-lifetime
+    #[arg(long, env = "USHER_SESSION_IDLE_TIMEOUT", value_name = "DURATION", default_value = "7d", value_parser = duration)]
+    pub session_idle_timeout: Duration,
+
+    /// A session ends this long after its sign-in, however much it is used
+    #[arg(long, env = "USHER_SESSION_LIFETIME", value_name = "DURATION", default_value = "30d", value_parser = duration)]
+    pub session_lifetime: Duration,
+
+    /// How many sessions an account may have; a further sign-in ends the oldest
+    #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_sessions_per_user: u32,
+
+    /// To change one's own password or address, the sign-in must be at most this old, or the current password be
+    /// given; 0 asks for neither
+    #[arg(long, env = "USHER_REAUTHENTICATE_AFTER", value_name = "DURATION", default_value = "15m", value_parser = duration_or_zero)]
+    pub reauthenticate_after: Duration,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line, for machines
+    Json,
+}
+
+/// Everything about `usher serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    /// The address and port to listen on; 0.0.0.0 or [::] for every interface, port 0 for any free port
+    #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// A proxy, or a network of them, whose X-Forwarded-For and X-Request-Id are believed, such as 127.0.0.1 or
+    /// 10.0.0.0/8; repeat the flag, or separate by commas, for several
+    #[arg(long, env = "USHER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// How many connections may be open; beyond it the one that has been without a complete request for longest is
+    /// closed
+    #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// How long requests that have begun may take to end after SIGINT or SIGTERM
+    #[arg(long, env = "USHER_SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub shutdown_timeout: Duration,
+
+    /// Don't serve the API's documentation under /docs
+    #[arg(long, env = "USHER_NO_DOCS", value_parser = BoolishValueParser::new())]
+    pub no_docs: bool,
+
+    /// How lines of the log look; they go to standard error, and RUST_LOG (such as "info" or "usher=debug") chooses which
+    #[arg(long, env = "USHER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    #[command(flatten)]
+    pub sessions: SessionSettings,
+
+    #[command(flatten)]
+    pub passwords: PasswordSettings,
+
+    #[command(flatten)]
+    pub cost: CostSettings,
+
+    /// How many passwords are hashed at a time; as many as there are processors unless set
+    #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Password hashing (Argon2id)")]
+    pub hash_threads: Option<u16>,
+
+    /// How many more may wait; beyond it sign-ins are answered with 503 at once
+    #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Password hashing (Argon2id)")]
+    pub hash_queue: u16,
+}
+
+/// A setting that is well-formed and still can't be used. The text names it and says what would do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+/// A setting whose fault is found by whoever uses it.
+pub fn unusable(text: impl Into<String>) -> Unusable {
+    Unusable(text.into())
+}
+
+impl CostSettings {
+    pub fn cost(self) -> Result<Cost, Unusable> {
+        let cost = Cost {
+            memory: self.argon2_memory,
+            iterations: self.argon2_iterations,
+            parallelism: self.argon2_parallelism,
+        };
+        let most = Cost::MOST;
+        cost.is_possible().then_some(cost).ok_or_else(|| {
+            Unusable(format!(
+                "--argon2-memory {}, --argon2-iterations {} and --argon2-parallelism {} don't go together: memory is 8 KiB for each lane to {} KiB, iterations 1 to {}, lanes 1 to {}",
+                cost.memory, cost.iterations, cost.parallelism, most.memory, most.iterations, most.parallelism
+            ))
+        })
+    }
+}
+
+impl SessionSettings {
+    pub fn limits(&self) -> Result<SessionLimits, Unusable> {
+        if self.session_idle_timeout > self.session_lifetime {
+            return Err(Unusable(
+                "--session-idle-timeout is longer than --session-lifetime: make it as long or shorter".into(),
+            ));
+        }
+        Ok(SessionLimits {
+            idle_timeout: self.session_idle_timeout,
+            lifetime: self.session_lifetime,
+            max_per_user: self.max_sessions_per_user,
+        })
+    }
+}
+
+/// A hundred years: longer spans would run off the calendar.
+const LONGEST: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// A whole number and `s`, `m`, `h` or `d`, from 1s.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || "a duration is a whole number and s, m, h or d, such as 90s or 30d, from 1s to 36500d".to_owned();
+    let unit = text.chars().next_back().ok_or_else(expected)?;
+    let number = text.strip_suffix(unit).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+    let number: u64 = number.and_then(|digits| digits.parse().ok()).ok_or_else(expected)?;
+    let scale = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(expected()),
+    };
+    let seconds = number.checked_mul(scale).filter(|seconds| (1..=LONGEST).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(expected)
+}
+
+/// The same, and `0`.
+fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+fn min_length(text: &str) -> Result<usize, String> {
+    let range = Password::MIN_LENGTH..=Password::MAX_LENGTH;
+    let parsed = text.parse().ok().filter(|length| range.contains(length));
+    parsed.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// `10.0.0.0/8`, or an address that stands for itself alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
+        .map_err(|_| "an address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        for (text, seconds) in [("1s", 1), ("90s", 90), ("15m", 900), ("2h", 7_200), ("30d", 2_592_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for bad in ["", "s", "0s", "5", "-1s", "+1s", "1.5h", "1w", "1 s", "99999999999999999999d", "36501d", "1µ"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(duration_or_zero("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_flags_say_the_same_defaults_as_the_types() {
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            sessions: SessionSettings,
+        }
+        let limits = <Flags as clap::Parser>::parse_from(["usher"]).sessions.limits().unwrap();
+        assert_eq!(limits, SessionLimits::default());
+    }
+
+    #[test]
+    fn a_network_is_in_cidr_form_or_a_single_address() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("::1").unwrap().to_string(), "::1/128");
+        assert!(network("localhost").is_err());
+    }
+}

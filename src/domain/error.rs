@@ -1,0 +1,94 @@
+//! Every way in which a use case can fail.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// What is wrong with the input, field by field. An empty one means that nothing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults(BTreeMap<Cow<'static, str>, Cow<'static, str>>);
+
+impl Faults {
+    /// More faults than this are not listed: nobody sends twenty wrong fields by accident.
+    pub const LISTED: usize = 20;
+
+    /// Notes what is wrong with `field`. The first fault of a field stands.
+    pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: impl Into<Cow<'static, str>>) {
+        let field = field.into();
+        if self.0.len() < Self::LISTED || self.0.contains_key(&field) {
+            self.0.entry(field).or_insert_with(|| fault.into());
+        }
+    }
+
+    /// The value, or a note of what was wrong with it.
+    pub fn collect<T>(&mut self, field: &'static str, parsed: Result<T, Cow<'static, str>>) -> Option<T> {
+        parsed.map_err(|fault| self.add(field, fault)).ok()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn contains(&self, field: &str) -> bool {
+        self.0.contains_key(field)
+    }
+
+    /// Field and fault, by field name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(field, fault)| (field.as_ref(), fault.as_ref()))
+    }
+}
+
+/// Why a use case did not do what was asked. One variant for each way that a caller can tell apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the input is invalid")]
+    Invalid(Faults),
+    #[error("this needs a session token")]
+    AuthenticationRequired,
+    #[error("the session token is invalid, expired or revoked")]
+    InvalidToken,
+    #[error("the address or the password is wrong")]
+    InvalidCredentials,
+    #[error("this is not yours to do")]
+    Forbidden,
+    #[error("sign in again, or send the current password")]
+    ReauthenticationRequired,
+    #[error("there is no such user")]
+    UserNotFound,
+    #[error("the account has changed since you read it")]
+    PreconditionFailed,
+    #[error("this username is taken")]
+    UsernameTaken,
+    #[error("this e-mail address is taken")]
+    EmailTaken,
+    #[error("the last enabled administrator can't be deleted, disabled or demoted")]
+    LastAdmin,
+    /// More work than can be taken on now. Trying again after a moment is right.
+    #[error("the service has more to do than it can take on; try again")]
+    Overloaded,
+    /// The database can't be read or written: a full or read-only disk, a file gone. The text is for the log.
+    #[error("the database can't do this now: {0}")]
+    Storage(String),
+    /// A fault of this program or of its data. The text is for the log, never for a caller.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fault_of_a_field_stands_and_twenty_are_listed() {
+        let mut faults = Faults::default();
+        for n in 0..30 {
+            faults.add(format!("field{n:02}"), "is wrong");
+        }
+        faults.add("field00", "is something else");
+        assert_eq!(faults.len(), Faults::LISTED);
+        assert_eq!(faults.iter().next(), Some(("field00", "is wrong")));
+    }
+}

@@ -1,0 +1,130 @@
+//! The security scheme: who sends a request, from its `Authorization` header.
+
+use super::{
+    error::{ApiError, ErrorCode},
+    front::Context,
+};
+use crate::domain::{Actor, Caller, SessionToken};
+use poem::{
+    Request, RequestBody,
+    http::{HeaderMap, header},
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+use std::sync::Arc;
+
+const SCHEME: &str = "sessionToken";
+
+/// Someone with a valid session; everybody else is refused with `401`.
+pub(super) struct SignedInCaller(pub Caller);
+
+/// Anybody. But an invalid token is an error, never the same as none.
+pub(super) struct AnyCaller(pub Caller);
+
+/// What an `Authorization` header holds.
+enum Sent {
+    Nothing,
+    Token(SessionToken),
+}
+
+/// RFC 6750, section 2.1, and the bare token besides. Another scheme is none of ours.
+fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
+    let invalid = || ApiError::new(ErrorCode::InvalidToken);
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(Sent::Nothing) };
+    if values.next().is_some() {
+        return Err(invalid());
+    }
+    let text = value.to_str().map_err(|_| invalid())?.trim();
+    let token = match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start(),
+        Some(_) => return Ok(Sent::Nothing),
+        None if text.is_empty() => return Ok(Sent::Nothing),
+        None => text,
+    };
+    SessionToken::parse(token).map(Sent::Token).ok_or_else(invalid)
+}
+
+/// Finds out who sends the request, and notes it for the log.
+async fn caller(request: &Request) -> Result<Caller, ApiError> {
+    let context = Context::of(request)?;
+    let actor = match sent(request.headers())? {
+        Sent::Nothing => Actor::Anonymous,
+        Sent::Token(token) => Actor::SignedIn(Arc::new(context.app.authenticate(&token).await?)),
+    };
+    let caller = Caller { actor, client: context.client, request_id: Some(context.request_id.clone()) };
+    if let Some(id) = caller.user_id() {
+        context.user.set(id).ok();
+    }
+    Ok(caller)
+}
+
+fn register_scheme(registry: &mut Registry) {
+    let scheme = MetaSecurityScheme {
+        ty: "http",
+        description: Some(
+            "The token that `POST /auth/login` answers with, as `Authorization: Bearer <token>`; the bare token is accepted too",
+        ),
+        name: None,
+        key_in: None,
+        scheme: Some("bearer"),
+        bearer_format: Some("ush_ and 49 characters of base62"),
+        flows: None,
+        openid_connect_url: None,
+    };
+    registry.create_security_scheme(SCHEME, scheme);
+}
+
+impl<'a> ApiExtractor<'a> for SignedInCaller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_scheme(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let caller = caller(request).await?;
+        match caller.actor {
+            Actor::SignedIn(_) => Ok(Self(caller)),
+            Actor::Anonymous | Actor::Shell => Err(ApiError::new(ErrorCode::AuthenticationRequired).into()),
+        }
+    }
+}
+
+impl<'a> ApiExtractor<'a> for AnyCaller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_scheme(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(caller(request).await?))
+    }
+}

@@ -1,0 +1,142 @@
+//! Signing in and out over HTTP.
+
+use super::{
+    auth::{AnyCaller, SignedInCaller},
+    body::{Body, Json, body},
+    error::{ApiError, ErrorCode},
+    openapi::Tag,
+    schema::{Example, answer},
+    users::{Found, User},
+};
+use crate::{
+    app::{App, SignIn},
+    domain::{SessionToken, Timestamp},
+};
+use poem::http::{HeaderMap, header};
+use poem_openapi::{ApiResponse, OpenApi};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) struct Auth {
+    pub app: Arc<App>,
+}
+
+/// Which codes each operation here can answer with, beside those that every operation has.
+pub(super) const FAILURES: &[(&str, &[ErrorCode])] =
+    &[("login", &[ErrorCode::InvalidCredentials]), ("logout", &[]), ("getMe", &[])];
+
+body! {
+    /// What signs somebody in. Any strings will do; what is no address or no password is simply wrong.
+    Login as "Login" {
+        /// The account's address, in any case
+        required email: String,
+        required password: String,
+    }
+}
+
+impl Example for Login {
+    fn example() -> Value {
+        json!({"email": "ada@example.com", "password": "correct horse battery staple"})
+    }
+}
+
+answer! {
+    /// A new session.
+    LoginAnswer as "Session" {
+        /// The session's token: keep it secret, it is shown only here
+        token: SessionToken,
+        /// Always `Bearer`
+        token_type: &'static str,
+        /// When the session ends, whatever its use; unused it ends earlier
+        expires_at: Timestamp,
+        user: User,
+    }
+}
+
+impl Example for LoginAnswer {
+    fn example() -> Value {
+        let token = "ush_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2Ylc5n";
+        json!({"token": token, "token_type": "Bearer", "expires_at": "2026-12-22T10:00:00Z", "user": User::example()})
+    }
+}
+
+impl serde::Serialize for SessionToken {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.reveal())
+    }
+}
+
+impl From<SignIn> for LoginAnswer {
+    fn from(sign_in: SignIn) -> Self {
+        let SignIn { token, expires_at, user } = sign_in;
+        Self { token, token_type: "Bearer", expires_at, user: user.into() }
+    }
+}
+
+answer! {
+    /// What was done, for people.
+    Message as "Message" {
+        message: &'static str,
+    }
+}
+
+impl Example for Message {
+    fn example() -> Value {
+        json!({"message": SIGNED_OUT})
+    }
+}
+
+const SIGNED_OUT: &str = "signed out";
+
+#[derive(ApiResponse)]
+pub(super) enum SignedIn {
+    /// A session was opened
+    #[oai(status = 200)]
+    Session(Json<LoginAnswer>),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum SignedOut {
+    /// The token is dead
+    #[oai(status = 200)]
+    Message(Json<Message>),
+}
+
+/// What the client calls itself, without control characters, 256 characters at most.
+fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let sent = headers.get(header::USER_AGENT)?;
+    let text = String::from_utf8_lossy(sent.as_bytes());
+    Some(text.chars().filter(|c| !c.is_control()).take(256).collect())
+}
+
+#[OpenApi(tag = "Tag::Authentication")]
+impl Auth {
+    /// Sign in
+    ///
+    /// An unknown address, a wrong password and a disabled account get the same answer after the same time. A token is
+    /// not needed, but one that is sent must be valid.
+    #[oai(path = "/auth/login", method = "post", operation_id = "login")]
+    async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
+        let Login { email, password } = body.0;
+        let signed_in = self.app.sign_in(&caller.0, &email, &password, user_agent(headers)).await?;
+        Ok(SignedIn::Session(Json(signed_in.into())))
+    }
+
+    /// Sign out
+    ///
+    /// Ends the session whose token is sent. Other sessions of the account stay.
+    #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
+    async fn logout(&self, caller: SignedInCaller) -> Result<SignedOut, ApiError> {
+        self.app.sign_out(&caller.0).await?;
+        Ok(SignedOut::Message(Json(Message { message: SIGNED_OUT })))
+    }
+
+    /// Who am I?
+    ///
+    /// The account whose session the token belongs to. This is what an app behind this service asks about its callers.
+    #[oai(path = "/auth/me", method = "get", operation_id = "getMe")]
+    async fn me(&self, caller: SignedInCaller) -> Result<Found, ApiError> {
+        let caller = caller.0;
+        Ok(Found::new(self.app.user(&caller, caller.user_id()).await?))
+    }
+}

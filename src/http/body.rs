@@ -1,0 +1,291 @@
+//! Bodies: JSON objects, read strictly, with every faulty field reported at once.
+
+use super::{
+    error::{ApiError, ErrorCode},
+    front::Context,
+    schema::Described,
+};
+use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, Username};
+use poem::{
+    IntoResponse, Request, RequestBody, Response,
+    error::ReadBodyError,
+    http::{HeaderMap, header},
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::Payload,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+};
+use serde::{
+    Serialize,
+    de::{DeserializeSeed, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, fmt, time::Duration};
+
+const MOST_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive, however slowly it drips.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// An answer in JSON.
+pub(super) struct Json<T>(pub T);
+
+impl<T: Described + Send> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => Response::builder().content_type("application/json").body(body),
+            Err(error) => ApiError::internal(error.to_string()).into_response(),
+        }
+    }
+}
+
+/// A request's body, already known to be right in every field.
+pub(super) struct Body<T>(pub T);
+
+/// A body that is declared with `body!`.
+pub(super) trait FromFields: Described + Sized + Send {
+    /// Takes what it knows out of `fields`. `None` means that a fault was noted.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+}
+
+impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let context = Context::of(request)?;
+        check_media_type(request.headers())?;
+        let bytes = read(body).await?;
+        context.connection.has_complete_request();
+        let parsed = parse(&bytes, &context.app.policy().passwords)?;
+        Ok(Self(parsed))
+    }
+}
+
+/// `application/json`, in UTF-8 (RFC 8259, section 8.1), and not compressed.
+fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let unsupported = || ApiError::new(ErrorCode::UnsupportedMediaType);
+    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity");
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(one), None, false) = (types.next(), types.next(), encoded) else { return Err(unsupported()) };
+    let mut parts = one.to_str().map_err(|_| unsupported())?.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = |parameter: &str| {
+        let charset = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+        charset.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
+    };
+    if is_json && parts.all(is_utf8) { Ok(()) } else { Err(unsupported()) }
+}
+
+async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
+    let body = body.take().map_err(|_| ApiError::internal("a body was read twice"))?;
+    let code = match tokio::time::timeout(DEADLINE, body.into_bytes_limit(MOST_BYTES)).await {
+        Ok(Ok(bytes)) => return Ok(bytes.into()),
+        Ok(Err(ReadBodyError::PayloadTooLarge)) => ErrorCode::PayloadTooLarge,
+        Ok(Err(_)) => ErrorCode::MalformedRequest,
+        Err(_) => ErrorCode::RequestTimeout,
+    };
+    Err(ApiError::new(code))
+}
+
+fn parse<T: FromFields>(bytes: &[u8], policy: &PasswordPolicy) -> Result<T, ApiError> {
+    let mut fields = Fields { values: Map::new(), known: Vec::new(), faults: Faults::default(), policy };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    // The library's text would repeat parts of the body.
+    let malformed = |_| ApiError::new(ErrorCode::MalformedRequest);
+    Members(&mut fields).deserialize(&mut json).and_then(|()| json.end()).map_err(malformed)?;
+    let parsed = T::read(&mut fields);
+    fields.refuse_the_rest();
+    match parsed {
+        Some(parsed) if fields.faults.is_empty() => Ok(parsed),
+        _ => Err(ApiError::invalid(fields.faults)),
+    }
+}
+
+/// The members of a JSON object, and what is wrong with them.
+pub(super) struct Fields<'p> {
+    values: Map<String, Value>,
+    /// The names that were asked for.
+    known: Vec<&'static str>,
+    faults: Faults,
+    policy: &'p PasswordPolicy,
+}
+
+impl Fields<'_> {
+    /// A member that must be there.
+    pub fn required<T: FromJson>(&mut self, name: &'static str) -> Option<T> {
+        if !self.values.contains_key(name) {
+            self.faults.add(name, "is required");
+        }
+        self.optional(name).flatten()
+    }
+
+    /// A member that may be left out: `Some(None)`. Null is not the same as left out.
+    pub fn optional<T: FromJson>(&mut self, name: &'static str) -> Option<Option<T>> {
+        self.known.push(name);
+        let parsed = match self.values.get(name) {
+            None => return Some(None),
+            Some(Value::Null) => Err("must not be null; leave it out instead".into()),
+            Some(value) => T::from_json(value, self),
+        };
+        self.faults.collect(name, parsed).map(Some)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).and_then(Value::as_str)
+    }
+
+    fn refuse_the_rest(&mut self) {
+        for name in self.values.keys().filter(|name| !self.known.contains(&name.as_str())) {
+            self.faults.add(shown(name), "is not a field of this request");
+        }
+    }
+}
+
+/// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
+fn shown(name: &str) -> Cow<'static, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }
+}
+
+/// Reads the members of one object into `Fields`, and notes those that come twice.
+struct Members<'f, 'p>(&'f mut Fields<'p>);
+
+impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if self.0.values.contains_key(&name) {
+                self.0.faults.add(shown(&name), "must come only once");
+            }
+            self.0.values.insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// A member's type: how it is read, and what is wrong where it can't be.
+pub(super) trait FromJson: Sized {
+    fn from_json(value: &Value, fields: &Fields<'_>) -> Result<Self, Cow<'static, str>>;
+}
+
+fn text(value: &Value) -> Result<&str, Cow<'static, str>> {
+    value.as_str().ok_or_else(|| "must be a string".into())
+}
+
+impl FromJson for String {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        text(value).map(str::to_owned)
+    }
+}
+
+impl FromJson for bool {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        value.as_bool().ok_or_else(|| "must be true or false".into())
+    }
+}
+
+impl FromJson for Username {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        Username::parse(text(value)?)
+    }
+}
+
+impl FromJson for EmailAddress {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        EmailAddress::parse(text(value)?)
+    }
+}
+
+impl FromJson for Role {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        Role::parse(text(value)?)
+    }
+}
+
+impl FromJson for Password {
+    fn from_json(value: &Value, fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        let names: Vec<&str> = ["username", "email"].into_iter().filter_map(|name| fields.text(name)).collect();
+        fields.policy.accept(text(value)?, &names)
+    }
+}
+
+/// Declares a body: the struct, how it is read, and its schema, from one list. `required` members must be there.
+macro_rules! body {
+    ($(#[doc = $doc:literal])* $name:ident as $title:literal {
+        $($(#[doc = $field_doc:literal])* $kind:ident $field:ident: $type:ty,)*
+    }) => {
+        $(#[doc = $doc])*
+        pub(super) struct $name { $(pub $field: body!(@type $kind $type),)* }
+
+        impl $crate::http::schema::Described for $name {
+            fn schema() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Reference($title.into())
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                registry.create_schema::<Self, _>($title.into(), |registry| {
+                    $(<$type as $crate::http::schema::Described>::register(registry);)*
+                    let properties = vec![$($crate::http::schema::Property {
+                        name: stringify!($field),
+                        schema: <$type as $crate::http::schema::Described>::schema(),
+                        required: stringify!($kind) == "required",
+                        description: concat!($($field_doc, "\n"),*),
+                    },)*];
+                    let example = <Self as $crate::http::schema::Example>::example();
+                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, true, example)
+                });
+            }
+        }
+
+        impl $crate::http::body::FromFields for $name {
+            fn read(fields: &mut $crate::http::body::Fields<'_>) -> Option<Self> {
+                // Every member is read before the first fault ends it.
+                $(let $field = fields.$kind(stringify!($field));)*
+                Some(Self { $($field: $field?,)* })
+            }
+        }
+    };
+    (@type required $type:ty) => { $type };
+    (@type optional $type:ty) => { Option<$type> };
+}
+pub(super) use body;

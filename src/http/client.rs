@@ -1,0 +1,155 @@
+//! Where a request comes from, and how much of what proxies say about that is believed.
+
+use crate::domain::Client;
+use ipnet::IpNet;
+use poem::http::{HeaderMap, HeaderName};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Once,
+};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The proxies whose headers are believed.
+#[derive(Debug)]
+pub(super) struct Proxies {
+    trusted: Vec<IpNet>,
+    undeclared: Once,
+}
+
+impl Proxies {
+    pub fn new(trusted: Vec<IpNet>) -> Self {
+        Self { trusted, undeclared: Once::new() }
+    }
+
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted.iter().any(|network| network.contains(&address))
+    }
+
+    /// The socket's peer, unless that is a trusted proxy: then the rightmost address in `X-Forwarded-For` that is not
+    /// itself one. A peer on this machine that sends the header undeclared is a proxy, too; its clients are unknown.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+        let peer = peer.to_canonical();
+        if self.trusts(peer) {
+            return Client { ip: Some(self.forwarded(headers).unwrap_or(peer)) };
+        }
+        if peer.is_loopback() && headers.contains_key(FORWARDED_FOR) {
+            self.undeclared.call_once(|| {
+                tracing::warn!(
+                    %peer,
+                    "a proxy on this machine sends X-Forwarded-For; start with --trusted-proxy {peer} to know its clients' addresses"
+                );
+            });
+            return Client { ip: None };
+        }
+        Client { ip: Some(peer) }
+    }
+
+    /// Reads the entries from right to left, the way they were appended. An unreadable one ends the search.
+    fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let lines = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
+        for line in lines.into_iter().rev() {
+            for entry in line.to_str().ok()?.rsplit(',') {
+                let address = read_address(entry.trim())?;
+                if !self.trusts(address) {
+                    return Some(address);
+                }
+            }
+        }
+        None
+    }
+
+    /// The id that a trusted proxy gave the request, if it is a harmless one.
+    pub fn request_id<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Option<&'h str> {
+        let given = headers.get(REQUEST_ID).filter(|_| self.trusts(peer))?.to_str().ok()?;
+        let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        ((1..=64).contains(&given.len()) && given.bytes().all(harmless)).then_some(given)
+    }
+}
+
+/// An address as proxies write it: bare, with a port, or in brackets. IPv4 inside IPv6 becomes IPv4.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let address = text.parse().ok().or_else(bracketed).or_else(|| text.parse().ok().map(|with: SocketAddr| with.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn resolve(trusted: &[&str], peer: &str, lines: &[&str]) -> Option<String> {
+        let proxies = Proxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        }
+        proxies.client(peer.parse().unwrap(), &headers).ip.map(|ip| ip.to_string())
+    }
+
+    #[test]
+    fn the_peer_counts_unless_it_is_trusted() {
+        assert_eq!(resolve(&[], "203.0.113.9", &["198.51.100.1"]).unwrap(), "203.0.113.9");
+        assert_eq!(resolve(&["10.0.0.0/8"], "203.0.113.9", &["198.51.100.1"]).unwrap(), "203.0.113.9");
+        assert_eq!(resolve(&["10.0.0.0/8"], "10.1.2.3", &["198.51.100.1"]).unwrap(), "198.51.100.1");
+        assert_eq!(resolve(&["10.0.0.0/8"], "::ffff:10.1.2.3", &["198.51.100.1"]).unwrap(), "198.51.100.1");
+        assert_eq!(resolve(&["10.0.0.0/8"], "10.1.2.3", &[]).unwrap(), "10.1.2.3");
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_entry_of_all_lines_is_the_client() {
+        let trusted = ["127.0.0.1/32", "10.0.0.0/8"];
+        assert_eq!(
+            resolve(&trusted, "127.0.0.1", &["6.6.6.6, 198.51.100.1", "10.0.0.7, 10.0.0.8"]).unwrap(),
+            "198.51.100.1"
+        );
+        assert_eq!(resolve(&trusted, "127.0.0.1", &["6.6.6.6", "198.51.100.1:4711"]).unwrap(), "198.51.100.1");
+        assert_eq!(resolve(&trusted, "127.0.0.1", &["[2001:db8::1]:443"]).unwrap(), "2001:db8::1");
+        assert_eq!(resolve(&trusted, "127.0.0.1", &["[2001:db8::1]"]).unwrap(), "2001:db8::1");
+        assert_eq!(resolve(&trusted, "127.0.0.1", &["::ffff:198.51.100.1"]).unwrap(), "198.51.100.1");
+    }
+
+    #[test]
+    fn an_unreadable_entry_means_the_peer() {
+        for line in ["unknown", "", "198.51.100.1, junk", "198.51.100.1,", "_hidden", "198.51.100.1 198.51.100.2"] {
+            assert_eq!(resolve(&["127.0.0.1/32"], "127.0.0.1", &[line]).unwrap(), "127.0.0.1", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_that_nobody_declared_hides_its_clients() {
+        assert_eq!(resolve(&[], "127.0.0.1", &["198.51.100.1"]), None);
+        assert_eq!(resolve(&[], "::1", &["198.51.100.1"]), None);
+        assert_eq!(resolve(&[], "127.0.0.1", &[]).unwrap(), "127.0.0.1");
+    }
+
+    #[test]
+    fn a_request_id_is_taken_from_a_trusted_proxy_and_only_a_harmless_one() {
+        let proxies = Proxies::new(vec!["10.0.0.1/32".parse().unwrap()]);
+        let given = |peer: &str, id: &str| {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, id.parse().unwrap())]);
+            proxies.request_id(peer.parse().unwrap(), &headers).map(str::to_owned)
+        };
+        assert_eq!(given("10.0.0.1", "Abc-1._2").as_deref(), Some("Abc-1._2"));
+        assert_eq!(given("10.0.0.2", "abc"), None);
+        assert_eq!(given("10.0.0.1", "a b"), None);
+        assert_eq!(given("10.0.0.1", ""), None);
+        assert_eq!(given("10.0.0.1", &"a".repeat(65)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_address_reads_back_from_any_spelling(ip: IpAddr, port: u16) {
+            prop_assert_eq!(read_address(&ip.to_string()), Some(ip.to_canonical()));
+            prop_assert_eq!(read_address(&SocketAddr::new(ip, port).to_string()), Some(ip.to_canonical()));
+        }
+
+        #[test]
+        fn no_text_makes_reading_panic(text in "\\PC{0,60}") {
+            let _ = read_address(&text);
+        }
+    }
+}

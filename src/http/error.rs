@@ -1,0 +1,281 @@
+//! Errors on the wire: every code, the envelope, and the one place where a failure becomes a response.
+
+use super::schema::{Described, string_enum};
+use crate::domain;
+use poem::{
+    IntoResponse, Response,
+    error::ResponseError,
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+};
+use serde_json::{Map, Value, json};
+use std::{borrow::Cow, fmt, time::Duration};
+
+macro_rules! error_codes {
+    ($($name:ident $text:literal $status:ident $message:literal,)*) => {
+        /// What went wrong, for a program. The texts are a contract: they stay, and more may come.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum ErrorCode { $($name,)* }
+
+        impl ErrorCode {
+            pub const ALL: &[ErrorCode] = &[$(ErrorCode::$name,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// What went wrong, for a person, where nothing more particular is known.
+            pub fn message(self) -> &'static str {
+                match self { $(Self::$name => $message,)* }
+            }
+        }
+    };
+}
+
+error_codes! {
+    MalformedRequest "malformed_request" BAD_REQUEST "the body is not a JSON object in UTF-8",
+    ValidationFailed "validation_failed" BAD_REQUEST "a field is invalid",
+    InvalidResetToken "invalid_reset_token" BAD_REQUEST "the reset token is invalid, expired or spent",
+    InvalidInvitation "invalid_invitation" BAD_REQUEST "the invitation is invalid, expired or spent",
+    AuthenticationRequired "authentication_required" UNAUTHORIZED "this needs a session token: Authorization: Bearer <token>",
+    InvalidToken "invalid_token" UNAUTHORIZED "the session token is malformed, expired or revoked",
+    InvalidCredentials "invalid_credentials" UNAUTHORIZED "the address or the password is wrong, or the account is disabled",
+    Forbidden "forbidden" FORBIDDEN "this is for administrators",
+    ReauthenticationRequired "reauthentication_required" FORBIDDEN "send the right current_password, or sign in again first",
+    RegistrationClosed "registration_closed" FORBIDDEN "registration is closed",
+    NotFound "not_found" NOT_FOUND "there is nothing at this path",
+    UserNotFound "user_not_found" NOT_FOUND "there is no such user",
+    SessionNotFound "session_not_found" NOT_FOUND "there is no such session",
+    InvitationNotFound "invitation_not_found" NOT_FOUND "there is no such invitation",
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "this path has other methods; see the Allow header",
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "the body did not arrive in time",
+    UsernameTaken "username_taken" CONFLICT "this username is taken",
+    EmailTaken "email_taken" CONFLICT "this e-mail address is taken",
+    LastAdmin "last_admin" CONFLICT "the last enabled administrator can't be deleted, disabled or demoted",
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED "the account has changed; read it again for its current ETag",
+    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "the body is larger than 64 KiB",
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "the body must be application/json in UTF-8, without Content-Encoding",
+    TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS "too many attempts; wait before the next one",
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "something went wrong here; the log says more under this X-Request-Id",
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "there is more to do than can be taken on; try again",
+    StorageUnavailable "storage_unavailable" SERVICE_UNAVAILABLE "the database can't do this now",
+}
+string_enum!(ErrorCode);
+
+/// How long to wait after `overloaded`: a queue of hashes is gone in a second or two.
+const OVERLOADED_FOR: Duration = Duration::from_secs(1);
+
+/// A failure, as the caller is told about it.
+#[derive(Debug)]
+pub struct ApiError {
+    pub code: ErrorCode,
+    message: Cow<'static, str>,
+    faults: domain::Faults,
+    retry_after: Option<Duration>,
+    /// For the log only.
+    pub internal: Option<String>,
+}
+
+impl ApiError {
+    /// The `error` object without `message` and `details` that say more than the code does.
+    pub fn new(code: ErrorCode) -> Self {
+        let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_FOR);
+        let faults = domain::Faults::default();
+        Self { code, message: code.message().into(), faults, retry_after, internal: None }
+    }
+
+    pub fn invalid(faults: domain::Faults) -> Self {
+        let message = match faults.len() {
+            1 => "1 field is invalid".into(),
+            count => format!("{count} fields are invalid").into(),
+        };
+        Self { message, faults, ..Self::new(ErrorCode::ValidationFailed) }
+    }
+
+    pub fn internal(text: impl Into<String>) -> Self {
+        Self { internal: Some(text.into()), ..Self::new(ErrorCode::InternalError) }
+    }
+
+    /// The whole seconds to wait, rounded up, so that whoever waits that long does not come too early.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1) as u64)
+    }
+
+    pub fn to_json(&self) -> Value {
+        let mut details: Map<String, Value> =
+            self.faults.iter().map(|(field, fault)| (field.to_owned(), fault.into())).collect();
+        if let Some(seconds) = self.retry_after_seconds() {
+            details.insert("retry_after_seconds".into(), seconds.into());
+        }
+        json!({"error": {"code": self.code.as_str(), "message": self.message, "details": details}})
+    }
+}
+
+impl From<domain::Error> for ApiError {
+    fn from(error: domain::Error) -> Self {
+        use domain::Error;
+        let code = match &error {
+            Error::Invalid(_) => ErrorCode::ValidationFailed,
+            Error::AuthenticationRequired => ErrorCode::AuthenticationRequired,
+            Error::InvalidToken => ErrorCode::InvalidToken,
+            Error::InvalidCredentials => ErrorCode::InvalidCredentials,
+            Error::Forbidden => ErrorCode::Forbidden,
+            Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
+            Error::UserNotFound => ErrorCode::UserNotFound,
+            Error::PreconditionFailed => ErrorCode::PreconditionFailed,
+            Error::UsernameTaken => ErrorCode::UsernameTaken,
+            Error::EmailTaken => ErrorCode::EmailTaken,
+            Error::LastAdmin => ErrorCode::LastAdmin,
+            Error::Overloaded => ErrorCode::Overloaded,
+            Error::Storage(_) => ErrorCode::StorageUnavailable,
+            Error::Internal(_) => ErrorCode::InternalError,
+        };
+        match error {
+            Error::Invalid(faults) => Self::invalid(faults),
+            Error::Storage(text) | Error::Internal(text) => Self { internal: Some(text), ..Self::new(code) },
+            _ => Self::new(code),
+        }
+    }
+}
+
+/// What the framework fails with. Its texts repeat what the caller sent, and so are neither shown nor logged.
+impl From<poem::Error> for ApiError {
+    fn from(error: poem::Error) -> Self {
+        let error = match error.downcast::<ApiError>() {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
+        Self::new(match error.status() {
+            StatusCode::NOT_FOUND => ErrorCode::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => ErrorCode::MethodNotAllowed,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ErrorCode::UnsupportedMediaType,
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::PayloadTooLarge,
+            status if status.is_client_error() => ErrorCode::MalformedRequest,
+            _ => return Self::internal(format!("the framework failed with {}", error.status())),
+        })
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+impl ResponseError for ApiError {
+    fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn as_response(&self) -> Response {
+        let mut response = Response::builder()
+            .status(self.code.status())
+            .content_type("application/json")
+            .body(self.to_json().to_string());
+        let headers = response.headers_mut();
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            // RFC 6750, section 3.1: say "invalid_token" only to who sent one.
+            let challenge =
+                if self.code == ErrorCode::InvalidToken { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.as_response()
+    }
+}
+
+/// Every operation documents the envelope once, as its default; `openapi` spells out which codes each can answer with.
+impl ApiResponse for ApiError {
+    fn meta() -> MetaResponses {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: Self::schema() }];
+        let description = "What went wrong";
+        let response = MetaResponse { description, status: None, status_range: None, content, headers: vec![] };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>("Error".into(), |registry| {
+            ErrorCode::register(registry);
+            envelope()
+        });
+    }
+}
+
+impl Described for ApiError {
+    fn schema() -> MetaSchemaRef {
+        MetaSchemaRef::Reference("Error".into())
+    }
+}
+
+/// `{"error": {"code", "message", "details"}}`.
+fn envelope() -> MetaSchema {
+    let inline = |schema| MetaSchemaRef::Inline(Box::new(schema));
+    let described = |schema: MetaSchema, text| inline(MetaSchema { description: Some(text), ..schema });
+    let text_or_number = MetaSchema {
+        one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
+        ..MetaSchema::ANY
+    };
+    let details =
+        MetaSchema { additional_properties: Some(Box::new(inline(text_or_number))), ..MetaSchema::new("object") };
+    let error = MetaSchema {
+        required: vec!["code", "message", "details"],
+        properties: vec![
+            ("code", ErrorCode::schema()),
+            ("message", described(MetaSchema::new("string"), "For people; may change")),
+            (
+                "details",
+                described(
+                    details,
+                    "For `validation_failed`: each faulty field and what is wrong with it, twenty at most. For `429` and for `overloaded`: `retry_after_seconds`. Else empty",
+                ),
+            ),
+        ],
+        ..MetaSchema::new("object")
+    };
+    MetaSchema {
+        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
+        required: vec!["error"],
+        properties: vec![("error", inline(error))],
+        ..MetaSchema::new("object")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique() {
+        let texts: std::collections::HashSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), ErrorCode::ALL.len());
+    }
+
+    #[test]
+    fn waiting_times_are_rounded_up() {
+        let wait = |millis| ApiError {
+            retry_after: Some(Duration::from_millis(millis)),
+            ..ApiError::new(ErrorCode::TooManyAttempts)
+        };
+        assert_eq!(
+            [0, 1, 1000, 1001].map(|millis| wait(millis).retry_after_seconds()),
+            [Some(1), Some(1), Some(1), Some(2)]
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! What every request passes on its way in and out: an id, the client's address, the envelope for whatever failed, the
+//! headers that every answer carries, and the observer.
+
+use super::{
+    beside::Draining,
+    client::{Proxies, REQUEST_ID},
+    connection::Connection,
+    error::{ApiError, ErrorCode},
+    observer::{self, Served},
+};
+use crate::{
+    app::App,
+    domain::{Client, SessionId, UserId},
+};
+use poem::{
+    Addr, Endpoint, IntoResponse, PathPattern, Request, Response,
+    error::NotFoundError,
+    http::{HeaderName, HeaderValue, Method, header},
+};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+/// What is known about a request before anything reads it. Travels as the request's data.
+pub(super) struct Context {
+    pub app: Arc<App>,
+    pub client: Client,
+    pub request_id: Arc<str>,
+    pub connection: Arc<Connection>,
+    pub draining: Arc<Draining>,
+    /// Who sent it, once that is known.
+    pub user: OnceLock<UserId>,
+}
+
+impl Context {
+    pub fn of(request: &Request) -> Result<&Context, ApiError> {
+        let context = request.data::<Arc<Context>>();
+        context.map(Arc::as_ref).ok_or_else(|| ApiError::internal("a request came past the front"))
+    }
+}
+
+/// One path of the service: how the router spells it leads to how the spec does, and which methods it has.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub template: String,
+    pub allow: HeaderValue,
+}
+
+/// Around all routes.
+pub(super) struct Front<E> {
+    routes: E,
+    app: Arc<App>,
+    proxies: Proxies,
+    paths: HashMap<String, Path>,
+    draining: Arc<Draining>,
+    request_ids: RequestIds,
+}
+
+impl<E: Endpoint> Front<E> {
+    pub fn new(
+        routes: E,
+        app: Arc<App>,
+        proxies: Proxies,
+        paths: HashMap<String, Path>,
+        draining: Arc<Draining>,
+    ) -> Self {
+        Self { routes, app, proxies, paths, draining, request_ids: RequestIds::new() }
+    }
+
+    fn context(&self, request: &Request) -> Context {
+        let peer = match request.remote_addr().0 {
+            Addr::SocketAddr(address) => address.ip(),
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let given = self.proxies.request_id(peer, request.headers());
+        Context {
+            app: self.app.clone(),
+            client: self.proxies.client(peer, request.headers()),
+            request_id: given.map_or_else(|| self.request_ids.next(), Into::into),
+            connection: request.data::<Arc<Connection>>().cloned().unwrap_or_default(),
+            draining: self.draining.clone(),
+            user: OnceLock::new(),
+        }
+    }
+
+    /// The one place where a failure becomes a response.
+    fn answer_failure(&self, error: poem::Error, context: &Context) -> (Response, Option<&Path>) {
+        let path = if error.is::<NotFoundError>() { None } else { self.path(error.data()) };
+        let error = ApiError::from(error);
+        if let Some(internal) = &error.internal {
+            tracing::error!(
+                request_id = &*context.request_id,
+                code = error.code.as_str(),
+                error = internal,
+                "a request failed"
+            );
+        }
+        let not_allowed = error.code == ErrorCode::MethodNotAllowed;
+        let mut response = error.into_response();
+        if let Some(path) = path.filter(|_| not_allowed) {
+            response.headers_mut().insert(header::ALLOW, path.allow.clone());
+        }
+        (response, path)
+    }
+
+    fn path(&self, pattern: Option<&PathPattern>) -> Option<&Path> {
+        pattern.and_then(|pattern| self.paths.get(&*pattern.0))
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let begun = Instant::now();
+        let context = Arc::new(self.context(&request));
+        let method = request.method().clone();
+        request.set_data(context.clone());
+        let result =
+            if method == Method::CONNECT { Err(NotFoundError.into()) } else { self.routes.call(request).await };
+        let (mut response, path) = match result {
+            Ok(response) => {
+                let path = self.path(response.data());
+                (response, path)
+            }
+            Err(error) => self.answer_failure(error, &context),
+        };
+        put_common_headers(&mut response, &context.request_id);
+        observer::served(&Served {
+            method: &method,
+            route: path.map_or("unmatched", |path| &path.template),
+            status: response.status(),
+            took: begun.elapsed(),
+            request_id: &context.request_id,
+            client: context.client,
+            user: context.user.get().copied(),
+        });
+        Ok(response)
+    }
+}
+
+fn put_common_headers(response: &mut Response, request_id: &str) {
+    const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// Ids that no other request has: drawn once at start, then counted.
+struct RequestIds {
+    prefix: String,
+    last: AtomicU64,
+}
+
+impl RequestIds {
+    fn new() -> Self {
+        Self { prefix: SessionId::generate().as_str()[..10].to_owned(), last: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> Arc<str> {
+        format!("{}-{}", self.prefix, self.last.fetch_add(1, Ordering::Relaxed) + 1).into()
+    }
+}

@@ -1,0 +1,215 @@
+//! The spec: generated from the handlers, then told what the generator can't say, above all which errors each operation
+//! can answer with. Needs no database and no settings, so it is the same wherever it is printed.
+
+use super::{
+    auth_routes::{self, Auth},
+    error::{ApiError, ErrorCode},
+    front,
+    schema::CLOSED,
+    users::{self, Users},
+};
+use poem::{endpoint::BoxEndpoint, http::HeaderValue, http::Method};
+use poem_openapi::{
+    LicenseObject, OpenApi, OpenApiService, Tags,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
+
+/// Where the API lives.
+pub(super) const PREFIX: &str = "/api/v1";
+const TITLE: &str = "usher";
+const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
+
+Bodies are JSON both ways. A request that fails is answered with an `Error`; unknown and repeated fields are refused, and \
+all faulty fields are reported at once. Every answer carries `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and an \
+`X-Request-Id`, under which the server's log and its audit log know the request.
+
+Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
+
+/// All operations. Paths that share a prefix must be in one `#[OpenApi]` block: the spec would list them twice.
+pub(super) type Api = (Users, Auth);
+
+#[derive(Tags)]
+pub(super) enum Tag {
+    /// Accounts
+    Users,
+    /// Signing in and out, and who is calling
+    Authentication,
+}
+
+/// The operations without anything to run them on.
+struct Described;
+
+impl OpenApi for Described {
+    fn meta() -> Vec<MetaApi> {
+        Api::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Api::register(registry);
+    }
+
+    fn add_routes(self, _routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// The OpenAPI document, as it is served, printed and committed.
+pub fn spec() -> String {
+    let service = OpenApiService::new(Described, TITLE, env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+        .server(PREFIX);
+    let mut document: Value = serde_json::from_str(&service.spec()).expect("the generator writes JSON");
+    close_objects(&mut document);
+    let components = document["components"]["schemas"].clone();
+    for operation in operations(&mut document) {
+        complete(operation, &components);
+    }
+    let mut text = serde_json::to_string_pretty(&document).expect("a JSON value can be written");
+    text.push('\n');
+    text
+}
+
+/// The page that shows the spec, with everything it needs inside.
+pub(super) fn page() -> String {
+    let bare = OpenApiService::new((), TITLE, "");
+    bare.swagger_ui_html().replacen(&bare.spec(), &spec(), 1)
+}
+
+/// The service's paths as the router spells them (`/users/:user_id`), with their templates and methods.
+pub(super) fn paths() -> HashMap<String, front::Path> {
+    let described = Api::meta().into_iter().flat_map(|api| api.paths).map(|path| {
+        let methods: Vec<String> = path.operations.iter().map(|operation| operation.method.to_string()).collect();
+        (format!("{PREFIX}{}", path.path), methods)
+    });
+    let beside =
+        ["/healthz", "/readyz", "/docs", "/api/v1/openapi.json"].map(|path| (path.to_owned(), vec!["GET".to_owned()]));
+    described
+        .chain(beside)
+        .map(|(template, methods)| (router_spelling(&template), front_path(template, methods)))
+        .collect()
+}
+
+fn router_spelling(template: &str) -> String {
+    template.replace('{', ":").replace('}', "")
+}
+
+fn front_path(template: String, mut methods: Vec<String>) -> front::Path {
+    if methods.iter().any(|method| method == "GET") {
+        methods.push("HEAD".into());
+    }
+    methods.sort();
+    let allow = HeaderValue::from_str(&methods.join(", ")).expect("methods are plain text");
+    front::Path { template, allow }
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document["paths"].as_object_mut().expect("a document has paths");
+    paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
+}
+
+/// Writes the `false` that the generator has no word for.
+fn close_objects(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.get("additionalProperties").is_some_and(|mark| mark["title"] == CLOSED) {
+                members.insert("additionalProperties".into(), false.into());
+            }
+            members.values_mut().for_each(close_objects);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close_objects),
+        _ => {}
+    }
+}
+
+/// Adds the error responses, the headers of every response, and examples.
+fn complete(operation: &mut Value, components: &Value) {
+    let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
+    for code in codes(operation) {
+        by_status.entry(code.status().as_u16()).or_default().push(code);
+    }
+    let add_example = |content: &mut Value| {
+        let media = &mut content["application/json"];
+        let name = media["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+        if let Some(example) = name.and_then(|name| components[name].get("example")) {
+            media["example"] = example.clone();
+        }
+    };
+    if let Some(content) = operation.get_mut("requestBody").and_then(|body| body.get_mut("content")) {
+        add_example(content);
+    }
+    let responses = operation["responses"].as_object_mut().expect("an operation has responses");
+    responses.remove("default");
+    for response in responses.values_mut() {
+        response.get_mut("content").into_iter().for_each(add_example);
+        add_headers(response, [request_id_header()]);
+    }
+    for (status, codes) in by_status {
+        responses.insert(status.to_string(), error_response(status, &codes));
+    }
+}
+
+/// Which codes an operation can answer with: those that follow from its form, and its own.
+fn codes(operation: &Value) -> Vec<ErrorCode> {
+    use ErrorCode as Code;
+    let mut codes = vec![Code::InternalError, Code::Overloaded, Code::StorageUnavailable];
+    let security = operation["security"].as_array().cloned().unwrap_or_default();
+    if !security.is_empty() {
+        codes.push(Code::InvalidToken);
+    }
+    if !security.is_empty() && !security.contains(&json!({})) {
+        codes.insert(0, Code::AuthenticationRequired);
+    }
+    if operation.get("requestBody").is_some() {
+        codes.extend([Code::MalformedRequest, Code::ValidationFailed, Code::RequestTimeout]);
+        codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
+    }
+    let id = operation["operationId"].as_str().expect("every operation has an operationId");
+    let own = users::FAILURES.iter().chain(auth_routes::FAILURES).find(|(name, _)| *name == id);
+    codes.extend(own.expect("every operation lists its failures").1);
+    codes
+}
+
+fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
+    let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.message())).collect();
+    let examples: Map<String, Value> =
+        codes.iter().map(|code| (code.as_str().to_owned(), json!({"value": example(*code)}))).collect();
+    let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "examples": examples}});
+    let mut response = json!({"description": lines.join("\n\n"), "headers": {}, "content": content});
+    let header = |name: &str, description: &str, kind: &str| {
+        (name.to_owned(), json!({"description": description, "schema": {"type": kind}}))
+    };
+    add_headers(&mut response, [request_id_header()]);
+    if status == 401 {
+        add_headers(
+            &mut response,
+            [header("WWW-Authenticate", "`Bearer`, with `error=\"invalid_token\"` when a token was sent", "string")],
+        );
+    }
+    if matches!(status, 429 | 503) {
+        add_headers(&mut response, [header("Retry-After", "Seconds to wait, where it is known", "integer")]);
+    }
+    response
+}
+
+fn example(code: ErrorCode) -> Value {
+    if code != ErrorCode::ValidationFailed {
+        return ApiError::new(code).to_json();
+    }
+    let mut faults = crate::domain::Faults::default();
+    faults.add("email", "must be an e-mail address such as name@example.com");
+    faults.add("password", "must have at least 8 characters");
+    ApiError::invalid(faults).to_json()
+}
+
+fn request_id_header() -> (String, Value) {
+    let description = "Under which the server's logs know this request";
+    ("X-Request-Id".to_owned(), json!({"description": description, "required": true, "schema": {"type": "string"}}))
+}
+
+fn add_headers(response: &mut Value, headers: impl IntoIterator<Item = (String, Value)>) {
+    if response.get("headers").is_none() {
+        response["headers"] = json!({});
+    }
+    response["headers"].as_object_mut().expect("headers are an object").extend(headers);
+}

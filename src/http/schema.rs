@@ -1,0 +1,168 @@
+//! How the types of the API describe themselves in the spec: limits and patterns come from the constants that `domain`
+//! parses with.
+
+use crate::domain::{EmailAddress, Password, Role, SessionToken, Timestamp, UserId, Username};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use serde_json::{Value, json};
+
+/// Something that has a schema.
+pub(super) trait Described {
+    fn schema() -> MetaSchemaRef;
+
+    /// Adds what the schema refers to.
+    fn register(_registry: &mut Registry) {}
+}
+
+/// A JSON object of the API, with an example that is shown and tested.
+pub(super) trait Example {
+    fn example() -> Value;
+}
+
+fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+macro_rules! described {
+    ($($type:ty => $schema:expr,)*) => {$(
+        impl Described for $type {
+            fn schema() -> MetaSchemaRef {
+                inline($schema)
+            }
+        }
+    )*};
+}
+
+described! {
+    String => MetaSchema::new("string"),
+    &'static str => MetaSchema::new("string"),
+    bool => MetaSchema::new("boolean"),
+    UserId => MetaSchema { minimum: Some(1.0), example: Some(json!(42)), ..MetaSchema::new_with_format("integer", "int64") },
+    Username => MetaSchema {
+        min_length: Some(1),
+        max_length: Some(Username::MAX_LENGTH),
+        pattern: Some(Username::PATTERN.into()),
+        example: Some(json!("ada")),
+        ..MetaSchema::new("string")
+    },
+    EmailAddress => MetaSchema {
+        min_length: Some(3),
+        max_length: Some(EmailAddress::MAX_LENGTH),
+        pattern: Some(EmailAddress::PATTERN.into()),
+        example: Some(json!("ada@example.com")),
+        ..MetaSchema::new("string")
+    },
+    Password => MetaSchema {
+        min_length: Some(Password::MIN_LENGTH),
+        max_length: Some(Password::MAX_LENGTH),
+        example: Some(json!("correct horse battery staple")),
+        ..MetaSchema::new_with_format("string", "password")
+    },
+    SessionToken => MetaSchema {
+        min_length: Some(SessionToken::LENGTH),
+        max_length: Some(SessionToken::LENGTH),
+        pattern: Some(SessionToken::PATTERN.into()),
+        ..MetaSchema::new("string")
+    },
+    Timestamp => MetaSchema { example: Some(json!("2026-11-22T10:00:00Z")), ..MetaSchema::new_with_format("string", "date-time") },
+}
+
+/// A closed set of texts, listed once under the type's name.
+macro_rules! string_enum {
+    ($type:ident) => {
+        impl $crate::http::schema::Described for $type {
+            fn schema() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Reference(stringify!($type).into())
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                registry.create_schema::<Self, _>(stringify!($type).into(), |_| poem_openapi::registry::MetaSchema {
+                    enum_items: Self::ALL.iter().map(|item| item.as_str().into()).collect(),
+                    ..poem_openapi::registry::MetaSchema::new("string")
+                });
+            }
+        }
+    };
+}
+pub(super) use string_enum;
+string_enum!(Role);
+
+/// One property of an object, as an answer shows it or a body takes it.
+pub(super) struct Property {
+    pub name: &'static str,
+    pub schema: MetaSchemaRef,
+    pub required: bool,
+    pub description: &'static str,
+}
+
+impl Property {
+    /// A reference can't carry a description of its own (OpenAPI 3.0), so it is wrapped.
+    fn described(self) -> (&'static str, MetaSchemaRef) {
+        let description = Some(self.description.trim()).filter(|text| !text.is_empty());
+        (self.name, self.schema.merge(MetaSchema { description, ..MetaSchema::ANY }))
+    }
+}
+
+/// The schema of an object from its properties. `closed` refuses any others.
+pub(super) fn object(description: &'static str, properties: Vec<Property>, closed: bool, example: Value) -> MetaSchema {
+    let nothing = || MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
+    MetaSchema {
+        description: Some(description.trim()),
+        required: properties.iter().filter(|property| property.required).map(|property| property.name).collect(),
+        properties: properties.into_iter().map(Property::described).collect(),
+        // The library can't write `false`: `openapi::spec` replaces this mark by it.
+        additional_properties: closed
+            .then(|| Box::new(nothing().merge(MetaSchema { title: Some(CLOSED.into()), ..MetaSchema::ANY }))),
+        example: Some(example),
+        ..MetaSchema::new("object")
+    }
+}
+
+/// See `object`.
+pub(super) const CLOSED: &str = "closed";
+
+/// A field that can be null.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct Nullable<T>(pub Option<T>);
+
+impl<T: Described> Described for Nullable<T> {
+    fn schema() -> MetaSchemaRef {
+        T::schema().merge(MetaSchema { nullable: true, ..MetaSchema::ANY })
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// Declares an object that the API answers with: the struct, how it is written, and its schema, from one list.
+macro_rules! answer {
+    ($(#[doc = $doc:literal])* $name:ident as $title:literal {
+        $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, serde::Serialize)]
+        pub(super) struct $name { $(pub $field: $type,)* }
+
+        impl $crate::http::schema::Described for $name {
+            fn schema() -> poem_openapi::registry::MetaSchemaRef {
+                poem_openapi::registry::MetaSchemaRef::Reference($title.into())
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                registry.create_schema::<Self, _>($title.into(), |registry| {
+                    $(<$type as $crate::http::schema::Described>::register(registry);)*
+                    let properties = vec![$($crate::http::schema::Property {
+                        name: stringify!($field),
+                        schema: <$type as $crate::http::schema::Described>::schema(),
+                        required: true,
+                        description: concat!($($field_doc, "\n"),*),
+                    },)*];
+                    let example = <Self as $crate::http::schema::Example>::example();
+                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, false, example)
+                });
+            }
+        }
+    };
+}
+pub(super) use answer;

@@ -1,0 +1,274 @@
+//! Accounts over HTTP.
+
+use super::{
+    auth::{AnyCaller, SignedInCaller},
+    body::{Body, Json, body},
+    error::{ApiError, ErrorCode},
+    if_match::IfMatch,
+    openapi::Tag,
+    schema::{Example, Nullable, answer},
+};
+use crate::{
+    app::{App, NewAccount},
+    domain::{self, EmailAddress, Password, Role, Timestamp, UserChanges, UserId, Username},
+};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::Path,
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseFromParameter, ParseResult, Type},
+};
+use serde_json::{Value, json};
+use std::{borrow::Cow, sync::Arc};
+
+pub(super) struct Users {
+    pub app: Arc<App>,
+}
+
+/// Which codes each operation here can answer with, beside those that every operation has.
+pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+    ("createUser", &[ErrorCode::UsernameTaken, ErrorCode::EmailTaken]),
+    ("getUser", &[ErrorCode::UserNotFound]),
+    (
+        "updateUser",
+        &[
+            ErrorCode::UserNotFound,
+            ErrorCode::Forbidden,
+            ErrorCode::ReauthenticationRequired,
+            ErrorCode::PreconditionFailed,
+            ErrorCode::UsernameTaken,
+            ErrorCode::EmailTaken,
+            ErrorCode::LastAdmin,
+        ],
+    ),
+    ("deleteUser", &[ErrorCode::UserNotFound, ErrorCode::PreconditionFailed, ErrorCode::LastAdmin]),
+];
+
+answer! {
+    /// An account. Times are RFC 3339 in UTC.
+    User as "User" {
+        /// Never given to another account, also after this one is deleted
+        id: UserId,
+        /// As typed; unique without regard to case
+        username: Username,
+        /// As typed; unique without regard to case
+        email: EmailAddress,
+        /// False for an address that its owner only typed; true for one that an administrator or the command line fixed. Changing it oneself makes it false
+        email_verified: bool,
+        role: Role,
+        /// A disabled account can't sign in, and has no sessions
+        disabled: bool,
+        created_at: Timestamp,
+        /// The last change of the account; a sign-in is none
+        updated_at: Timestamp,
+        last_login_at: Nullable<Timestamp>,
+    }
+}
+
+impl From<domain::User> for User {
+    fn from(user: domain::User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            email_verified: user.email_verified,
+            role: user.role,
+            disabled: user.disabled,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            last_login_at: Nullable(user.last_login_at),
+        }
+    }
+}
+
+impl Example for User {
+    fn example() -> Value {
+        json!({
+            "id": 42, "username": "ada", "email": "ada@example.com", "email_verified": false, "role": "user", "disabled": false,
+            "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null
+        })
+    }
+}
+
+body! {
+    /// What it takes to make an account.
+    NewUser as "NewUser" {
+        /// 1 to 64 letters, digits, dots, underscores and hyphens, starting with a letter or digit; unique without regard to case
+        required username: Username,
+        /// A plain ASCII address; unique without regard to case
+        required email: EmailAddress,
+        /// At least as long as the server asks (8 characters, or more), at most 256 characters (Unicode code points), without NUL. Common passwords and the account's own username or address are refused, unless the server allows them
+        required password: Password,
+    }
+}
+
+impl Example for NewUser {
+    fn example() -> Value {
+        json!({"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"})
+    }
+}
+
+body! {
+    /// What to change; what is left out stays as it is.
+    UserUpdate as "UserUpdate" {
+        /// See NewUser
+        optional username: Username,
+        /// See NewUser. To change one's own needs a fresh sign-in or `current_password`
+        optional email: EmailAddress,
+        /// See NewUser. To change one's own needs a fresh sign-in or `current_password`; all other sessions of the account end
+        optional password: Password,
+        /// Shows that you know your password, when you change your own password or address. Where it is given it must be right
+        optional current_password: String,
+        /// Administrators only
+        optional role: Role,
+        /// Administrators only. Disabling ends all sessions of the account
+        optional disabled: bool,
+    }
+}
+
+impl Example for UserUpdate {
+    fn example() -> Value {
+        json!({"email": "ada@example.org", "current_password": "correct horse battery staple"})
+    }
+}
+
+impl From<UserUpdate> for UserChanges {
+    fn from(update: UserUpdate) -> Self {
+        let UserUpdate { username, email, password, current_password, role, disabled } = update;
+        Self { username, email, password, current_password, role, disabled }
+    }
+}
+
+/// A user's number in a path. Whatever is no such number names nobody, which is not an error of form.
+pub(super) struct UserPath(Option<UserId>);
+
+impl Type for UserPath {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "integer_int64".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let schema = MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") };
+        MetaSchemaRef::Inline(Box::new(schema))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for UserPath {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        Ok(Self(UserId::parse(value)))
+    }
+}
+
+#[derive(ApiResponse)]
+pub(super) enum Created {
+    /// The account was made
+    #[oai(status = 201)]
+    User(
+        Json<User>,
+        /// The path of the account
+        #[oai(header = "Location")]
+        String,
+        /// The account's revision, for `If-Match`
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum Found {
+    /// The account
+    #[oai(status = 200)]
+    User(
+        Json<User>,
+        /// The account's revision, for `If-Match`
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+impl Found {
+    pub fn new(user: domain::User) -> Self {
+        let tag = entity_tag(&user);
+        Self::User(Json(user.into()), tag)
+    }
+}
+
+#[derive(ApiResponse)]
+pub(super) enum Deleted {
+    /// The account is gone, with its sessions
+    #[oai(status = 204)]
+    Gone,
+}
+
+/// A strong entity tag (RFC 9110, section 8.8.3): which account, and how often it has changed.
+fn entity_tag(user: &domain::User) -> String {
+    format!("\"{}.{}\"", user.id, user.revision)
+}
+
+#[OpenApi(tag = "Tag::Users")]
+impl Users {
+    /// Register an account
+    ///
+    /// Open to everyone. A token is not needed, but one that is sent must be valid; an account that an administrator
+    /// makes has a verified address.
+    #[oai(path = "/users", method = "post", operation_id = "createUser")]
+    async fn create(&self, caller: AnyCaller, body: Body<NewUser>) -> Result<Created, ApiError> {
+        let NewUser { username, email, password } = body.0;
+        let account = NewAccount { username, email, password, role: Role::User };
+        let user = self.app.register(&caller.0, account).await?;
+        let (location, tag) = (format!("/api/v1/users/{}", user.id), entity_tag(&user));
+        Ok(Created::User(Json(user.into()), location, tag))
+    }
+
+    /// Read an account
+    ///
+    /// One's own, or as an administrator anyone's. Everyone else gets the same `404` for an account that exists and for
+    /// one that does not; so does an id that is not a positive integer in canonical decimal.
+    #[oai(path = "/users/:user_id", method = "get", operation_id = "getUser")]
+    async fn read(&self, caller: SignedInCaller, user_id: Path<UserPath>) -> Result<Found, ApiError> {
+        Ok(Found::new(self.app.user(&caller.0, user_id.0.0).await?))
+    }
+
+    /// Change an account
+    ///
+    /// One's own, or as an administrator anyone's. Fields that are left out stay; `{}` changes nothing. A new password
+    /// ends every other session of the account. What is wrong is said in this order: `401`, `400`, `404`, `403`, `412`,
+    /// `409`.
+    #[oai(path = "/users/:user_id", method = "put", operation_id = "updateUser")]
+    async fn update(
+        &self,
+        caller: SignedInCaller,
+        user_id: Path<UserPath>,
+        #[oai(name = "If-Match")] if_match: IfMatch,
+        body: Body<UserUpdate>,
+    ) -> Result<Found, ApiError> {
+        let user = self.app.update_user(&caller.0, user_id.0.0, body.0.into(), if_match.0).await?;
+        Ok(Found::new(user))
+    }
+
+    /// Delete an account
+    ///
+    /// One's own, or as an administrator anyone's. Its id is never used again.
+    #[oai(path = "/users/:user_id", method = "delete", operation_id = "deleteUser")]
+    async fn delete(
+        &self,
+        caller: SignedInCaller,
+        user_id: Path<UserPath>,
+        #[oai(name = "If-Match")] if_match: IfMatch,
+    ) -> Result<Deleted, ApiError> {
+        self.app.delete_user(&caller.0, user_id.0.0, if_match.0).await?;
+        Ok(Deleted::Gone)
+    }
+}

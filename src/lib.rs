@@ -1,0 +1,28 @@
+//! The account service `usher`: users, sessions, and who may do what.
+//!
+//! A map of the house. Imports point down only; `tests/house.rs` keeps it so.
+//!
+//! | floor | room | holds |
+//! |---|---|---|
+//! | 3 | [`http`] | the REST API: routes, bodies, the error envelope, the spec, the connections |
+//! | 3 | [`cli`] | the commands |
+//! | 2 | [`app`] | the use cases, and every rule about who may do what |
+//! | 1 | [`store`] | the SQLite file |
+//! | 1 | [`hashing`] | Argon2id on a bounded pool |
+//! | 1 | [`clock`] | the time |
+//! | 0 | [`config`] | settings |
+//! | 0 | [`domain`] | what the words mean |
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("usher runs on Linux, and on macOS as far as that goes; other systems have never been tried");
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod hashing;
+pub mod http;
+pub mod store;

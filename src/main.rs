@@ -1,0 +1,7 @@
+//! The executable `usher`.
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    usher::cli::main()
+}

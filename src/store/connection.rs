@@ -1,0 +1,85 @@
+//! How every connection is opened: flags, hardening, durability; each setting is read back.
+
+use super::file::Identity;
+use rusqlite::{Connection, OpenFlags, config::DbConfig, ffi};
+use std::{path::Path, time::Duration};
+
+/// What a connection is for, which decides how long it waits for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Looks a row up on an async worker, and so never waits.
+    Point,
+    /// Writes or scans on a thread of its own.
+    Thread,
+}
+
+/// How long the one writer waits for another process's transaction.
+pub(super) const WRITER_WAIT: Duration = Duration::from_secs(5);
+
+/// No CREATE (a file that was unlinked is not made anew) and no URI (a name is a name). Connections stay on one thread
+/// at a time, so SQLite's own mutexes are not needed.
+pub(super) fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Opens a connection outside the pools, for creating, migrating and copying.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_with_flags(path, flags())?;
+    harden(&mut connection, Purpose::Thread)?;
+    Ok(connection)
+}
+
+/// Sets up a pooled connection, and refuses it when the path now leads to another file than was opened first.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    purpose: Purpose,
+    path: &Path,
+    opened: Identity,
+) -> rusqlite::Result<()> {
+    if Identity::of(path).ok() != Some(opened) {
+        return Err(failure(ffi::SQLITE_CANTOPEN, "the database file was removed or replaced"));
+    }
+    harden(connection, purpose)?;
+    expect(connection, "journal_mode", "wal")
+}
+
+fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()> {
+    connection.busy_timeout(match purpose {
+        Purpose::Point => Duration::ZERO,
+        Purpose::Thread => WRITER_WAIT,
+    })?;
+    connection.set_prepared_statement_cache_capacity(64);
+    for (switch, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+    ] {
+        if connection.set_db_config(switch, on)? != on {
+            return Err(failure(ffi::SQLITE_ERROR, "a hardening switch of SQLite did not hold"));
+        }
+    }
+    for (pragma, value) in [("foreign_keys", "1"), ("cell_size_check", "1"), ("synchronous", "2")] {
+        connection.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
+        expect(connection, pragma, value)?;
+    }
+    Ok(())
+}
+
+/// A setting that did not take effect is an error, not a surprise later.
+fn expect(connection: &Connection, pragma: &str, value: &str) -> rusqlite::Result<()> {
+    let found: rusqlite::types::Value = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))?;
+    let found = match found {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        _ => String::new(),
+    };
+    if found == value {
+        return Ok(());
+    }
+    Err(failure(ffi::SQLITE_ERROR, &format!("PRAGMA {pragma} is {found}, not {value}")))
+}
+
+fn failure(code: i32, text: &str) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()))
+}

@@ -1,0 +1,206 @@
+//! The database as a file: what is looked at before SQLite opens it, the lock beside it, and making a new one.
+
+use rustix::fs::statfs;
+use std::{
+    fs::{File, Metadata, OpenOptions, TryLockError},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Why a database can't be opened. Each text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("there is no database at {}; 'usher serve' or 'usher migrate' makes one, or name another with --database", .0.display())]
+    Missing(PathBuf),
+    #[error("{} is not a regular file; name a file with --database", .0.display())]
+    NotAFile(PathBuf),
+    #[error("{} is not an SQLite database; it was left untouched, name another file with --database", .0.display())]
+    NotADatabase(PathBuf),
+    #[error("{} is a database of another program; it was left untouched, name another file with --database", .0.display())]
+    Foreign(PathBuf),
+    #[error("{} is damaged: {reason}; restore a backup, or repair it with 'sqlite3 .recover'", .path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error("{} has schema version {found}, and this usher knows versions up to {known}; run the newer usher that made it", .path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("{} has schema version {found}, and this usher needs version {known}; stop the server and run 'usher migrate'", .path.display())]
+    Older { path: PathBuf, found: i64, known: i64 },
+    #[error("{} is in use by another 'usher serve' or 'usher migrate'; stop that one first", .0.display())]
+    InUse(PathBuf),
+    #[error("{} is on a network file system ({kind}), where SQLite's locks can't be trusted; keep it on a local disk", .path.display())]
+    NetworkDisk { path: PathBuf, kind: &'static str },
+    #[error("{} can't be {action}: {reason}; check the folder and its permissions", .path.display())]
+    Io { path: PathBuf, action: &'static str, reason: String },
+    #[error(
+        "SQLite {found} is in use, and versions before {needed} can lose committed data (the WAL-reset bug); build against a newer one"
+    )]
+    OldSqlite { found: &'static str, needed: &'static str },
+    #[error("{} can't be opened safely: {reason}", .path.display())]
+    Unsafe { path: PathBuf, reason: String },
+}
+
+impl OpenError {
+    pub(super) fn io(path: &Path, action: &'static str, reason: &io::Error) -> Self {
+        Self::Io { path: path.to_owned(), action, reason: reason.to_string() }
+    }
+
+    pub(super) fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path, reason: error.to_string() }
+            }
+            _ => Self::Io { path, action: "opened", reason: error.to_string() },
+        }
+    }
+}
+
+/// What the first bytes of a file say about it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No file, or an empty one: there is nothing to lose.
+    Nothing,
+    Database {
+        application_id: u32,
+    },
+}
+
+/// Looks at a file without SQLite, and without writing. Only before this process has the database open: closing
+/// a descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
+pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
+    refuse_network_disks(path)?;
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(path),
+        Err(error) => return Err(OpenError::io(path, "read", &error)),
+    };
+    if !metadata.is_file() {
+        return Err(OpenError::NotAFile(path.to_owned()));
+    }
+    if metadata.len() == 0 {
+        return nothing(path);
+    }
+    let mut header = [0u8; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(OpenError::NotADatabase(path.to_owned()));
+        }
+        Err(error) => return Err(OpenError::io(path, "read", &error)),
+        Ok(()) => {}
+    }
+    examine(path, &header, metadata.len())
+}
+
+/// An empty file beside a write-ahead log is what is left of a database, not a new one.
+fn nothing(path: &Path) -> Result<Found, OpenError> {
+    let log = beside(path, "-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        let reason = format!("it is empty, but its write-ahead log {} is not", log.display());
+        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(Found::Nothing)
+}
+
+/// Reads the fields of an SQLite header (sqlite.org/fileformat2.html, section 1.3).
+fn examine(path: &Path, header: &[u8; 100], length: u64) -> Result<Found, OpenError> {
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if !header.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::NotADatabase(path.to_owned()));
+    }
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    // The page count is valid only where "version valid for" equals the change counter.
+    let (pages, counted) = (u64::from(number(28)), number(24) == number(92));
+    if counted && pages * page_size > length {
+        let reason = format!("it should have {} bytes and has {length}", pages * page_size);
+        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    }
+    Ok(Found::Database { application_id: number(68) })
+}
+
+/// Refuses file systems on which locks or shared memory don't work; warns where they may not.
+fn refuse_network_disks(path: &Path) -> Result<(), OpenError> {
+    const NETWORK: [(i64, &str); 4] = [(0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2")];
+    const DOUBTFUL: [(i64, &str); 2] = [(0x6573_5546, "FUSE"), (0x0102_1997, "9p")];
+    let folder = folder_of(path);
+    #[allow(clippy::useless_conversion, reason = "the width of f_type differs between platforms")]
+    let Ok(kind) = statfs(folder).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF) else {
+        return Ok(()); // a folder that can't be asked is reported by whatever opens the file
+    };
+    if let Some((_, kind)) = NETWORK.iter().find(|(magic, _)| *magic == kind) {
+        return Err(OpenError::NetworkDisk { path: path.to_owned(), kind });
+    }
+    if let Some((_, kind)) = DOUBTFUL.iter().find(|(magic, _)| *magic == kind) {
+        tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
+    }
+    Ok(())
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// `usher.db` and `-wal` make `usher.db-wal`.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Opens for writing with mode 0600: nobody else on the machine reads it.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+/// Makes an empty file for SQLite to fill, or takes the empty one that is there.
+pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
+    private().create(true).truncate(false).open(path).map(drop).map_err(|error| OpenError::io(path, "created", &error))
+}
+
+/// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub fn acquire(database: &Path) -> Result<Self, OpenError> {
+        let path = beside(database, ".lock");
+        let failed = |error: io::Error| OpenError::io(&path, "created", &error);
+        let file = private().create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
+            Err(TryLockError::Error(error)) => Err(OpenError::io(&path, "locked", &error)),
+        }
+    }
+}
+
+/// Which file it is, whatever its name: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata: Metadata| Self(metadata.dev(), metadata.ino()))
+    }
+}
+
+/// Warns when other users of the machine can reach the folder: the files are private, but their names and sizes, and
+/// with write permission the files themselves, are within reach.
+pub(super) fn warn_of_open_folder(path: &Path) {
+    let folder = folder_of(path);
+    if let Ok(mode) = std::fs::metadata(folder).map(|metadata| metadata.permissions().mode() & 0o777)
+        && mode & 0o007 != 0
+    {
+        tracing::warn!(
+            folder = %folder.display(),
+            "other users can reach the database's folder (mode {mode:03o}); a folder of its own with 'chmod 700' is safer"
+        );
+    }
+}

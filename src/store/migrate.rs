@@ -1,0 +1,240 @@
+//! The schema's versions: a new file is made from `schema.sql`, an older one climbs the steps.
+
+use super::{
+    backup, connection,
+    file::{self, Found, Lock, OpenError},
+};
+use rusqlite::{Connection, TransactionBehavior};
+use rusqlite_migration::{M, Migrations};
+use std::path::{Path, PathBuf};
+
+/// What a database of this program looks like, and how older ones get there.
+struct Schema {
+    application_id: u32,
+    /// The newest version, whole.
+    sql: &'static str,
+    /// `steps[n]` leads from version n to n + 1; the first makes version 1 in an empty file. A step that rebuilds a
+    /// table must carry its row of `sqlite_sequence` along, or ids of deleted users would be given away again.
+    steps: &'static [M<'static>],
+}
+
+impl Schema {
+    fn version(&self) -> i64 {
+        i64::try_from(self.steps.len()).expect("there are fewer steps than that")
+    }
+}
+
+/// Until 0.1.0 is released the schema may change without a step, and version 1 is what `schema.sql` says.
+const CURRENT: Schema = Schema {
+    application_id: 0x7573_6872,
+    sql: include_str!("../../schema.sql"),
+    steps: &[M::up(include_str!("../../schema.sql"))],
+};
+
+/// What `prepare` did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Prepared {
+    Created,
+    UpToDate,
+    /// From which version, and where the copy from before is kept.
+    Migrated {
+        from: i64,
+        copy: PathBuf,
+    },
+}
+
+/// The schema's version in the file, and the one that this program needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchemaStatus {
+    /// `None`: there is no database yet.
+    pub found: Option<i64>,
+    pub needed: i64,
+}
+
+pub(super) fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
+    bring_up_to_date(path, lock, &CURRENT)
+}
+
+pub(super) fn status(path: &Path) -> Result<SchemaStatus, OpenError> {
+    let found = existing_version(path, &CURRENT)?;
+    Ok(SchemaStatus { found, needed: CURRENT.version() })
+}
+
+/// Refuses a database that is not exactly of this program's version.
+pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
+    match status(path)? {
+        SchemaStatus { found: None, .. } => Err(OpenError::Missing(path.to_owned())),
+        SchemaStatus { found: Some(found), needed } if found < needed => {
+            Err(OpenError::Older { path: path.to_owned(), found, known: needed })
+        }
+        SchemaStatus { .. } => Ok(()),
+    }
+}
+
+fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
+    match existing_version(path, schema)? {
+        None => create(path, schema).map(|()| Prepared::Created),
+        Some(found) if found == schema.version() => Ok(Prepared::UpToDate),
+        Some(found) => climb(path, schema, found),
+    }
+}
+
+/// The version of the file, once it is known to be ours and not newer. Asks the header first: nothing has been written
+/// when a foreign file is refused.
+fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenError> {
+    match file::inspect(path)? {
+        Found::Nothing => return Ok(None),
+        Found::Database { application_id } if application_id != schema.application_id => {
+            return Err(OpenError::Foreign(path.to_owned()));
+        }
+        Found::Database { .. } => {}
+    }
+    let version = connection::open(path).and_then(|connection| {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+    });
+    let found: i64 = version.map_err(|error| OpenError::sqlite(path, &error))?;
+    if found > schema.version() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version() });
+    }
+    Ok(Some(found))
+}
+
+fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
+    file::create_private(path)?;
+    let create = || {
+        let mut connection = connection::open(path)?;
+        // Before WAL is switched on, so that the header of the main file says from its first commit whose it is.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(schema.sql)?;
+        transaction.pragma_update(None, "user_version", schema.version())?;
+        transaction.commit()?;
+        connection.pragma_update(None, "journal_mode", "wal")
+    };
+    create().map_err(|error| OpenError::sqlite(path, &error))
+}
+
+fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError> {
+    let failed = |error: &rusqlite::Error| OpenError::sqlite(path, error);
+    let mut connection = connection::open(path).map_err(|error| failed(&error))?;
+    let copy = file::beside(path, &format!(".v{from}"));
+    backup::copy(&connection, &copy)?;
+    migrate(&mut connection, schema.steps).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => failed(&err),
+        other => OpenError::Damaged { path: path.to_owned(), reason: other.to_string() },
+    })?;
+    // So that the header of the main file tells the new version, too.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(|error| failed(&error))?;
+    Ok(Prepared::Migrated { from, copy })
+}
+
+/// Rebuilding a table drops the old one, and with foreign keys on that would delete what refers to it. The switch works
+/// only outside a transaction; each step checks the keys before it commits.
+fn migrate(connection: &mut Connection, steps: &[M<'static>]) -> rusqlite_migration::Result<()> {
+    connection.pragma_update(None, "foreign_keys", false)?;
+    let steps = steps.iter().map(|step| step.clone().foreign_key_check()).collect();
+    Migrations::new(steps).to_latest(connection)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const FIRST: &str = "PRAGMA application_id = 7;
+        CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL) STRICT;
+        CREATE TABLE pets (owner INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE, name TEXT NOT NULL) STRICT;";
+    const SECOND: &str = "CREATE TABLE people_new (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, age INTEGER) STRICT;
+        INSERT INTO people_new (id, name) SELECT id, name FROM people;
+        UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'people') WHERE name = 'people_new';
+        DROP TABLE people;
+        ALTER TABLE people_new RENAME TO people;";
+    const WHOLE: &str = "PRAGMA application_id = 7;
+        CREATE TABLE pets (owner INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE, name TEXT NOT NULL) STRICT;
+        CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, age INTEGER) STRICT;";
+    const OLD: Schema = Schema { application_id: 7, sql: FIRST, steps: &[M::up(FIRST)] };
+    const NEW: Schema = Schema { application_id: 7, sql: WHOLE, steps: &[M::up(FIRST), M::up(SECOND)] };
+
+    fn folder() -> (tempfile::TempDir, PathBuf, Lock) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fixture.db");
+        let lock = Lock::acquire(&path).unwrap();
+        (folder, path, lock)
+    }
+
+    /// What a schema says, without spaces, quotes and the order of its statements.
+    fn statements(path: &Path) -> Vec<String> {
+        let connection = connection::open(path).unwrap();
+        let mut query = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
+        let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let squeeze = |sql: String| sql.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
+        let mut statements: Vec<String> = rows.map(|sql| squeeze(sql.unwrap())).collect();
+        statements.sort();
+        statements
+    }
+
+    #[test]
+    fn both_roads_end_at_the_same_schema() {
+        for schema in [NEW, CURRENT] {
+            let (_folder, climbed, lock) = folder();
+            let new = climbed.with_file_name("new.db");
+            file::create_private(&climbed).unwrap();
+            migrate(&mut connection::open(&climbed).unwrap(), schema.steps).unwrap();
+            bring_up_to_date(&new, &lock, &schema).unwrap();
+            assert_eq!(statements(&climbed), statements(&new));
+            assert_eq!(existing_version(&climbed, &schema).unwrap(), existing_version(&new, &schema).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_step_keeps_rows_references_and_used_up_ids_and_a_copy_of_the_old_file() {
+        let (_folder, path, lock) = folder();
+        bring_up_to_date(&path, &lock, &OLD).unwrap();
+        let old = connection::open(&path).unwrap();
+        old.execute_batch(
+            "INSERT INTO people (name) VALUES ('Ada'), ('Bob'), ('Cy'); DELETE FROM people WHERE name = 'Cy';
+             INSERT INTO pets VALUES (1, 'Rex');",
+        )
+        .unwrap();
+        drop(old);
+
+        let prepared = bring_up_to_date(&path, &lock, &NEW).unwrap();
+
+        let copy = path.with_file_name("fixture.db.v1");
+        assert_eq!(prepared, Prepared::Migrated { from: 1, copy: copy.clone() });
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(existing_version(&copy, &OLD).unwrap(), Some(1));
+        let new = connection::open(&path).unwrap();
+        let pets: i64 = new.query_row("SELECT count(*) FROM pets", [], |row| row.get(0)).unwrap();
+        new.execute("INSERT INTO people (name) VALUES ('Di')", []).unwrap();
+        assert_eq!((pets, new.last_insert_rowid()), (1, 4));
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        const BROKEN: Schema = Schema { steps: &[M::up(FIRST), M::up("DROP TABLE pets; DROP TABLE nothing;")], ..NEW };
+        let (_folder, path, lock) = folder();
+        bring_up_to_date(&path, &lock, &OLD).unwrap();
+        let before = statements(&path);
+        assert!(bring_up_to_date(&path, &lock, &BROKEN).is_err());
+        assert_eq!(statements(&path), before);
+        assert_eq!(existing_version(&path, &OLD).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_left_as_it_was() {
+        let (_folder, path, lock) = folder();
+        bring_up_to_date(&path, &lock, &NEW).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let refused = bring_up_to_date(&path, &lock, &OLD);
+        assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn the_bundled_sqlite_has_the_fix_of_the_wal_reset_bug() {
+        assert!(rusqlite::version_number() >= super::super::NEEDED_SQLITE.0);
+    }
+}

@@ -1,0 +1,210 @@
+//! The database: the only room that knows SQL.
+//!
+//! There are two doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
+//! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
+//! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. Statements live beside
+//! their row mappers, in `users`, `sessions` and `audit`. No name of an SQL library leaves this folder.
+
+mod audit;
+mod backup;
+mod connection;
+mod error;
+mod file;
+mod migrate;
+mod sessions;
+mod threads;
+mod users;
+
+use crate::{
+    clock::Clock,
+    domain::{Action, AuditEvent, Caller, Error, Timestamp, UserId},
+};
+use connection::Purpose;
+use error::OrDomain;
+use file::Identity;
+pub use file::{Lock, OpenError};
+pub use migrate::{Prepared, SchemaStatus};
+use rusqlite::{Connection, TransactionBehavior};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use threads::{Pool, Threads};
+
+/// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
+const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
+
+/// An open database. Dropping it finishes what has been taken on.
+pub struct Store {
+    path: PathBuf,
+    opened: Identity,
+    clock: Clock,
+    points: Pool,
+    writer: Threads,
+    scans: Threads,
+}
+
+impl Store {
+    /// Makes the database if there is none, and brings an older one up to date. Holding the lock is what allows it.
+    pub fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
+        check_sqlite()?;
+        migrate::prepare(path, lock)
+    }
+
+    /// How the file's schema compares with this program's, without writing.
+    pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
+        check_sqlite()?;
+        migrate::status(path)
+    }
+
+    /// Opens a database whose schema is up to date. `workers` is how many threads look rows up at the same time.
+    pub fn open(path: &Path, workers: u32, clock: Clock) -> Result<Self, OpenError> {
+        check_sqlite()?;
+        migrate::require_current(path)?;
+        file::warn_of_open_folder(path);
+        let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
+        let opener = Arc::new(scheduled_thread_pool());
+        let pool = |purpose, size| build_pool(path, opened, purpose, size, opener.clone());
+        let (writing, scanning) = (pool(Purpose::Thread, 1)?, pool(Purpose::Thread, 1)?);
+        let threads = |name, pool: &Pool| {
+            Threads::start(name, pool.max_size(), pool).map_err(|error| OpenError::io(path, "opened", &error))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            opened,
+            clock,
+            points: pool(Purpose::Point, workers)?,
+            writer: threads("usher-writer", &writing)?,
+            scans: threads("usher-scan", &scanning)?,
+        })
+    }
+
+    /// Looks rows up by key, here and now; the work must take microseconds. Where every connection is in use or the
+    /// file is locked, the same work runs on a thread that may wait.
+    pub async fn point<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let here = self.points.try_get().map(|connection| work(&Reader { connection: &connection }));
+        match here {
+            None | Some(Err(Error::Overloaded)) => self.scan(work).await,
+            Some(found) => found,
+        }
+    }
+
+    /// Reads what may take long: lists, searches, counts.
+    pub async fn scan<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.scans.run(move |connection| work(&Reader { connection })).await
+    }
+
+    /// Runs one transaction, which is on disk when this returns `Ok` and has left no trace when it returns `Err`.
+    /// What the work records is written to the audit log in the same transaction.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (caller, clock) = (caller.clone(), self.clock.clone());
+        self.writer
+            .run(move |connection| {
+                // IMMEDIATE: a transaction that begins as a reader and writes later fails at once under contention.
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_domain()?;
+                let reader = Reader { connection: &transaction };
+                let mut writer = Writer { reader, caller, now: clock.now(), events: Vec::new() };
+                let value = work(&mut writer)?;
+                let events = std::mem::take(&mut writer.events);
+                writer.append_audit(&events)?;
+                transaction.commit().or_domain()?;
+                Ok(value)
+            })
+            .await
+    }
+
+    /// Whether the database answers, and still is the file that was opened.
+    pub async fn check(&self) -> Result<(), Error> {
+        if Identity::of(&self.path).ok() != Some(self.opened) {
+            return Err(Error::Storage("the database file was removed or replaced".into()));
+        }
+        self.point(|reader| reader.connection.query_row("SELECT 1 FROM audit_state", [], |_| Ok(())).or_domain()).await
+    }
+}
+
+/// The bundled library is new enough today; this is for whoever links another one.
+fn check_sqlite() -> Result<(), OpenError> {
+    let (needed, text) = NEEDED_SQLITE;
+    if rusqlite::version_number() < needed {
+        return Err(OpenError::OldSqlite { found: rusqlite::version(), needed: text });
+    }
+    Ok(())
+}
+
+/// One thread opens the connections of all pools.
+fn scheduled_thread_pool() -> scheduled_thread_pool::ScheduledThreadPool {
+    scheduled_thread_pool::ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("usher-open").build()
+}
+
+/// A pool whose connections stay open: one that is opened later could be of another file under the same name.
+fn build_pool(
+    path: &Path,
+    opened: Identity,
+    purpose: Purpose,
+    size: u32,
+    opener: Arc<scheduled_thread_pool::ScheduledThreadPool>,
+) -> Result<Pool, OpenError> {
+    let name = path.to_owned();
+    let manager = r2d2_sqlite::SqliteConnectionManager::file(path)
+        .with_flags(connection::flags())
+        .with_init(move |connection| connection::prepare(connection, purpose, &name, opened));
+    r2d2::Pool::builder()
+        .max_size(size)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_on_check_out(false)
+        .connection_timeout(Duration::from_secs(5))
+        .thread_pool(opener)
+        .build(manager)
+        .map_err(|error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// Reads. What it finds is true at one moment and may be history the next.
+pub struct Reader<'c> {
+    connection: &'c Connection,
+}
+
+/// Reads and writes within one transaction, on behalf of one caller.
+pub struct Writer<'c> {
+    reader: Reader<'c>,
+    caller: Caller,
+    now: Timestamp,
+    events: Vec<AuditEvent>,
+}
+
+impl<'c> std::ops::Deref for Writer<'c> {
+    type Target = Reader<'c>;
+
+    fn deref(&self) -> &Reader<'c> {
+        &self.reader
+    }
+}
+
+impl Writer<'_> {
+    /// The time of this transaction.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Notes for the audit log what is being done, and to whose account.
+    pub fn record(&mut self, action: Action, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.now, action, &self.caller, subject);
+        self.events.push(event);
+    }
+
+    /// Notes something that happened before, or stands for several.
+    pub fn record_event(&mut self, event: AuditEvent) {
+        self.events.push(event);
+    }
+}

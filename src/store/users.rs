@@ -1,0 +1,195 @@
+//! Statements about accounts.
+
+use super::{Reader, Writer, error::OrDomain};
+use crate::domain::{
+    Credentials, EmailAddress, Error, NewUser, PasswordHash, Role, Timestamp, User, UserId, UserUpdate, Username,
+};
+use rusqlite::{OptionalExtension, Row, params, types::Type};
+use std::borrow::Cow;
+
+/// The columns that `user_from` reads, for a table named `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.email, u.email_verified, u.role, u.disabled, u.revision, u.created_at, u.updated_at, u.last_login_at"
+    };
+}
+pub(super) use user_columns;
+
+/// A stored value that does not parse was not written by this program.
+fn parsed<T>(column: usize, result: Result<T, Cow<'static, str>>) -> rusqlite::Result<T> {
+    result.map_err(|fault| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, fault.into()))
+}
+
+fn stored_id(row: &Row<'_>, column: usize) -> rusqlite::Result<UserId> {
+    let id: i64 = row.get(column)?;
+    UserId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, id))
+}
+
+/// Reads the columns of `user_columns!` from the front of a row.
+pub(super) fn user_from(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User {
+        id: stored_id(row, 0)?,
+        username: parsed(1, Username::parse(row.get_ref(1)?.as_str()?))?,
+        email: parsed(2, EmailAddress::parse(row.get_ref(2)?.as_str()?))?,
+        email_verified: row.get(3)?,
+        role: parsed(4, Role::parse(row.get_ref(4)?.as_str()?))?,
+        disabled: row.get(5)?,
+        revision: row.get(6)?,
+        created_at: Timestamp::from_millis(row.get(7)?),
+        updated_at: Timestamp::from_millis(row.get(8)?),
+        last_login_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
+    })
+}
+
+fn credentials_from(row: &Row<'_>) -> rusqlite::Result<Credentials> {
+    Ok(Credentials { user: user_from(row)?, password_hash: PasswordHash::from_phc(row.get(10)?) })
+}
+
+impl Reader<'_> {
+    /// For the point door.
+    pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([id.get()], user_from).optional())
+            .or_domain()
+    }
+
+    /// An account and its password hash. For the point door.
+    pub fn credentials(&self, id: UserId) -> Result<Option<Credentials>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.id = ?1");
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([id.get()], credentials_from).optional())
+            .or_domain()
+    }
+
+    /// Looks for an address without regard to case. Takes any text: one that is no address belongs to nobody, and is
+    /// looked for all the same, so that the work tells nothing. For the point door.
+    pub fn credentials_by_email(&self, email: &str) -> Result<Option<Credentials>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.email = ?1");
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([email], credentials_from).optional())
+            .or_domain()
+    }
+
+    /// Whether anybody can administer this installation.
+    pub fn has_enabled_admin(&self) -> Result<bool, Error> {
+        self.has_enabled_admin_beside(None)
+    }
+
+    /// Whether an enabled administrator would be left without `user`.
+    pub fn has_enabled_admin_beside(&self, user: Option<UserId>) -> Result<bool, Error> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id IS NOT ?1)";
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([user.map(UserId::get)], |row| row.get(0)))
+            .or_domain()
+    }
+
+    fn username_belongs_to_other(&self, username: &Username, id: Option<UserId>) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1 AND id IS NOT ?2)")
+            .and_then(|mut statement| {
+                statement.query_row(params![username.as_str(), id.map(UserId::get)], |row| row.get(0))
+            })
+            .or_domain()
+    }
+}
+
+impl Writer<'_> {
+    /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; where both are, with the former.
+    pub fn insert_user(&mut self, new: &NewUser) -> Result<User, Error> {
+        let inserted = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO users (username, email, email_verified, password_hash, role, disabled, revision, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0, 1, ?6, ?6)",
+            )
+            .and_then(|mut statement| {
+                statement.insert(params![
+                    new.username.as_str(),
+                    new.email.as_str(),
+                    new.email_verified,
+                    new.password_hash.as_str(),
+                    new.role.as_str(),
+                    self.now.as_millis(),
+                ])
+            })
+            .or_domain();
+        let id = inserted.map_err(|error| self.username_first(error, &new.username, None))?;
+        let id = UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
+        self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that made it".into()))
+    }
+
+    /// Writes every field of an account, and counts one more revision. Fails as `insert_user` does.
+    pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
+        let updated = self
+            .connection
+            .prepare_cached(
+                "UPDATE users SET username = ?2, email = ?3, email_verified = ?4, role = ?5, disabled = ?6,
+                        password_hash = coalesce(?7, password_hash), revision = revision + 1, updated_at = ?8
+                 WHERE id = ?1",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    id.get(),
+                    update.username.as_str(),
+                    update.email.as_str(),
+                    update.email_verified,
+                    update.role.as_str(),
+                    update.disabled,
+                    update.password_hash.as_ref().map(PasswordHash::as_str),
+                    self.now.as_millis(),
+                ])
+            })
+            .or_domain();
+        updated.map_err(|error| self.username_first(error, &update.username, Some(id)))?;
+        self.user(id)?.ok_or(Error::UserNotFound)
+    }
+
+    /// SQLite reports one violated constraint; which one is not promised. The username's is named first.
+    fn username_first(&self, error: Error, username: &Username, id: Option<UserId>) -> Error {
+        match (error, self.username_belongs_to_other(username, id)) {
+            (Error::EmailTaken, Ok(true)) => Error::UsernameTaken,
+            (error, _) => error,
+        }
+    }
+
+    /// Deletes an account; its sessions and everything else that hangs on it go too.
+    pub fn delete_user(&mut self, id: UserId) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM users WHERE id = ?1")
+            .and_then(|mut statement| statement.execute([id.get()]))
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Notes a sign-in, which is not a change of the account: the revision stays.
+    pub fn set_last_login(&mut self, id: UserId) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("UPDATE users SET last_login_at = ?2 WHERE id = ?1")
+            .and_then(|mut statement| statement.execute(params![id.get(), self.now.as_millis()]))
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Replaces a hash with another one of the same password, unless the password was changed meanwhile.
+    pub fn replace_password_hash(&mut self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2")
+            .and_then(|mut statement| statement.execute(params![id.get(), old.as_str(), new.as_str()]))
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Voids the reset tokens of an account.
+    pub fn delete_password_resets(&mut self, id: UserId) -> Result<(), Error> {
+        self.connection
+            .prepare_cached("DELETE FROM password_resets WHERE user_id = ?1")
+            .and_then(|mut statement| statement.execute([id.get()]))
+            .or_domain()
+            .map(drop)
+    }
+}
