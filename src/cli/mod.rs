@@ -9,7 +9,7 @@ mod serve;
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::{CostSettings, DatabaseSettings, PasswordSettings},
+    config::{CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
     domain::{Blocklist, Error, PasswordPolicy, SessionLimits},
     hashing::HashPool,
     store::Store,
@@ -39,7 +39,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the REST API, after bringing the database up to date
-    Serve(Box<crate::config::ServeSettings>),
+    Serve(Box<ServeSettings>),
     /// Make the database, or bring an older one up to date
     Migrate(migrate::Migrate),
     /// Make an account that may administer the others
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
     };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<crate::config::Unusable>() => fail(&error.to_string(), USAGE),
+        Err(error) if error.is::<Unusable>() => fail(&error.to_string(), USAGE),
         Err(error) => fail(&format!("{error:#}"), FAILURE),
     }
 }
@@ -99,9 +99,8 @@ impl PasswordSettings {
             _ if self.allow_weak_passwords => None,
             None => Some(Blocklist::Bundled),
             Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    crate::config::unusable(format!("--password-blocklist {}: {error}", file.display()))
-                })?;
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| unusable(format!("--password-blocklist {}: {error}", file.display())))?;
                 Some(Blocklist::parse(&text))
             }
         };

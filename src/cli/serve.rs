@@ -3,7 +3,7 @@
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::{LogFormat, ServeSettings},
+    config::{LogFormat, ServeSettings, unusable},
     hashing::HashPool,
     http::{self, HttpSettings, Stopped},
     store::{Lock, Prepared, Store},
@@ -104,7 +104,8 @@ async fn stop_on_signal(mut interrupt: Signal, mut terminate: Signal) {
 /// than they can be written some are lost rather than held in memory.
 fn start_log(format: LogFormat) -> Result<WorkerGuard> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
-    let filter = filter.try_from_env().map_err(|error| crate::config::unusable(format!("RUST_LOG: {error}")))?;
+    let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let filter = filter.parse(directives).map_err(|error| unusable(format!("RUST_LOG: {error}")))?;
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {

@@ -42,7 +42,7 @@ impl Example for Login {
 
 answer! {
     /// A new session.
-    LoginAnswer as "Session" {
+    LoginAnswer as "SignIn" {
         /// The session's token: keep it secret, it is shown only here
         token: SessionToken,
         /// Always `Bearer`

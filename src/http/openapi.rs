@@ -60,7 +60,7 @@ pub fn spec() -> String {
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
         .server(PREFIX);
     let mut document: Value = serde_json::from_str(&service.spec()).expect("the generator writes JSON");
-    close_objects(&mut document);
+    tidy(&mut document);
     let components = document["components"]["schemas"].clone();
     for operation in operations(&mut document) {
         complete(operation, &components);
@@ -90,8 +90,14 @@ pub(super) fn paths() -> HashMap<String, front::Path> {
         .collect()
 }
 
+/// The generator renames parameters for the router: the first is `:param0`.
 fn router_spelling(template: &str) -> String {
-    template.replace('{', ":").replace('}', "")
+    let mut parameters = (0..).map(|n| format!(":param{n}"));
+    let mut segment = |segment: &str| match segment.starts_with('{') {
+        true => parameters.next().expect("there are enough numbers"),
+        false => segment.to_owned(),
+    };
+    template.split('/').map(&mut segment).collect::<Vec<_>>().join("/")
 }
 
 fn front_path(template: String, mut methods: Vec<String>) -> front::Path {
@@ -108,16 +114,29 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
 }
 
-/// Writes the `false` that the generator has no word for.
-fn close_objects(value: &mut Value) {
+/// Says what the generator has no words for: objects without other members, whole numbers, and the usual spelling of
+/// header names.
+fn tidy(value: &mut Value) {
     match value {
         Value::Object(members) => {
             if members.get("additionalProperties").is_some_and(|mark| mark["title"] == CLOSED) {
                 members.insert("additionalProperties".into(), false.into());
             }
-            members.values_mut().for_each(close_objects);
+            for (shouted, usual) in [("ETAG", "ETag"), ("LOCATION", "Location")] {
+                if let Some(header) = members.shift_remove(shouted) {
+                    members.insert(usual.into(), header);
+                }
+            }
+            members.values_mut().for_each(tidy);
         }
-        Value::Array(items) => items.iter_mut().for_each(close_objects),
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Number(number) => {
+            if let Some(whole) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0) {
+                #[allow(clippy::cast_possible_truncation, reason = "limits in the spec are small")]
+                let whole = whole as i64;
+                *value = whole.into();
+            }
+        }
         _ => {}
     }
 }

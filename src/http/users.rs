@@ -237,7 +237,12 @@ impl Users {
     /// One's own, or as an administrator anyone's. Everyone else gets the same `404` for an account that exists and for
     /// one that does not; so does an id that is not a positive integer in canonical decimal.
     #[oai(path = "/users/:user_id", method = "get", operation_id = "getUser")]
-    async fn read(&self, caller: SignedInCaller, user_id: Path<UserPath>) -> Result<Found, ApiError> {
+    async fn read(
+        &self,
+        caller: SignedInCaller,
+        /// The account's id
+        user_id: Path<UserPath>,
+    ) -> Result<Found, ApiError> {
         Ok(Found::new(self.app.user(&caller.0, user_id.0.0).await?))
     }
 
@@ -250,6 +255,7 @@ impl Users {
     async fn update(
         &self,
         caller: SignedInCaller,
+        /// The account's id
         user_id: Path<UserPath>,
         #[oai(name = "If-Match")] if_match: IfMatch,
         body: Body<UserUpdate>,
@@ -265,6 +271,7 @@ impl Users {
     async fn delete(
         &self,
         caller: SignedInCaller,
+        /// The account's id
         user_id: Path<UserPath>,
         #[oai(name = "If-Match")] if_match: IfMatch,
     ) -> Result<Deleted, ApiError> {

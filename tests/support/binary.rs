@@ -1,0 +1,107 @@
+//! The real executable, as an admin meets it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+};
+
+/// The executable, with no setting taken over from the tests' own environment.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
+    command.current_dir(folder).env_clear().env("USHER_LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn usher(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder).args(arguments).output().expect("usher runs")
+}
+
+/// Runs a command to its end, with a line on its standard input.
+pub fn usher_reading(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = command(folder)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("usher runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let _ = stdin.write_all(input.as_bytes()); // it may have ended before it reads
+    drop(stdin);
+    child.wait_with_output().expect("usher ends")
+}
+
+/// Standard error, trimmed.
+pub fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// `usher serve`, until dropped.
+pub struct Serving {
+    pub address: SocketAddr,
+    pub child: Child,
+    pub folder: PathBuf,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Serving {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(folder, command(folder).arg("serve").args(["--argon2-memory", "64"]).args(arguments))
+    }
+
+    /// Starts a prepared command, and waits for the line that says where it listens.
+    pub fn spawn(folder: &Path, command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("usher runs");
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let log = Arc::<Mutex<String>>::default();
+        let keep = |log: &Mutex<String>, line: &str| *log.lock().expect("a log") += &format!("{line}\n");
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("it did not start: {}", log.lock().expect("a log")));
+            let line = line.expect("text");
+            keep(&log, &line);
+            if let Some((_, rest)) = line.split_once("listening on http://") {
+                let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:[]".contains(c))).unwrap_or(rest.len());
+                break rest[..end].parse().expect("an address");
+            }
+        };
+        let shared = log.clone();
+        let reader = std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&shared, &line)));
+        Self { address, child, folder: folder.to_owned(), log, reader: Some(reader) }
+    }
+
+    pub fn client(&self) -> super::Client {
+        super::Client::new(self.address, None, 0)
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the end, and returns the exit status and everything that was logged.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("it ends");
+        self.reader.take().expect("not waited for yet").join().expect("the log is read");
+        let log = self.log.lock().expect("a log").clone();
+        (status.code(), log)
+    }
+
+    /// What has been logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("a log").clone()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
