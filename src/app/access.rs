@@ -21,9 +21,8 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
     };
     let sees = |target: &Option<UserId>| match (id, target) {
         (None, _) => Err(Error::AuthenticationRequired),
-        (Some(_), None) => Err(Error::UserNotFound),
         (Some(own), Some(target)) if own == *target || role == Role::Admin => Ok(()),
-        (Some(_), Some(_)) => Err(Error::UserNotFound),
+        (Some(_), _) => Err(Error::UserNotFound),
     };
     match operation {
         Operation::Register(Role::User) => Ok(()),

@@ -46,7 +46,9 @@ impl Refusals {
     }
 
     pub(super) fn put_back(&self, events: Vec<AuditEvent>) {
-        events.into_iter().for_each(|event| self.push(event));
+        for event in events {
+            self.push(event);
+        }
     }
 }
 

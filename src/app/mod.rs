@@ -94,7 +94,9 @@ impl App {
             .store
             .write(&Caller::shell(), move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
-                refused.into_iter().for_each(|event| writer.record_event(event));
+                for event in refused {
+                    writer.record_event(event);
+                }
                 Ok(())
             })
             .await;

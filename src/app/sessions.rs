@@ -95,12 +95,11 @@ impl App {
             Account::Id(id) => self.store.point(move |reader| reader.credentials(id)).await?,
         };
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let right = match &found {
-            Some(credentials) => place.verify(password, credentials.password_hash.clone()).await?,
-            None => {
-                place.verify_nobody(password).await?;
-                false
-            }
+        let right = if let Some(credentials) = &found {
+            place.verify(password, credentials.password_hash.clone()).await?
+        } else {
+            place.verify_nobody(password).await?;
+            false
         };
         let proven = found.filter(|credentials| right && !credentials.user.disabled);
         if proven.is_none() {

@@ -105,7 +105,7 @@ impl ApiError {
 
     /// The whole seconds to wait, rounded up, so that whoever waits that long does not come too early.
     fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1) as u64)
+        self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
     pub fn to_json(&self) -> Value {

@@ -93,9 +93,9 @@ pub(super) fn paths() -> HashMap<String, front::Path> {
 /// The generator renames parameters for the router: the first is `:param0`.
 fn router_spelling(template: &str) -> String {
     let mut parameters = (0..).map(|n| format!(":param{n}"));
-    let mut segment = |segment: &str| match segment.starts_with('{') {
-        true => parameters.next().expect("there are enough numbers"),
-        false => segment.to_owned(),
+    let mut segment = |segment: &str| {
+        let parameter = segment.starts_with('{').then(|| parameters.next()).flatten();
+        parameter.unwrap_or_else(|| segment.to_owned())
     };
     template.split('/').map(&mut segment).collect::<Vec<_>>().join("/")
 }

@@ -1,0 +1,138 @@
+//! The spec: complete, and the same wherever it is found.
+
+mod support;
+
+use serde_json::Value;
+use support::{Server, spec};
+use usher::{
+    domain::{EmailAddress, Password, Username},
+    http::ErrorCode,
+};
+
+fn operations() -> impl Iterator<Item = (String, &'static Value)> {
+    let paths = spec()["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, methods)| {
+        methods.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+    })
+}
+
+#[test]
+fn the_committed_the_printed_and_the_served_document_are_one() {
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json")).unwrap();
+    let printed = support::binary::usher(std::path::Path::new("/"), &["openapi"]).stdout;
+    let served = Server::start().anon().get("/openapi.json").body;
+    assert_eq!(String::from_utf8(printed).unwrap(), committed, "run: cargo run -- openapi > openapi/openapi.json");
+    assert_eq!(String::from_utf8(served).unwrap(), committed);
+}
+
+#[test]
+fn every_operation_is_described() {
+    for (name, operation) in operations() {
+        for field in ["operationId", "summary", "description"] {
+            assert!(!operation[field].as_str().unwrap_or_default().is_empty(), "{name}: {field}");
+        }
+        assert!(operation["tags"].is_array(), "{name}");
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let described = !parameter["description"].is_null() || !parameter["schema"]["description"].is_null();
+            assert!(described, "{name}: {}", parameter["name"]);
+        }
+    }
+}
+
+#[test]
+fn every_response_has_a_schema_and_an_example() {
+    for (name, operation) in operations() {
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{name}");
+        for (status, response) in responses {
+            assert!(!response["description"].as_str().unwrap().is_empty(), "{name} {status}");
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{name} {status}");
+            if status == "204" {
+                continue;
+            }
+            let media = &response["content"]["application/json"];
+            assert!(media["schema"].is_object(), "{name} {status}");
+            assert!(media["example"].is_object() || media["examples"].is_object(), "{name} {status}");
+        }
+        for status in ["500", "503"] {
+            assert!(responses.contains_key(status), "{name} can fail with {status}");
+        }
+        if let Some(body) = operation.get("requestBody") {
+            assert!(body["content"]["application/json"]["example"].is_object(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_protected_operation_names_the_security_scheme() {
+    let scheme = &spec()["components"]["securitySchemes"]["sessionToken"];
+    assert_eq!((&scheme["type"], &scheme["scheme"]), (&"http".into(), &"bearer".into()));
+    for (name, operation) in operations() {
+        let security = operation["security"].as_array().unwrap();
+        let open = security.iter().any(|choice| choice.as_object().unwrap().is_empty());
+        assert_eq!(open, ["post /users", "post /auth/login"].contains(&name.as_str()), "{name}");
+        assert!(security.iter().any(|choice| choice["sessionToken"].is_array()), "{name}");
+    }
+}
+
+#[test]
+fn bodies_refuse_other_fields_and_limits_are_those_that_are_parsed_with() {
+    let schemas = &spec()["components"]["schemas"];
+    for name in ["NewUser", "UserUpdate", "Login"] {
+        assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+    }
+    for name in ["NewUser", "UserUpdate"] {
+        let properties = &schemas[name]["properties"];
+        assert_eq!(properties["username"]["maxLength"], Username::MAX_LENGTH);
+        assert_eq!(properties["username"]["pattern"], Username::PATTERN);
+        assert_eq!(properties["email"]["maxLength"], EmailAddress::MAX_LENGTH);
+        assert_eq!(properties["email"]["pattern"], EmailAddress::PATTERN);
+        assert_eq!(properties["password"]["minLength"], Password::MIN_LENGTH);
+        assert_eq!(properties["password"]["maxLength"], Password::MAX_LENGTH);
+    }
+}
+
+#[test]
+fn one_enumeration_lists_every_code() {
+    let listed: Vec<&str> = spec()["components"]["schemas"]["ErrorCode"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(Value::as_str)
+        .collect();
+    let known: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn no_path_and_no_member_comes_twice() {
+    // A parser that keeps the last of two would hide it, so the text is counted.
+    let text = usher::http::spec();
+    for (name, operation) in operations() {
+        let id = format!("\"operationId\": {}", operation["operationId"]);
+        assert_eq!(text.matches(&id).count(), 1, "{name}");
+    }
+    for path in spec()["paths"].as_object().unwrap().keys() {
+        assert_eq!(text.matches(&format!("\n    \"{path}\": {{")).count(), 1, "{path}");
+    }
+}
+
+#[test]
+fn the_page_shows_the_spec_and_loads_nothing_from_elsewhere() {
+    let server = Server::start();
+    let answer = server.anon().get("//docs");
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
+    let page = String::from_utf8(answer.body).unwrap();
+    assert!(page.contains("\"operationId\": \"createUser\"") && page.contains("SwaggerUIBundle("));
+    for loads in ["src=\"http", "href=\"http", "@import", "url(http", "url(//"] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+}
+
+#[test]
+fn the_page_can_be_turned_off() {
+    let server = Server::with(|settings| settings.http.docs = false);
+    server.anon().get("//docs").is(404, "not_found");
+    assert_eq!(server.anon().get("/openapi.json").status, 200);
+}
