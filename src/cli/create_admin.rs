@@ -1,6 +1,6 @@
 //! `usher create-admin`
 
-use super::{explain, open, password::PasswordSource};
+use super::{explain, open, password::PasswordSource, tell};
 use crate::{
     app::NewAccount,
     config::{CostSettings, PasswordSettings},
@@ -41,7 +41,7 @@ impl CreateAdmin {
         let password = self.source.read()?;
         let account = self.account(&password, &app.policy().passwords).map_err(explain)?;
         let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
-        eprintln!("{} is an administrator, with the id {}", user.username, user.id);
+        tell(&format!("{} is an administrator, with the id {}", user.username, user.id));
         self.source.reveal(&password)
     }
 

@@ -1,6 +1,7 @@
 //! `usher migrate`
 
-use crate::store::{Lock, Prepared, Store};
+use super::print;
+use crate::store::{Lock, Prepared, SchemaStatus, Store};
 use anyhow::Result;
 use clap::Args;
 use std::path::Path;
@@ -21,28 +22,23 @@ impl Migrate {
             return print_status(database);
         }
         let lock = Lock::acquire(database)?;
-        let text = match Store::prepare(database, &lock)? {
-            Prepared::Created => format!("{} was made", database.display()),
-            Prepared::UpToDate => format!("{} is up to date", database.display()),
+        let name = database.display();
+        print(&match Store::prepare(database, &lock)? {
+            Prepared::Created => format!("{name} was made\n"),
+            Prepared::UpToDate => format!("{name} is up to date\n"),
             Prepared::Migrated { from, copy } => {
-                format!(
-                    "{} was brought up to date from version {from}; a copy from before is {}",
-                    database.display(),
-                    copy.display()
-                )
+                let copy = copy.display();
+                format!("{name} was brought up to date from version {from}; a copy from before is {copy}\n")
             }
-        };
-        println!("{text}");
-        Ok(())
+        })
     }
 }
 
 fn print_status(database: &Path) -> Result<()> {
-    let status = Store::schema_status(database)?;
-    match status.found {
-        None => println!("there is no database at {} yet; version {} would be made", database.display(), status.needed),
-        Some(found) if found == status.needed => println!("version {found}, up to date"),
-        Some(found) => println!("version {found}; this program needs version {}: run 'usher migrate'", status.needed),
-    }
-    Ok(())
+    let SchemaStatus { found, needed } = Store::schema_status(database)?;
+    print(&match found {
+        None => format!("there is no database at {} yet; version {needed} would be made\n", database.display()),
+        Some(found) if found == needed => format!("version {found}, up to date\n"),
+        Some(found) => format!("version {found}; this program needs version {needed}: run 'usher migrate'\n"),
+    })
 }

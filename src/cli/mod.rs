@@ -2,7 +2,6 @@
 
 mod create_admin;
 mod migrate;
-mod openapi;
 mod password;
 mod serve;
 
@@ -16,7 +15,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use std::{path::Path, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 /// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
 #[derive(Debug, Parser)]
@@ -55,7 +54,7 @@ impl Cli {
             Command::Serve(settings) => serve::run(&database, *settings),
             Command::Migrate(command) => command.run(&database),
             Command::CreateAdmin(command) => command.run(&database),
-            Command::Openapi => openapi::run(),
+            Command::Openapi => print(&crate::http::spec()),
         }
     }
 }
@@ -81,8 +80,19 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn fail(line: &str, status: u8) -> ExitCode {
-    eprintln!("usher: {line}");
+    tell(&format!("usher: {line}"));
     ExitCode::from(status)
+}
+
+/// Writes a line for people to standard error. Where that is closed nobody wants to know.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes a result to standard output, which somebody may have closed.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output can't be written")
 }
 
 /// clap's message in one line: its first paragraph, and where to read more.

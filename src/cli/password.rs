@@ -1,9 +1,10 @@
 //! Where a command gets a new password from: never from its arguments, which every user of the machine can read.
 
+use super::print;
 use crate::domain::SessionId;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Args)]
@@ -30,10 +31,7 @@ impl PasswordSource {
         if !self.generate_password {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{password}")
-            .and_then(|()| out.flush())
-            .context("the account was made, but its password can't be printed")
+        print(&format!("{password}\n")).context("the account was made, but its password is lost; set another one")
     }
 }
 

@@ -64,15 +64,19 @@ fn routes(app: &Arc<App>, docs: bool) -> Route {
     if docs { routes.at("/docs", get(beside::docs)) } else { routes }
 }
 
-/// The routes behind what every request passes. A panic in a handler becomes an answer, not a dropped connection.
+/// A panic in a handler becomes an answer, not a dropped connection.
+fn catching_panics(routes: Route) -> impl Endpoint<Output = Response> {
+    routes.with(CatchPanic::new().with_handler(|_| ApiError::internal("a handler panicked")))
+}
+
+/// The routes behind what every request passes.
 fn endpoint(
     app: Arc<App>,
     settings: &HttpSettings,
     draining: Arc<Draining>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let panicked = CatchPanic::new().with_handler(|_| ApiError::internal("a handler panicked"));
     let proxies = Proxies::new(settings.trusted_proxies.clone());
-    Front::new(routes(&app, settings.docs).with(panicked), app, proxies, openapi::paths(), draining)
+    Front::new(catching_panics(routes(&app, settings.docs)), app, proxies, openapi::paths(), draining)
 }
 
 /// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
@@ -102,4 +106,50 @@ pub async fn serve(
         tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
     }
     end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        app::Policy,
+        clock::Clock,
+        domain::{PasswordPolicy, SessionLimits},
+        hashing::{Cost, HashPool},
+        store::{Lock, Store},
+    };
+    use poem::{Request, handler};
+
+    fn app(folder: &tempfile::TempDir) -> Arc<App> {
+        let path = folder.path().join("usher.db");
+        let lock = Lock::acquire(&path).unwrap();
+        Store::prepare(&path, &lock).unwrap();
+        let policy = Policy {
+            passwords: PasswordPolicy::default(),
+            sessions: SessionLimits::default(),
+            reauthenticate_after: Duration::ZERO,
+        };
+        let hashing = HashPool::start(Cost::DEFAULT, 1, 1).unwrap();
+        Arc::new(App::new(Store::open(&path, 1, Clock::System).unwrap(), hashing, Clock::System, policy))
+    }
+
+    #[handler]
+    fn panics() -> &'static str {
+        panic!("with a secret in its text")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_in_the_envelope_and_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let proxies = Proxies::new(vec![]);
+        let routes = catching_panics(Route::new().at("/panics", get(panics)));
+        let front = Front::new(routes, app(&folder), proxies, openapi::paths(), Arc::default());
+
+        let request = Request::builder().uri("/panics".parse().unwrap()).finish();
+        let mut response = front.get_response(request).await;
+
+        assert_eq!((response.status().as_u16(), response.header("cache-control")), (500, Some("no-store")));
+        let body = response.take_body().into_string().await.unwrap();
+        assert!(body.contains("\"internal_error\"") && !body.contains("secret"), "{body}");
+    }
 }

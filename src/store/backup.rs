@@ -36,3 +36,45 @@ fn fill(source: &Connection, draft: &Path) -> rusqlite::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        os::unix::fs::PermissionsExt,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    #[test]
+    fn a_copy_ends_although_somebody_keeps_writing_and_shows_one_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("busy.db"), folder.path().join("copy.db"));
+        file::create_private(&path).unwrap();
+        let source = connection::open(&path).unwrap();
+        source.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE a (n); CREATE TABLE b (n);").unwrap();
+        let fill = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000)
+                    INSERT INTO a SELECT randomblob(1000) FROM c";
+        source.execute_batch(fill).unwrap();
+        let done = AtomicBool::new(false);
+
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let writer = connection::open(&path).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    writer
+                        .execute_batch("BEGIN IMMEDIATE; INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); COMMIT")
+                        .unwrap();
+                }
+            });
+            copy(&source, &target).unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+
+        let copied = connection::open(&target).unwrap();
+        let count = |table: &str| {
+            copied.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        assert_eq!(count("a"), 20_000 + count("b"), "both rows of a transaction, or neither");
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -83,3 +83,38 @@ fn expect(connection: &Connection, pragma: &str, value: &str) -> rusqlite::Resul
 fn failure(code: i32, text: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(text.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::file;
+
+    #[test]
+    fn every_connection_is_hardened_and_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts.db");
+        file::create_private(&path).unwrap();
+        let connection = open(&path).unwrap();
+        for (pragma, value) in [("foreign_keys", 1), ("cell_size_check", 1), ("synchronous", 2), ("trusted_schema", 0)]
+        {
+            let found: i64 = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap();
+            assert_eq!(found, value, "{pragma}");
+        }
+        assert!(connection.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        let quoted = connection.query_row("SELECT \"no such column\"", [], |row| row.get::<_, String>(0));
+        assert!(quoted.is_err(), "a mistyped name is not taken for a text");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_replaced_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts.db");
+        file::create_private(&path).unwrap();
+        let opened = Identity::of(&path).unwrap();
+        std::fs::rename(&path, folder.path().join("elsewhere.db")).unwrap();
+        assert!(open(&path).is_err() && !path.exists(), "and nothing is made in its place");
+        file::create_private(&path).unwrap();
+        let mut other = Connection::open_with_flags(&path, flags()).unwrap();
+        assert!(prepare(&mut other, Purpose::Thread, &path, opened).is_err());
+    }
+}
