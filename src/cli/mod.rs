@@ -1,6 +1,7 @@
 //! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
 
 mod create_admin;
+mod log;
 mod migrate;
 mod password;
 mod serve;

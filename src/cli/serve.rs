@@ -1,9 +1,10 @@
 //! `usher serve`
 
+use super::log::Log;
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::{LogFormat, ServeSettings, unusable},
+    config::ServeSettings,
     hashing::HashPool,
     http::{self, HttpSettings, Stopped},
     store::{Lock, Prepared, Store},
@@ -14,11 +15,9 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
 };
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::EnvFilter;
 
 pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
-    let _log = start_log(settings.log_format)?;
+    let log = Log::start(settings.log_format)?;
     raise_file_limit();
     let workers = available_parallelism().map_or(2, usize::from);
     let policy = Policy {
@@ -41,7 +40,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         Stopped::Drained => tracing::info!("stopped"),
         Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were given up"),
     }
-    drop(lock);
+    drop((lock, log));
     Ok(())
 }
 
@@ -98,25 +97,6 @@ async fn stop_on_signal(mut interrupt: Signal, mut terminate: Signal) {
         }
         std::process::exit(1);
     });
-}
-
-/// Log lines go to standard error from a thread of their own: requests don't wait for them, and where they come faster
-/// than they can be written some are lost rather than held in memory.
-fn start_log(format: LogFormat) -> Result<WorkerGuard> {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
-    let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let filter = filter.parse(directives).map_err(|error| unusable(format!("RUST_LOG: {error}")))?;
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, "a panic; the request or job was given up");
-    }));
-    Ok(guard)
 }
 
 /// Each connection needs a file descriptor, and the usual soft limit of 1024 is below --max-connections.
