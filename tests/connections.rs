@@ -111,6 +111,26 @@ fn whoever_sends_half_requests_cannot_keep_others_out() {
 }
 
 #[test]
+fn silent_newcomers_do_not_cut_off_a_request_that_is_being_answered() {
+    // Nobody hashes, so that whoever signs in waits.
+    let server = Server::with(|settings| {
+        settings.http.max_connections = 20;
+        (settings.hash_threads, settings.hash_queue) = (0, 4);
+    });
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let mut waiting = Connection::open(server.address);
+    waiting.send(&format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(!waiting.has_answer_within(Duration::from_millis(300)));
+
+    let silent: Vec<Connection> = (0..20).map(|_| Connection::open(server.address)).collect();
+
+    assert!(!waiting.has_answer_within(Duration::from_millis(300)), "closed for {} silent ones", silent.len());
+}
+
+#[test]
 fn silent_connections_keep_nobody_waiting() {
     raise_file_limit();
     let server = Server::start();
