@@ -1,0 +1,125 @@
+"""What schemathesis can't know from the spec: who signs in, and with what.
+
+The requests that it makes up are sent by an administrator, and may end that administrator's session, change the password
+or the role, disable the account or delete it. So the token is tried before each use, and where it is no good any more
+the command line makes another administrator.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import time
+import zlib
+
+import requests
+import schemathesis
+
+USHER = os.environ["USHER_BINARY"]
+API = os.environ["USHER_API"]
+PASSWORD = "not a secret, 64 KiB"
+# Changing one's own password needs a sign-in younger than --reauthenticate-after (15 minutes).
+FRESH_SECONDS = 600
+
+numbers = itertools.count(1)
+http = requests.Session()
+
+
+def credentials(kind):
+    name = f"{kind}-{next(numbers)}"
+    return name, f"{name}@schemathesis.example"
+
+
+def sign_in(email):
+    answer = http.post(f"{API}/auth/login", json={"email": email, "password": PASSWORD})
+    answer.raise_for_status()
+    return answer.json()["token"]
+
+
+def new_user():
+    """Registers an account that nobody else uses, and returns its address."""
+    name, email = credentials("user")
+    account = {"username": name, "email": email, "password": PASSWORD}
+    http.post(f"{API}/users", json=account).raise_for_status()
+    return email
+
+
+def new_admin():
+    """Makes an administrator, and returns a token."""
+    name, email = credentials("admin")
+    command = [USHER, "create-admin", "--username", name, "--email", email, "--password-stdin"]
+    made = subprocess.run(command, input=f"{PASSWORD}\n", text=True, capture_output=True)
+    if made.returncode != 0:
+        raise RuntimeError(f"no administrator could be made: {made.stderr.strip()}")
+    return sign_in(email)
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+class Admin:
+    """An administrator's token that is good now."""
+
+    def __init__(self):
+        self._token = None
+        self._since = 0.0
+
+    def token(self):
+        if not self._is_good():
+            self._token, self._since = new_admin(), time.monotonic()
+        return self._token
+
+    def _is_good(self):
+        if self._token is None or time.monotonic() - self._since > FRESH_SECONDS:
+            return False
+        answer = http.get(f"{API}/auth/me", headers=bearer(self._token))
+        return answer.status_code == 200 and answer.json()["role"] == "admin"
+
+
+admin = Admin()
+
+
+@schemathesis.auth(refresh_interval=None)
+class Token:
+    def get(self, case, context):
+        # Signing out ends the session that asks for it.
+        if context.operation.label == "POST /auth/logout":
+            return sign_in(new_user())
+        return admin.token()
+
+    def set(self, case, data, context):
+        case.headers.update(bearer(data))
+
+
+def tell_apart(body):
+    """Makes a valid name and address new, whatever else they are made of."""
+    mark = f"-{next(numbers)}"
+    if "username" in body:
+        body["username"] = body["username"][: 64 - len(mark)] + mark
+    if "email" in body:
+        local, _, domain = body["email"].partition("@")
+        email = f"{local[: 64 - len(mark)]}{mark}@{domain}"
+        body["email"] = email if len(email) <= 254 else body["email"]
+
+
+def some(body, one_in):
+    """The same answer for the same body, or a scenario could not be played again."""
+    return zlib.crc32(json.dumps(body, sort_keys=True).encode()) % one_in == 0
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Makes valid bodies of some requests more useful: names that are free, and sign-ins of accounts that exist.
+
+    In scenarios names are always free, because Hypothesis gives up on one that goes another way when it is repeated.
+    """
+    if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.body, dict):
+        return
+    request = f"{case.method} {case.path}"
+    if request == "POST /auth/login" and some(case.body, 3):
+        case.body = {"email": new_user(), "password": PASSWORD}
+    elif request in ("POST /users", "PUT /users/{user_id}"):
+        if case.meta.phase.name.value == "stateful" or not some(case.body, 4):
+            case.body = dict(case.body)
+            tell_apart(case.body)
