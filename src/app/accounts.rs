@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Actor, Caller, EmailAddress, Error, Faults, NewUser, Password, PasswordHash, Role, User, UserChanges,
-        UserId, UserUpdate, Username,
+        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, NewUser, Password, PasswordHash, Role, User,
+        UserChanges, UserId, UserUpdate, Username,
     },
     store::Writer,
 };
@@ -91,7 +91,7 @@ impl App {
         &self,
         caller: &Caller,
         target: Option<UserId>,
-        mut changes: UserChanges,
+        changes: UserChanges,
         expected: ExpectedRevision,
     ) -> Result<User, Error> {
         let user = self.user(caller, target).await?;
@@ -99,7 +99,7 @@ impl App {
         decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
         let proof = self.reauthenticate(caller, &user, &changes).await?;
         expected.check(&user)?;
-        let password_hash = match changes.password.take() {
+        let password_hash = match changes.password.clone() {
             Some(password) => Some(self.hashing.admit()?.hash(password).await?),
             None => None,
         };
@@ -108,7 +108,7 @@ impl App {
             .write(caller, move |writer| {
                 let actor = confirm(writer, &acting)?;
                 decide(&actor, &Operation::ChangeUser(target, &changes))?;
-                apply(writer, &acting, user.id, &changes, password_hash, proof.as_ref(), &expected)
+                apply(writer, &acting, user.id, &changes, password_hash, proof, &expected)
             })
             .await
     }
@@ -126,29 +126,20 @@ impl App {
         })
     }
 
-    /// Asks whoever changes his own password or address to show that he has just signed in, or to give the current
-    /// password. One that is given is checked even where the sign-in is fresh. Returns the hash that it matched.
-    async fn reauthenticate(
-        &self,
-        caller: &Caller,
-        user: &User,
-        changes: &UserChanges,
-    ) -> Result<Option<PasswordHash>, Error> {
-        let new_email = changes.email.as_ref().is_some_and(|email| *email != user.email);
-        let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(None) };
-        if changes.password.is_none() && !new_email {
-            return Ok(None);
+    /// Finds out whether the caller has shown that the account is his: by a fresh sign-in, or by the current password.
+    /// One that is given is checked, whatever it is given for.
+    async fn reauthenticate(&self, caller: &Caller, user: &User, changes: &UserChanges) -> Result<Proof, Error> {
+        let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(Proof::NotNeeded) };
+        if let Some(typed) = &changes.current_password {
+            let credentials = self.prove(caller, Account::Id(user.id), typed).await?;
+            let proof = credentials.map(|credentials| Proof::Password { version: credentials.password_version });
+            return proof.ok_or(Error::ReauthenticationRequired);
         }
         let limit = self.policy.reauthenticate_after;
         let fresh = limit.is_zero() || self.clock.now().since(signed_in.session.created_at) <= limit;
-        match &changes.current_password {
-            Some(typed) => match self.prove(caller, Account::Id(user.id), typed).await? {
-                Some(credentials) => Ok(Some(credentials.password_hash)),
-                None => Err(Error::ReauthenticationRequired),
-            },
-            None if fresh => Ok(None),
-            None => Err(Error::ReauthenticationRequired),
-        }
+        let proof = if fresh { Proof::NotNeeded } else { Proof::Missing };
+        proof.check(user, changes)?;
+        Ok(proof)
     }
 
     /// Deletes an account with all that hangs on it. Its id is never used again.
@@ -176,6 +167,29 @@ impl App {
     }
 }
 
+/// How it was shown that an account is the caller's own, as far as that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The sign-in is fresh, or the account is somebody else's.
+    NotNeeded,
+    /// The account's password, while it had this version.
+    Password {
+        version: i64,
+    },
+    Missing,
+}
+
+impl Proof {
+    /// A new password or address needs proof; the address that the account has is none.
+    fn check(self, user: &User, changes: &UserChanges) -> Result<(), Error> {
+        let new_email = changes.email.as_ref().is_some_and(|email| *email != user.email);
+        if self == Proof::Missing && (changes.password.is_some() || new_email) {
+            return Err(Error::ReauthenticationRequired);
+        }
+        Ok(())
+    }
+}
+
 /// Reads the acting account and session again: both may have ended, or changed their role, since the request came.
 pub(super) fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
     let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
@@ -199,14 +213,14 @@ fn apply(
     id: UserId,
     changes: &UserChanges,
     password_hash: Option<PasswordHash>,
-    proof: Option<&PasswordHash>,
+    proof: Proof,
     expected: &ExpectedRevision,
 ) -> Result<User, Error> {
-    let before = writer.credentials(id)?.ok_or(Error::UserNotFound)?;
-    if proof.is_some_and(|proof| *proof != before.password_hash) {
-        return Err(Error::ReauthenticationRequired); // the password that was shown is no longer the account's
+    let Credentials { user: before, password_version, .. } = writer.credentials(id)?.ok_or(Error::UserNotFound)?;
+    if matches!(proof, Proof::Password { version } if version != password_version) {
+        return Err(Error::ReauthenticationRequired); // what was shown is no longer the account's password
     }
-    let before = before.user;
+    proof.check(&before, changes)?;
     expected.check(&before)?;
     let update = updated(&before, caller, changes, password_hash);
     if !update.changes(&before) {
@@ -226,9 +240,10 @@ fn updated(before: &User, caller: &Caller, changes: &UserChanges, password_hash:
     if let Some(username) = &changes.username {
         update.username = username.clone();
     }
-    if let Some(email) = changes.email.as_ref().filter(|email| **email != before.email) {
+    if let Some(email) = &changes.email {
+        let same = *email == before.email;
         update.email = email.clone();
-        update.email_verified = !caller.owns(before.id);
+        update.email_verified = !caller.owns(before.id) || (same && before.email_verified);
     }
     update.role = changes.role.unwrap_or(before.role);
     update.disabled = changes.disabled.unwrap_or(before.disabled);

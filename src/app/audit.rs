@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Entries that wait to be written one by one. What comes beyond is counted, by kind, account and minute.
-const WAITING: usize = 1024;
+const WAITING: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<Queue>);

@@ -72,14 +72,20 @@ impl App {
     pub async fn keep_house(&self) {
         let mut sweep = tokio::time::interval(Self::SWEEP_EVERY);
         let mut flush = tokio::time::interval(Self::FLUSH_EVERY);
+        let mut failing = false; // said once, not four times a second onto the same full disk
         loop {
             let result = tokio::select! {
                 _ = sweep.tick() => self.sweep_sessions().await,
                 _ = flush.tick() => self.flush().await,
             };
-            if let Err(error) = result {
-                tracing::warn!(%error, "housekeeping failed and will be tried again");
+            match result {
+                Err(error) if !failing => {
+                    tracing::warn!(%error, "what was gathered can't be written; it is kept, and tried again");
+                }
+                Ok(()) if failing => tracing::info!("what was gathered is written again"),
+                _ => {}
             }
+            failing = result.is_err();
         }
     }
 

@@ -40,7 +40,8 @@ impl App {
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
         let proven = self.prove(caller, Account::Email(email), password).await?;
-        let Credentials { user, password_hash } = proven.ok_or(Error::InvalidCredentials)?;
+        let Credentials { user, password_hash, password_version } = proven.ok_or(Error::InvalidCredentials)?;
+        let user_id = user.id;
         let rehashed = self.rehash(password, &password_hash).await;
         let token = SessionToken::generate();
         let session = NewSession {
@@ -58,7 +59,7 @@ impl App {
         let opened = self
             .store
             .write(caller, move |writer| {
-                if !writer.insert_session(&session, &password_hash, &limits)? {
+                if !writer.insert_session(&session, password_version, &limits)? {
                     return Ok(None);
                 }
                 writer.set_last_login(user.id)?;
@@ -70,7 +71,10 @@ impl App {
             })
             .await?;
         // The account was disabled, deleted or given another password while this one was hashed.
-        let user = opened.ok_or(Error::InvalidCredentials)?;
+        let user = opened.ok_or_else(|| {
+            self.note(Action::SignInFailed, caller, Some(user_id));
+            Error::InvalidCredentials
+        })?;
         Ok(SignIn { token, expires_at, user })
     }
 

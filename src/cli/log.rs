@@ -3,6 +3,7 @@
 use crate::config::{LogFormat, unusable};
 use anyhow::{Context, Result};
 use std::{
+    env::VarError,
     io::{self, Write},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,7 +30,10 @@ impl Log {
     /// Starts the log, with the lines that `RUST_LOG` chooses.
     pub(super) fn start(format: LogFormat) -> Result<Self> {
         let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
-        let directives = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+        let directives = match std::env::var(EnvFilter::DEFAULT_ENV) {
+            Err(VarError::NotUnicode(_)) => return Err(unusable("RUST_LOG is not text in UTF-8").into()),
+            directives => directives.unwrap_or_default(),
+        };
         let filter = filter.parse(directives).map_err(|error| unusable(format!("RUST_LOG: {error}")))?;
         let lines = Lines::default();
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());

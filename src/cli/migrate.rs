@@ -1,7 +1,7 @@
 //! `usher migrate`
 
 use super::print;
-use crate::store::{Lock, Prepared, SchemaStatus, Store};
+use crate::store::{Prepared, SchemaStatus, Store};
 use anyhow::Result;
 use clap::Args;
 use std::path::Path;
@@ -21,7 +21,7 @@ impl Migrate {
         if self.status {
             return print_status(database);
         }
-        let lock = Lock::acquire(database)?;
+        let lock = Store::lock(database)?;
         let name = database.display();
         print(&match Store::prepare(database, &lock)? {
             Prepared::Created => format!("{name} was made\n"),

@@ -12,10 +12,10 @@ use crate::{
     config::{CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
     domain::{Blocklist, Error, PasswordPolicy, SessionLimits},
     hashing::HashPool,
-    store::Store,
+    store::{Store, locate},
 };
 use anyhow::{Context, Result, anyhow};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind};
 use std::{io::Write, path::Path, process::ExitCode};
 
 /// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
@@ -50,11 +50,11 @@ enum Command {
 
 impl Cli {
     pub fn run(self) -> Result<()> {
-        let database = self.database.database;
+        let database = || locate(&self.database.database);
         match self.command {
-            Command::Serve(settings) => serve::run(&database, *settings),
-            Command::Migrate(command) => command.run(&database),
-            Command::CreateAdmin(command) => command.run(&database),
+            Command::Serve(settings) => serve::run(&database()?, *settings),
+            Command::Migrate(command) => command.run(&database()?),
+            Command::CreateAdmin(command) => command.run(&database()?),
             Command::Openapi => print(&crate::http::spec()),
         }
     }
@@ -98,6 +98,17 @@ fn print(text: &str) -> Result<()> {
 
 /// clap's message in one line: its first paragraph, and where to read more.
 fn usage(error: &clap::Error) -> String {
+    match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return "a command is missing, such as 'serve' (see 'usher --help')".into();
+        }
+        ErrorKind::InvalidUtf8 => {
+            let unreadable = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+            let names: Vec<String> = unreadable.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+            return format!("an argument or a variable is not text in UTF-8: {}", names.join(" "));
+        }
+        _ => {}
+    }
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();

@@ -7,7 +7,7 @@ use crate::{
     config::ServeSettings,
     hashing::HashPool,
     http::{self, HttpSettings, Stopped},
-    store::{Lock, Prepared, Store},
+    store::{Prepared, Store},
 };
 use anyhow::{Context, Result, anyhow};
 use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, thread::available_parallelism, time::Duration};
@@ -26,7 +26,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         reauthenticate_after: settings.sessions.reauthenticate_after,
     };
     let cost = settings.cost.cost()?;
-    let lock = Lock::acquire(database)?;
+    let lock = Store::lock(database)?;
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open(database, u32::try_from(workers)?, Clock::System)?;
     let threads = settings.hash_threads.map_or(workers, usize::from);
@@ -48,6 +48,8 @@ async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr()?;
     let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
+    let _file_size_limit = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     tracing::info!(%address, "listening on http://{address}");
     if !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}");

@@ -167,6 +167,8 @@ pub struct User {
 pub struct Credentials {
     pub user: User,
     pub password_hash: PasswordHash,
+    /// Counts the account's passwords. The hash may be renewed without the password being another.
+    pub password_version: i64,
 }
 
 /// What it takes to make an account, the password already hashed.

@@ -81,6 +81,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
     ) -> poem::Result<Self> {
         let context = Context::of(request)?;
         check_media_type(request.headers())?;
+        refuse_announced_size(request.headers())?;
         let bytes = read(body).await?;
         context.connection.has_complete_request();
         let parsed = parse(&bytes, &context.app.policy().passwords)?;
@@ -91,7 +92,10 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
 /// `application/json`, in UTF-8 (RFC 8259, section 8.1), and not compressed.
 fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let unsupported = || ApiError::new(ErrorCode::UnsupportedMediaType);
-    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity");
+    let encoded = headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(one), None, false) = (types.next(), types.next(), encoded) else { return Err(unsupported()) };
     let mut parts = one.to_str().map_err(|_| unsupported())?.split(';').map(str::trim);
@@ -101,6 +105,15 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
         charset.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
     };
     if is_json && parts.all(is_utf8) { Ok(()) } else { Err(unsupported()) }
+}
+
+/// A body that says it is too long need not come.
+fn refuse_announced_size(headers: &HeaderMap) -> Result<(), ApiError> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MOST_BYTES as u64) {
+        return Err(ApiError::new(ErrorCode::PayloadTooLarge));
+    }
+    Ok(())
 }
 
 async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {

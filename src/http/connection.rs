@@ -18,7 +18,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -46,8 +46,20 @@ pub(super) struct Connection {
     opened: Instant,
     /// Milliseconds from `opened` to the last complete request, head and body.
     last_complete: AtomicU64,
-    in_progress: AtomicU32,
+    phase: AtomicU8,
     close: Notify,
+}
+
+/// What a connection is waiting for. HTTP/1.1 answers one request at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Phase {
+    /// The head of a request, or the client's taking of an answer.
+    Quiet,
+    /// The rest of a request's body.
+    Receiving,
+    /// Us: the request is complete.
+    Answering,
 }
 
 impl Default for Connection {
@@ -55,7 +67,7 @@ impl Default for Connection {
         Self {
             opened: Instant::now(),
             last_complete: AtomicU64::new(0),
-            in_progress: AtomicU32::new(0),
+            phase: AtomicU8::new(Phase::Quiet as u8),
             close: Notify::new(),
         }
     }
@@ -64,6 +76,19 @@ impl Default for Connection {
 impl Connection {
     /// Notes that a request has arrived whole.
     pub fn has_complete_request(&self) {
+        self.enter(Phase::Answering);
+        self.touch();
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn is_in(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
+    }
+
+    fn touch(&self) {
         let since_opened = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_complete.store(since_opened, Ordering::Relaxed);
     }
@@ -101,7 +126,9 @@ impl Open {
 }
 
 fn close_quietest(connections: &mut HashMap<u64, Arc<Connection>>) {
-    let quietest = connections.iter().min_by_key(|(_, connection)| connection.quiet_since());
+    // Who waits for an answer is not cut off by others who only open connections.
+    let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
+    let quietest = connections.iter().min_by_key(|(_, connection)| rank(connection));
     if let Some(number) = quietest.map(|(number, _)| *number)
         && let Some(connection) = connections.remove(&number)
     {
@@ -174,13 +201,11 @@ async fn serve_connection<E>(
     let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let (endpoint, connection) = (endpoint.clone(), connection.clone());
         async move {
-            if hyper::body::Body::is_end_stream(request.body()) {
-                connection.has_complete_request();
-            }
+            let whole = hyper::body::Body::is_end_stream(request.body());
+            let _in_progress = InProgress::begin(&connection, whole);
             let addresses = (LocalAddr(local.into()), RemoteAddr(peer.into()));
             let mut request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
             request.set_data(connection.clone());
-            let _in_progress = InProgress::begin(&connection);
             Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await))
         }
     });
@@ -204,19 +229,24 @@ async fn serve_connection<E>(
     }
 }
 
-/// Counts a request from its head to its answer, also when it is given up in between.
+/// A request from its head to its answer, also when it is given up in between.
 struct InProgress<'c>(&'c Connection);
 
 impl<'c> InProgress<'c> {
-    fn begin(connection: &'c Connection) -> Self {
-        connection.in_progress.fetch_add(1, Ordering::Relaxed);
+    fn begin(connection: &'c Connection, whole: bool) -> Self {
+        if whole {
+            connection.has_complete_request();
+        } else {
+            connection.enter(Phase::Receiving);
+        }
         Self(connection)
     }
 }
 
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+        self.0.enter(Phase::Quiet);
+        self.0.touch();
     }
 }
 
@@ -225,7 +255,7 @@ impl Connection {
     async fn is_idle_for(&self, span: Duration) {
         loop {
             tokio::time::sleep(span).await;
-            if self.in_progress.load(Ordering::Relaxed) == 0 {
+            if self.is_in(Phase::Quiet) {
                 return;
             }
         }

@@ -40,7 +40,7 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    MalformedRequest "malformed_request" BAD_REQUEST "the body is not a JSON object in UTF-8",
+    MalformedRequest "malformed_request" BAD_REQUEST "the request is malformed; a body must be one JSON object in UTF-8",
     ValidationFailed "validation_failed" BAD_REQUEST "a field is invalid",
     InvalidResetToken "invalid_reset_token" BAD_REQUEST "the reset token is invalid, expired or spent",
     InvalidInvitation "invalid_invitation" BAD_REQUEST "the invitation is invalid, expired or spent",

@@ -15,10 +15,11 @@ use crate::{
 use poem::{
     Addr, Endpoint, IntoResponse, PathPattern, Request, Response,
     error::NotFoundError,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, Version, header},
 };
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, OnceLock,
@@ -122,8 +123,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
         let context = Arc::new(self.context(&request));
         let method = request.method().clone();
         request.set_data(context.clone());
-        let result =
-            if method == Method::CONNECT { Err(NotFoundError.into()) } else { self.routes.call(request).await };
+        let result = match admit(&mut request) {
+            Ok(()) => self.routes.call(request).await,
+            Err(error) => Err(error),
+        };
         let (mut response, path) = match result {
             Ok(response) => {
                 let path = self.path(response.data());
@@ -145,6 +148,51 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
     }
 }
 
+/// Refuses what could be read differently by a proxy in front (RFC 9112, sections 3.2 and 6.1), and what has no path.
+fn admit(request: &mut Request) -> poem::Result<()> {
+    let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let plainly_framed = match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    };
+    if !plainly_framed || hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(ApiError::new(ErrorCode::MalformedRequest).into());
+    }
+    if request.method() == Method::CONNECT {
+        return Err(NotFoundError.into());
+    }
+    if let Some(path) = without_foreign_bytes(request.uri().path()) {
+        *request.uri_mut() = path.parse().map_err(|_| NotFoundError)?;
+    }
+    Ok(())
+}
+
+/// Escapes of bytes beyond ASCII are part of no route and of no id, and the router takes offence at those that are no
+/// UTF-8: each becomes a hyphen. `None` where there are none.
+fn without_foreign_bytes(path: &str) -> Option<String> {
+    let is_foreign = |escape: &str| escape.as_bytes().first().is_some_and(|digit| b"89abcdefABCDEF".contains(digit));
+    let mut escapes = path.split('%');
+    let mut plain = escapes.next()?.to_owned();
+    let mut found = false;
+    for escape in escapes {
+        match escape.get(2..) {
+            Some(rest) if is_foreign(escape) => {
+                found = true;
+                plain.push('-');
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(escape);
+            }
+        }
+    }
+    found.then_some(plain)
+}
+
 fn put_common_headers(response: &mut Response, request_id: &str) {
     const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
     let headers = response.headers_mut();
@@ -155,18 +203,22 @@ fn put_common_headers(response: &mut Response, request_id: &str) {
     }
 }
 
-/// Ids that no other request has: drawn once at start, then counted.
+/// Ids that no other request has, and that don't tell how many there were: a prefix that is drawn at the start, and a
+/// count that is hidden by a keyed hash.
 struct RequestIds {
     prefix: String,
+    key: RandomState,
     last: AtomicU64,
 }
 
 impl RequestIds {
     fn new() -> Self {
-        Self { prefix: SessionId::generate().as_str()[..10].to_owned(), last: AtomicU64::new(0) }
+        let prefix = SessionId::generate().as_str()[..8].to_owned();
+        Self { prefix, key: RandomState::new(), last: AtomicU64::new(0) }
     }
 
     fn next(&self) -> Arc<str> {
-        format!("{}-{}", self.prefix, self.last.fetch_add(1, Ordering::Relaxed) + 1).into()
+        let hidden = self.key.hash_one(self.last.fetch_add(1, Ordering::Relaxed));
+        format!("{}-{hidden:016x}", self.prefix).into()
     }
 }

@@ -116,13 +116,13 @@ mod tests {
         clock::Clock,
         domain::{PasswordPolicy, SessionLimits},
         hashing::{Cost, HashPool},
-        store::{Lock, Store},
+        store::Store,
     };
     use poem::{Request, handler};
 
     fn app(folder: &tempfile::TempDir) -> Arc<App> {
         let path = folder.path().join("usher.db");
-        let lock = Lock::acquire(&path).unwrap();
+        let lock = Store::lock(&path).unwrap();
         Store::prepare(&path, &lock).unwrap();
         let policy = Policy {
             passwords: PasswordPolicy::default(),

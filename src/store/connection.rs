@@ -16,7 +16,8 @@ pub(super) enum Purpose {
 /// How long the one writer waits for another process's transaction.
 pub(super) const WRITER_WAIT: Duration = Duration::from_secs(5);
 
-/// No CREATE (a file that was unlinked is not made anew) and no URI (a name is a name). Connections stay on one thread
+/// No CREATE: a file that was unlinked is not made anew. (Leaving out URI would not turn it off, as the library is built;
+/// `locate` makes names that are none.) Connections stay on one thread
 /// at a time, so SQLite's own mutexes are not needed.
 pub(super) fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX

@@ -2,7 +2,7 @@
 
 use rustix::fs::statfs;
 use std::{
-    fs::{File, Metadata, OpenOptions, TryLockError},
+    fs::{File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -53,6 +53,17 @@ impl OpenError {
             _ => Self::Io { path, action: "opened", reason: error.to_string() },
         }
     }
+}
+
+/// The one name of a database file, whatever it was called: absolute, and with links followed. The lock beside it is
+/// then the same for everyone, and SQLite takes no name for an URI or for `:memory:`.
+pub fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+    if let Ok(found) = std::fs::canonicalize(path) {
+        return Ok(found);
+    }
+    let name = path.file_name().ok_or_else(|| OpenError::NotAFile(path.to_owned()))?;
+    let folder = std::fs::canonicalize(folder_of(path)).map_err(|error| OpenError::io(path, "created", &error))?;
+    Ok(folder.join(name))
 }
 
 /// What the first bytes of a file say about it.
@@ -159,7 +170,12 @@ fn private() -> OpenOptions {
 
 /// Makes an empty file for SQLite to fill, or takes the empty one that is there.
 pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
-    private().create(true).truncate(false).open(path).map(drop).map_err(|error| OpenError::io(path, "created", &error))
+    private()
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|error| OpenError::io(path, "created", &error))
 }
 
 /// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`.
@@ -169,7 +185,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    pub fn acquire(database: &Path) -> Result<Self, OpenError> {
+    pub(super) fn acquire(database: &Path) -> Result<Self, OpenError> {
         let path = beside(database, ".lock");
         let failed = |error: io::Error| OpenError::io(&path, "created", &error);
         let file = private().create(true).truncate(false).open(&path).map_err(failed)?;

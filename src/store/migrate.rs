@@ -4,7 +4,7 @@ use super::{
     backup, connection,
     file::{self, Found, Lock, OpenError},
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
 use rusqlite_migration::{M, Migrations};
 use std::path::{Path, PathBuf};
 
@@ -90,6 +90,8 @@ fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenErr
         Found::Database { .. } => {}
     }
     let version = connection::open(path).and_then(|connection| {
+        // Only looking: a log that somebody left is not written into the file when this closes.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         connection.query_row("PRAGMA user_version", [], |row| row.get(0))
     });

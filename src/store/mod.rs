@@ -22,7 +22,7 @@ use crate::{
 use connection::Purpose;
 use error::OrDomain;
 use file::Identity;
-pub use file::{Lock, OpenError};
+pub use file::{Lock, OpenError, locate};
 pub use migrate::{Prepared, SchemaStatus};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -46,6 +46,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Takes the right to serve or migrate a database. A file that is not ours is refused before anything is put beside it.
+    pub fn lock(path: &Path) -> Result<Lock, OpenError> {
+        Self::schema_status(path)?;
+        Lock::acquire(path)
+    }
+
     /// Makes the database if there is none, and brings an older one up to date. Holding the lock is what allows it.
     pub fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
         check_sqlite()?;
@@ -109,6 +115,7 @@ impl Store {
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
+        let (path, opened) = (self.path.clone(), self.opened);
         self.writer
             .run(move |connection| {
                 // IMMEDIATE: a transaction that begins as a reader and writes later fails at once under contention.
@@ -118,6 +125,7 @@ impl Store {
                 let value = work(&mut writer)?;
                 let events = std::mem::take(&mut writer.events);
                 writer.append_audit(&events)?;
+                still_there(&path, opened)?; // what goes into a file that was removed is lost, and not confirmed
                 transaction.commit().or_domain()?;
                 Ok(value)
             })
@@ -126,11 +134,14 @@ impl Store {
 
     /// Whether the database answers, and still is the file that was opened.
     pub async fn check(&self) -> Result<(), Error> {
-        if Identity::of(&self.path).ok() != Some(self.opened) {
-            return Err(Error::Storage("the database file was removed or replaced".into()));
-        }
+        still_there(&self.path, self.opened)?;
         self.point(|reader| reader.connection.query_row("SELECT 1 FROM audit_state", [], |_| Ok(())).or_domain()).await
     }
+}
+
+fn still_there(path: &Path, opened: Identity) -> Result<(), Error> {
+    let found = Identity::of(path).ok();
+    (found == Some(opened)).then_some(()).ok_or_else(|| Error::Storage("the database file was removed or replaced".into()))
 }
 
 /// The bundled library is new enough today; this is for whoever links another one.

@@ -5,9 +5,7 @@ use super::{
     error::OrDomain,
     users::{user_columns, user_from},
 };
-use crate::domain::{
-    Error, NewSession, PasswordHash, Session, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId,
-};
+use crate::domain::{Error, NewSession, Session, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId};
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 /// Sessions of disabled accounts don't count, although disabling ends them.
@@ -77,14 +75,14 @@ impl Writer<'_> {
     pub fn insert_session(
         &mut self,
         session: &NewSession,
-        verified: &PasswordHash,
+        password_version: i64,
         limits: &SessionLimits,
     ) -> Result<bool, Error> {
         let inserted = self
             .connection
             .prepare_cached(
                 "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
-                 SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?7 AND disabled = 0 AND password_hash = ?8",
+                 SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?7 AND disabled = 0 AND password_version = ?8",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -95,7 +93,7 @@ impl Writer<'_> {
                     self.caller.client.ip.map(|ip| ip.to_string()),
                     session.user_agent,
                     session.user_id.get(),
-                    verified.as_str(),
+                    password_version,
                 ])
             })
             .or_domain()?;

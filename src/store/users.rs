@@ -42,7 +42,11 @@ pub(super) fn user_from(row: &Row<'_>) -> rusqlite::Result<User> {
 }
 
 fn credentials_from(row: &Row<'_>) -> rusqlite::Result<Credentials> {
-    Ok(Credentials { user: user_from(row)?, password_hash: PasswordHash::from_phc(row.get(10)?) })
+    Ok(Credentials {
+        user: user_from(row)?,
+        password_hash: PasswordHash::from_phc(row.get(10)?),
+        password_version: row.get(11)?,
+    })
 }
 
 impl Reader<'_> {
@@ -57,7 +61,8 @@ impl Reader<'_> {
 
     /// An account and its password hash. For the point door.
     pub fn credentials(&self, id: UserId) -> Result<Option<Credentials>, Error> {
-        const SQL: &str = concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.id = ?1");
+        const SQL: &str =
+            concat!("SELECT ", user_columns!(), ", u.password_hash, u.password_version FROM users u WHERE u.id = ?1");
         self.connection
             .prepare_cached(SQL)
             .and_then(|mut statement| statement.query_row([id.get()], credentials_from).optional())
@@ -67,7 +72,11 @@ impl Reader<'_> {
     /// Looks for an address without regard to case. Takes any text: one that is no address belongs to nobody, and is
     /// looked for all the same, so that the work tells nothing. For the point door.
     pub fn credentials_by_email(&self, email: &str) -> Result<Option<Credentials>, Error> {
-        const SQL: &str = concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.email = ?1");
+        const SQL: &str = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", u.password_hash, u.password_version FROM users u WHERE u.email = ?1"
+        );
         self.connection
             .prepare_cached(SQL)
             .and_then(|mut statement| statement.query_row([email], credentials_from).optional())
@@ -104,8 +113,9 @@ impl Writer<'_> {
         let inserted = self
             .connection
             .prepare_cached(
-                "INSERT INTO users (username, email, email_verified, password_hash, role, disabled, revision, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, 1, ?6, ?6)",
+                "INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled, revision,
+                                    created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, 1, ?5, 0, 1, ?6, ?6)",
             )
             .and_then(|mut statement| {
                 statement.insert(params![
@@ -129,7 +139,8 @@ impl Writer<'_> {
             .connection
             .prepare_cached(
                 "UPDATE users SET username = ?2, email = ?3, email_verified = ?4, role = ?5, disabled = ?6,
-                        password_hash = coalesce(?7, password_hash), revision = revision + 1, updated_at = ?8
+                        password_hash = coalesce(?7, password_hash),
+                        password_version = password_version + (?7 IS NOT NULL), revision = revision + 1, updated_at = ?8
                  WHERE id = ?1",
             )
             .and_then(|mut statement| {

@@ -26,7 +26,7 @@ use usher::{
     domain::{Caller, EmailAddress, PasswordPolicy, Role, SessionLimits, Timestamp, Username},
     hashing::{Cost, HashPool},
     http::{self, HttpSettings},
-    store::{Lock, Store},
+    store::Store,
 };
 
 /// A password that every test account has.
@@ -91,7 +91,7 @@ impl Server {
         let mut settings = Settings::default();
         change(&mut settings);
         let path = folder.path().join("usher.db");
-        let lock = Lock::acquire(&path).expect("nobody else has it");
+        let lock = Store::lock(&path).expect("nobody else has it");
         Store::prepare(&path, &lock).expect("a database");
         let store = Store::open(&path, 2, clock.clone()).expect("it opens");
         let hashing = HashPool::start(settings.cost, settings.hash_threads, settings.hash_queue).expect("threads");
