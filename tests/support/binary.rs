@@ -1,12 +1,14 @@
 //! The real executable, as an admin meets it.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 /// The executable, with no setting taken over from the tests' own environment.
@@ -21,8 +23,8 @@ pub fn usher(folder: &Path, arguments: &[&str]) -> Output {
     command(folder).args(arguments).output().expect("usher runs")
 }
 
-/// Runs a command to its end, with a line on its standard input.
-pub fn usher_reading(folder: &Path, arguments: &[&str], input: &str) -> Output {
+/// Runs a command to its end, with something on its standard input.
+pub fn usher_reading(folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = command(folder)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -31,9 +33,37 @@ pub fn usher_reading(folder: &Path, arguments: &[&str], input: &str) -> Output {
         .spawn()
         .expect("usher runs");
     let mut stdin = child.stdin.take().expect("a pipe");
-    let _ = stdin.write_all(input.as_bytes()); // it may have ended before it reads
+    let _ = stdin.write_all(input.as_ref()); // it may have ended before it reads
     drop(stdin);
     child.wait_with_output().expect("usher ends")
+}
+
+/// Makes an administrator `NAME` with the address `NAME@example.com` and the tests' password.
+pub fn create_admin(folder: &Path, name: &str) -> Output {
+    let email = format!("{name}@example.com");
+    let arguments =
+        ["create-admin", "--username", name, "--email", &email, "--argon2-memory", "64", "--password-stdin"];
+    usher_reading(folder, &arguments, format!("{}\n", super::PASSWORD))
+}
+
+/// Asks again and again until there is an answer, for half a minute at most.
+#[track_caller]
+pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Every file of a folder, by name, with its bytes; a folder in it counts as a file without any.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let read = |path: PathBuf| std::fs::read(path).unwrap_or_default();
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), read(entry.path()))).collect()
 }
 
 /// Standard error, trimmed.
@@ -73,6 +103,35 @@ impl Serving {
         let shared = log.clone();
         let reader = std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&shared, &line)));
         Self { address, child, folder: folder.to_owned(), log, reader: Some(reader) }
+    }
+
+    /// Waits until something has been logged.
+    #[track_caller]
+    pub fn until_logged(&self, text: &str) {
+        until(&format!("{text:?} in the log"), || self.log().contains(text).then_some(()));
+    }
+
+    /// Signs in with the address `NAME@example.com` and the tests' password.
+    #[track_caller]
+    pub fn sign_in(&self, name: &str) -> super::Client {
+        let answer = self.client().login(&format!("{name}@example.com"), super::PASSWORD);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body = answer.json();
+        let id = body["user"]["id"].as_i64().expect("an id");
+        super::Client::new(self.address, body["token"].as_str().map(str::to_owned), id)
+    }
+
+    /// Registers `NAME` with the address `NAME@example.com` and the tests' password.
+    pub fn register(&self, name: &str) -> super::Answer {
+        let email = format!("{name}@example.com");
+        self.client().post("/users", serde_json::json!({"username": name, "email": email, "password": super::PASSWORD}))
+    }
+
+    /// A connection of the test's own to the database, to see what is stored.
+    pub fn sql(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.folder.join("usher.db")).expect("the database opens");
+        connection.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+        connection
     }
 
     pub fn client(&self) -> super::Client {

@@ -1,0 +1,797 @@
+//! The command line, as admins and scripts meet it: help, exit statuses, settings, and the commands beside `serve`.
+
+mod support;
+
+use rexpect::{
+    process::WaitStatus,
+    session::{PtySession, spawn_command},
+};
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+use support::{
+    PASSWORD,
+    binary::{Serving, command, complaint, create_admin, files, until, usher, usher_reading},
+};
+use tempfile::{TempDir, tempdir};
+
+/// Every setting of `serve`: its flag, what stands behind it in the help, and its default. Empty: it has none.
+const SETTINGS: &[(&str, &str, &str)] = &[
+    ("--listen", "<ADDRESS:PORT>", "127.0.0.1:8080"),
+    ("--database", "<FILE>", "usher.db"),
+    ("--registration", "", "open"),
+    ("--session-idle-timeout", "<DURATION>", "7d"),
+    ("--session-lifetime", "<DURATION>", "30d"),
+    ("--max-sessions-per-user", "<COUNT>", "100"),
+    ("--reauthenticate-after", "<DURATION>", "15m"),
+    ("--reset-lifetime", "<DURATION>", "1h"),
+    ("--invitation-lifetime", "<DURATION>", "7d"),
+    ("--password-min-length", "<CHARACTERS>", "8"),
+    ("--password-blocklist", "<FILE>", ""),
+    ("--allow-weak-passwords", "", ""),
+    ("--argon2-memory", "<KIB>", "19456"),
+    ("--argon2-iterations", "<PASSES>", "2"),
+    ("--argon2-parallelism", "<LANES>", "1"),
+    ("--hash-threads", "<COUNT>", ""),
+    ("--hash-queue", "<COUNT>", "128"),
+    ("--trusted-proxy", "<CIDR>", ""),
+    ("--throttle", "", "on"),
+    ("--cors-origin", "<ORIGIN>", ""),
+    ("--tls-cert", "<FILE>", ""),
+    ("--tls-key", "<FILE>", ""),
+    ("--metrics-listen", "<ADDRESS:PORT>", ""),
+    ("--no-docs", "", ""),
+    ("--max-connections", "<COUNT>", "4096"),
+    ("--shutdown-timeout", "<DURATION>", "10s"),
+    ("--audit-retention", "<DURATION>", "90d"),
+    ("--audit-max-rows", "", "1000000"),
+    ("--backup-to", "<DIR>", ""),
+    ("--backup-every", "<DURATION>", "24h"),
+    ("--backup-keep", "", "7"),
+    ("--log-format", "", "text"),
+];
+
+/// `--session-lifetime` is also `USHER_SESSION_LIFETIME`.
+fn variable(flag: &str) -> String {
+    format!("USHER_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase())
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn in_words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The help of a command with no variable set, so that it shows what is so by default.
+fn help(arguments: &[&str]) -> String {
+    let folder = tempdir().unwrap();
+    let shown = command(folder.path()).env_remove("USHER_LISTEN").args(arguments).arg("--help").output().unwrap();
+    assert_eq!((shown.status.code(), complaint(&shown)), (Some(0), String::new()));
+    stdout(&shown)
+}
+
+/// The entries of a help text: from one flag to the next, each in one line.
+fn entries(help: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in help.lines() {
+        let flag = line.trim_start();
+        let indent = line.len() - flag.len();
+        if flag.starts_with('-') && (indent == 6 || indent == 2) {
+            entries.push(String::new());
+            inside = true;
+        } else if indent == 0 && !flag.is_empty() {
+            inside = false; // a heading, or what comes after
+        }
+        if let Some(entry) = entries.last_mut().filter(|_| inside) {
+            *entry = in_words(&format!("{entry} {line}"));
+        }
+    }
+    entries
+}
+
+/// Asserts an exit status, nothing on standard output, and one line on standard error, which is returned.
+#[track_caller]
+fn refused(output: &Output, status: i32) -> String {
+    let line = complaint(output);
+    assert_eq!(output.status.code(), Some(status), "{line}");
+    assert_eq!(stdout(output), "");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("usher: "), "{line}");
+    line
+}
+
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{}", complaint(output));
+    stdout(output)
+}
+
+/// A folder with a database in it.
+fn prepared() -> TempDir {
+    let folder = tempdir().unwrap();
+    succeeded(&usher(folder.path(), &["migrate"]));
+    folder
+}
+
+const ADA: [&str; 7] = ["create-admin", "--username", "ada", "--email", "ada@example.com", "--argon2-memory", "64"];
+
+/// `create-admin` for `ada`, with a cheap hash and more arguments.
+fn ada<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ADA.iter().chain(more).copied().collect()
+}
+
+/// How many accounts there are. Only while no other connection of this process is open.
+fn accounts(folder: &Path) -> i64 {
+    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
+    database.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn the_help_names_every_setting_with_its_variable_unit_and_default() {
+    // given
+    let entries = entries(&help(&["serve"]));
+    let folder = tempdir().unwrap();
+
+    for (flag, unit, default) in SETTINGS {
+        // when: a flag that is not known is what is complained of first
+        let tried = usher(folder.path(), &["serve", &format!("{flag}="), "--no-such-flag"]);
+        let exists = !refused(&tried, 2).contains(&format!("unexpected argument '{flag}'"));
+
+        // then
+        let named = |entry: &&String| **entry == *flag || entry.starts_with(&format!("{flag} "));
+        let Some(entry) = entries.iter().find(named) else {
+            assert!(!exists, "{flag} is accepted, and is not in the help");
+            continue;
+        };
+        assert!(entry.starts_with(&in_words(&format!("{flag} {unit}"))), "{entry}");
+        assert!(entry.contains(&format!("[env: {}=]", variable(flag))), "{entry}");
+        assert!(default.is_empty() || entry.contains(&format!("[default: {default}]")), "{entry}");
+    }
+}
+
+#[test]
+fn every_flag_in_the_help_of_serve_is_a_setting_that_was_promised() {
+    for entry in entries(&help(&["serve"])) {
+        let flag = entry.split_whitespace().next().unwrap();
+        let known = SETTINGS.iter().any(|(known, ..)| *known == flag) || ["-h,", "-V,"].contains(&flag);
+        assert!(known, "{entry}");
+        assert!(flag.starts_with("-h") || flag.starts_with("-V") || entry.contains("[env: USHER_"), "{entry}");
+    }
+}
+
+#[test]
+fn settings_that_commands_share_look_the_same_in_the_help_of_each() {
+    let of_serve = entries(&help(&["serve"]));
+    for subcommand in ["migrate", "create-admin", "openapi"] {
+        let shared = entries(&help(&[subcommand])).into_iter().filter(|entry| entry.contains("[env: "));
+        for entry in shared {
+            assert!(of_serve.contains(&entry), "{subcommand}: {entry}");
+        }
+    }
+}
+
+#[test]
+fn the_help_lists_the_commands_and_tells_about_variables_and_statuses() {
+    let help = help(&[]);
+    for command in ["serve", "migrate", "create-admin", "openapi"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{help}");
+    }
+    let help = in_words(&help);
+    assert!(help.contains("USHER_DATABASE") && help.contains("[default: usher.db]"), "{help}");
+    assert!(help.contains("environment variable") && help.contains("Exit status: 0"), "{help}");
+}
+
+#[test]
+fn the_version_is_printed_on_standard_output() {
+    let folder = tempdir().unwrap();
+    for arguments in [&["--version"][..], &["-V"], &["serve", "--version"]] {
+        let printed = succeeded(&usher(folder.path(), arguments));
+        assert!(printed.trim_end().ends_with(env!("CARGO_PKG_VERSION")), "{printed}");
+        assert!(printed.starts_with("usher") && printed.lines().count() == 1, "{printed}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_status_2_and_one_line_that_names_the_fault() {
+    let folder = tempdir().unwrap();
+    for (arguments, named) in [
+        (&["--no-such-flag"][..], "--no-such-flag"),
+        (&["serve", "--no-such-flag"], "--no-such-flag"),
+        (&["serve", "surplus"], "surplus"),
+        (&["no-such-command"], "no-such-command"),
+        (&["serve", "--listen"], "--listen"),
+        (&["migrate", "--status", "--status"], "--status"),
+        (&["create-admin", "--username", "ada"], "--email"),
+        (&["create-admin"], "--username"),
+        (&["create-admin", "--username", "a", "--email", "b", "--password", "c"], "--password"),
+    ] {
+        let line = refused(&usher(folder.path(), arguments), 2);
+        assert!(line.contains(named), "{line}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn without_a_command_the_one_line_says_that_a_command_is_missing() {
+    let folder = tempdir().unwrap();
+    let line = refused(&usher(folder.path(), &[]), 2);
+    assert!(line.contains("command") && line.contains("--help"), "{line}");
+}
+
+#[test]
+fn a_bad_setting_is_refused_at_start_by_name_whether_flag_or_variable() {
+    let folder = tempdir().unwrap();
+    for (flag, value) in [
+        ("--listen", "localhost"),
+        ("--listen", "127.0.0.1"),
+        ("--listen", "127.0.0.1:65536"),
+        ("--trusted-proxy", "10.0.0.0/33"),
+        ("--trusted-proxy", "127.0.0.1,localhost"),
+        ("--max-connections", "0"),
+        ("--max-connections", "many"),
+        ("--shutdown-timeout", "10"),
+        ("--shutdown-timeout", "0s"),
+        ("--no-docs", "maybe"),
+        ("--log-format", "xml"),
+        ("--session-idle-timeout", "1w"),
+        ("--session-lifetime", "-1d"),
+        ("--session-lifetime", "99999999999999999999d"),
+        ("--max-sessions-per-user", "0"),
+        ("--reauthenticate-after", "1.5h"),
+        ("--password-min-length", "7"),
+        ("--password-min-length", "257"),
+        ("--allow-weak-passwords", "perhaps"),
+        ("--argon2-memory", "7"),
+        ("--argon2-memory", "65537"),
+        ("--argon2-iterations", "0"),
+        ("--argon2-iterations", "11"),
+        ("--argon2-parallelism", "0"),
+        ("--argon2-parallelism", "5"),
+        ("--hash-threads", "0"),
+        ("--hash-queue", "0"),
+        ("--hash-queue", "1000000"),
+    ] {
+        // when
+        let by_flag = usher(folder.path(), &["serve", &format!("{flag}={value}")]);
+        let by_variable = command(folder.path()).arg("serve").env(variable(flag), value).output().unwrap();
+
+        // then
+        for tried in [by_flag, by_variable] {
+            let line = refused(&tried, 2);
+            assert!(line.contains(flag), "{flag} {value}: {line}");
+        }
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn an_idle_timeout_above_the_lifetime_is_refused() {
+    let folder = tempdir().unwrap();
+    let line = refused(&usher(folder.path(), &["serve", "--session-lifetime", "6d"]), 2);
+    assert!(line.contains("--session-idle-timeout") && line.contains("--session-lifetime"), "{line}");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_rust_log_that_says_nothing_is_refused() {
+    let folder = tempdir().unwrap();
+    for nonsense in ["usher=shout", "usher=info=debug", "[{"] {
+        let line = refused(&command(folder.path()).arg("serve").env("RUST_LOG", nonsense).output().unwrap(), 2);
+        assert!(line.contains("RUST_LOG"), "{line}");
+    }
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt;
+
+    // given
+    let folder = tempdir().unwrap();
+    let no_text = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+
+    for (variable, named) in [("USHER_SESSION_LIFETIME", "--session-lifetime"), ("RUST_LOG", "RUST_LOG")] {
+        // when: should it start nevertheless, it ends at once, for the port can't be had
+        let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = holder.local_addr().unwrap().to_string();
+        let tried = command(folder.path()).args(["serve", "--listen", &taken]).env(variable, no_text).output().unwrap();
+
+        // then
+        let line = refused(&tried, 2);
+        assert!(line.contains(named), "{line}");
+    }
+}
+
+#[test]
+fn a_blocklist_that_cannot_be_read_is_refused_by_name() {
+    // given
+    let folder = prepared();
+    std::fs::write(folder.path().join("latin1.txt"), b"caf\xe9 caf\xe9").unwrap();
+
+    for file in ["no-such-list.txt", "latin1.txt", "."] {
+        for subcommand in [&["serve"][..], &ada(&["--generate-password"])] {
+            // when
+            let arguments = [subcommand, &["--password-blocklist", file]].concat();
+            let line = refused(&usher(folder.path(), &arguments), 2);
+
+            // then
+            assert!(line.contains("--password-blocklist") && line.contains(file), "{line}");
+        }
+    }
+    assert_eq!(accounts(folder.path()), 0);
+}
+
+#[test]
+fn a_blocklist_and_weak_passwords_together_are_refused() {
+    let folder = tempdir().unwrap();
+    let arguments = ["serve", "--password-blocklist", "list.txt", "--allow-weak-passwords"];
+    let line = refused(&usher(folder.path(), &arguments), 2);
+    assert!(line.contains("--password-blocklist") && line.contains("--allow-weak-passwords"), "{line}");
+}
+
+#[test]
+fn the_database_is_named_before_or_after_the_command_or_by_variable_and_the_flag_wins() {
+    // given
+    let folder = tempdir().unwrap();
+
+    // when
+    let by_variable = |name| {
+        let mut command = command(folder.path());
+        command.env("USHER_DATABASE", name);
+        command
+    };
+    succeeded(&usher(folder.path(), &["migrate"]));
+    succeeded(&usher(folder.path(), &["--database", "before.db", "migrate"]));
+    succeeded(&usher(folder.path(), &["migrate", "--database", "after.db"]));
+    succeeded(&by_variable("variable.db").arg("migrate").output().unwrap());
+    succeeded(&by_variable("loses.db").args(["migrate", "--database", "wins.db"]).output().unwrap());
+
+    // then
+    let made: Vec<String> = files(folder.path()).into_keys().filter(|name| name.ends_with(".db")).collect();
+    assert_eq!(made, ["after.db", "before.db", "usher.db", "variable.db", "wins.db"]);
+}
+
+#[test]
+fn a_name_that_looks_like_a_uri_or_has_spaces_is_a_name() {
+    let folder = tempdir().unwrap();
+    for name in ["file:odd?mode=memory", "with space.db", ":memory:", "täglich.db"] {
+        succeeded(&usher(folder.path(), &["migrate", "--database", name]));
+        assert!(folder.path().join(name).metadata().unwrap().len() > 0, "{name}");
+        assert!(succeeded(&usher(folder.path(), &["migrate", "--database", name])).contains("up to date"), "{name}");
+    }
+}
+
+#[test]
+fn openapi_prints_the_committed_spec_and_touches_no_file() {
+    let folder = tempdir().unwrap();
+    let printed = usher(folder.path(), &["openapi"]);
+    assert!(
+        succeeded(&printed) == include_str!("../openapi/openapi.json"),
+        "openapi/openapi.json is not what it prints"
+    );
+    assert_eq!(complaint(&printed), "");
+    assert!(files(folder.path()).is_empty());
+}
+
+/// Runs a command with a standard output, or error, at whose other end nobody reads.
+fn unread(folder: &Path, arguments: &[&str], put: impl FnOnce(&mut Command, Stdio)) -> Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command(folder);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    put(&mut command, writer.into());
+    command.spawn().unwrap().wait_with_output().unwrap()
+}
+
+#[test]
+fn a_closed_standard_output_makes_nothing_panic() {
+    let folder = prepared();
+    let generate = ada(&["--generate-password"]);
+    for arguments in [
+        &["openapi"][..],
+        &["--help"],
+        &["--version"],
+        &["serve", "--help"],
+        &["migrate"],
+        &["migrate", "--status"],
+        &generate,
+    ] {
+        let ended = unread(folder.path(), arguments, |command, closed| {
+            command.stdout(closed);
+        });
+        let line = complaint(&ended);
+        assert!(matches!(ended.status.code(), Some(0 | 1)), "{arguments:?}: {line}");
+        assert!(!line.contains("panic"), "{arguments:?}: {line}");
+    }
+}
+
+#[test]
+fn a_spec_or_password_that_could_not_be_printed_is_status_1() {
+    let folder = prepared();
+    for arguments in [&["openapi"][..], &ada(&["--generate-password"])] {
+        let ended = unread(folder.path(), arguments, |command, closed| {
+            command.stdout(closed);
+        });
+        assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
+        let line = complaint(&ended);
+        assert!(line.lines().last().is_some_and(|line| line.starts_with("usher: ")), "{line}");
+    }
+}
+
+#[test]
+fn a_closed_standard_error_does_not_cost_the_generated_password() {
+    // given
+    let folder = prepared();
+
+    // when
+    let generate = ada(&["--generate-password"]);
+    let ended = unread(folder.path(), &generate, |command, closed| {
+        command.stderr(closed);
+    });
+
+    // then
+    assert_eq!((ended.status.code(), stdout(&ended).lines().count()), (Some(0), 1));
+    assert_eq!(accounts(folder.path()), 1);
+}
+
+#[test]
+fn migrate_makes_a_private_database_and_is_up_to_date_the_second_time() {
+    use std::os::unix::fs::PermissionsExt;
+
+    // given
+    let folder = tempdir().unwrap();
+
+    // when
+    let first = usher(folder.path(), &["migrate"]);
+    let made = files(folder.path());
+    let second = usher(folder.path(), &["migrate"]);
+
+    // then
+    assert!(succeeded(&first).contains("made"));
+    assert!(succeeded(&second).contains("up to date"));
+    assert_eq!((complaint(&first), complaint(&second)), (String::new(), String::new()));
+    assert_eq!(made.keys().collect::<Vec<_>>(), ["usher.db", "usher.db.lock"]);
+    for name in made.keys() {
+        let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{name}");
+    }
+    assert!(files(folder.path()) == made, "the second run changed a byte");
+}
+
+#[test]
+fn the_status_of_the_schema_is_told_without_writing() {
+    // given
+    let folder = tempdir().unwrap();
+
+    // when
+    let before = usher(folder.path(), &["migrate", "--status"]);
+    let nothing = files(folder.path());
+    succeeded(&usher(folder.path(), &["migrate"]));
+    let made = files(folder.path());
+    let after = usher(folder.path(), &["migrate", "--status"]);
+
+    // then
+    assert!(succeeded(&before).contains("no database"));
+    assert!(succeeded(&after).contains("up to date"));
+    assert!(nothing.is_empty(), "{:?}", nothing.keys());
+    assert!(files(folder.path()) == made, "the status wrote something");
+}
+
+#[test]
+fn a_database_is_not_migrated_under_a_running_server_but_its_status_is_told() {
+    let folder = tempdir().unwrap();
+    let _serving = Serving::start(folder.path(), &[]);
+    let line = refused(&usher(folder.path(), &["migrate"]), 1);
+    assert!(line.contains("in use") && line.contains("stop"), "{line}");
+    assert!(succeeded(&usher(folder.path(), &["migrate", "--status"])).contains("up to date"));
+}
+
+#[test]
+fn the_password_is_the_first_line_of_standard_input_and_nothing_is_cut_off_it() {
+    // given
+    let folder = prepared();
+    let inputs = [
+        ("a", "correct horse battery\n", "correct horse battery"),
+        ("b", "correct horse battery\r\n", "correct horse battery"),
+        ("c", "correct horse battery", "correct horse battery"),
+        ("d", "correct horse battery\nanother line\n", "correct horse battery"),
+        ("e", "  spaces and a tab\t \n", "  spaces and a tab\t "),
+        ("f", "one carriage return stays\r\r\n", "one carriage return stays\r"),
+        ("g", "pässwörter über alles\n", "pässwörter über alles"),
+    ];
+
+    // when
+    for (name, input, _) in inputs {
+        let email = format!("{name}@example.com");
+        let arguments =
+            ["create-admin", "--username", name, "--email", &email, "--argon2-memory", "64", "--password-stdin"];
+        assert_eq!(succeeded(&usher_reading(folder.path(), &arguments, input)), "");
+    }
+
+    // then
+    let serving = Serving::start(folder.path(), &[]);
+    for (name, _, password) in inputs {
+        let answer = serving.client().login(&format!("{name}@example.com"), password);
+        assert_eq!((answer.status, answer.json()["user"]["role"].as_str()), (200, Some("admin")), "{name}");
+    }
+}
+
+#[test]
+fn a_standard_input_without_a_usable_password_is_refused() {
+    // given
+    let folder = prepared();
+    let too_long = "x".repeat(257);
+
+    for (input, reason) in [
+        (&b""[..], "standard input"),
+        (b"\n", "at least 8"),
+        (b"\r\n", "at least 8"),
+        (b"sev\xc3\xa9n c\n", "at least 8"),
+        (b"caf\xe9 caf\xe9 caf\xe9\n", "UTF-8"),
+        (b"nul\0in the middle\n", "NUL"),
+        (too_long.as_bytes(), "at most 256"),
+    ] {
+        // when
+        let line = refused(&usher_reading(folder.path(), &ada(&["--password-stdin"]), input), 1);
+
+        // then
+        assert!(line.contains(reason), "{input:?}: {line}");
+        assert!(!line.contains("caf") && !line.contains("xxx"), "{line}");
+    }
+    assert_eq!(accounts(folder.path()), 0);
+}
+
+#[test]
+fn a_generated_password_is_alone_on_standard_output_and_works() {
+    // given
+    let folder = prepared();
+
+    // when
+    let made = usher(folder.path(), &ada(&["--generate-password"]));
+
+    // then
+    let printed = succeeded(&made);
+    let password = printed.strip_suffix('\n').expect("a line");
+    assert!(password.len() >= 20 && password.bytes().all(|b| b.is_ascii_alphanumeric()), "{printed}");
+    assert!(!complaint(&made).contains(password));
+    let serving = Serving::start(folder.path(), &[]);
+    assert_eq!(serving.client().login("ada@example.com", password).status, 200);
+}
+
+#[test]
+fn no_two_generated_passwords_are_alike() {
+    let folder = prepared();
+    let first = succeeded(&usher(folder.path(), &ada(&["--generate-password"])));
+    let bob = ["create-admin", "--username", "bob", "--email", "bob@example.com", "--argon2-memory", "64"];
+    let second = succeeded(&usher(folder.path(), &[&bob[..], &["--generate-password"]].concat()));
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_password_has_one_source() {
+    let folder = prepared();
+    let line = refused(&usher(folder.path(), &ada(&["--generate-password", "--password-stdin"])), 2);
+    assert!(line.contains("--generate-password") && line.contains("--password-stdin"), "{line}");
+}
+
+#[test]
+fn a_weak_password_is_refused_unless_the_settings_allow_it() {
+    // given
+    let folder = prepared();
+    std::fs::write(folder.path().join("list.txt"), "correct horse battery\n").unwrap();
+    let try_with = |password: &str, more: &[&str]| {
+        let arguments = [&ada(&["--password-stdin"]), more].concat();
+        usher_reading(folder.path(), &arguments, format!("{password}\n"))
+    };
+
+    // when
+    let tried = [
+        try_with("password", &[]),
+        try_with("PassWord", &[]),
+        try_with("ADA@example.com", &[]),
+        try_with(PASSWORD, &["--password-min-length", "30"]),
+        try_with("Correct Horse BATTERY", &["--password-blocklist", "list.txt"]),
+    ];
+
+    // then
+    for tried in tried {
+        let line = refused(&tried, 1);
+        assert!(line.contains("password "), "{line}");
+    }
+    assert_eq!(accounts(folder.path()), 0);
+    succeeded(&try_with("password", &["--allow-weak-passwords"]));
+}
+
+#[test]
+fn all_that_is_wrong_with_a_new_account_is_said_at_once_in_one_line() {
+    let folder = prepared();
+    let arguments = ["create-admin", "--username=-ada", "--email=ada", "--argon2-memory", "64", "--password-stdin"];
+    let line = refused(&usher_reading(folder.path(), &arguments, "short\n"), 1);
+    for field in ["username", "email", "password"] {
+        assert!(line.contains(field), "{line}");
+    }
+    assert!(!line.contains("short\n") && !line.contains("'short'"), "{line}");
+}
+
+#[test]
+fn a_name_or_address_that_is_taken_is_refused_and_no_password_is_printed() {
+    // given
+    let folder = prepared();
+    succeeded(&create_admin(folder.path(), "ada"));
+
+    for (username, email, taken) in [
+        ("ADA", "other@example.com", "username"),
+        ("other", "Ada@Example.COM", "address"),
+        ("Ada", "ADA@example.com", "username"),
+    ] {
+        // when
+        let arguments = ["create-admin", "--username", username, "--email", email, "--argon2-memory", "64"];
+        let line = refused(&usher(folder.path(), &[&arguments[..], &["--generate-password"]].concat()), 1);
+
+        // then
+        assert!(line.contains(taken) && line.contains("taken"), "{line}");
+    }
+    assert_eq!(accounts(folder.path()), 1);
+}
+
+#[test]
+fn without_a_terminal_and_without_a_flag_it_says_which_flags_there_are() {
+    let folder = prepared();
+    let line = refused(&usher_reading(folder.path(), &ada(&[]), format!("{PASSWORD}\n{PASSWORD}\n")), 1);
+    assert!(line.contains("--password-stdin") && line.contains("--generate-password"), "{line}");
+    assert_eq!(accounts(folder.path()), 0);
+}
+
+#[test]
+fn without_a_database_it_says_how_to_make_one_and_makes_none() {
+    let folder = tempdir().unwrap();
+    let line = refused(&usher(folder.path(), &ada(&["--generate-password"])), 1);
+    assert!(line.contains("usher.db") && line.contains("usher migrate") && line.contains("--database"), "{line}");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
+fn of_two_who_claim_one_name_at_once_one_gets_it() {
+    // given
+    let folder = prepared();
+    let start = || {
+        let mut command = command(folder.path());
+        command.args(ada(&["--generate-password"])).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+
+    // when
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+
+    // then
+    let mut statuses = both.each_ref().map(|ended| ended.status.code());
+    statuses.sort_unstable();
+    assert_eq!(statuses, [Some(0), Some(1)]);
+    let loser = both.iter().find(|ended| ended.status.code() == Some(1)).unwrap();
+    assert!(refused(loser, 1).contains("taken"));
+    assert_eq!(accounts(folder.path()), 1);
+}
+
+#[test]
+fn many_who_make_different_accounts_at_once_all_succeed() {
+    // given
+    let folder = prepared();
+    let start = |n: usize| {
+        let (name, email) = (format!("admin{n}"), format!("admin{n}@example.com"));
+        let mut command = command(folder.path());
+        command.args(["create-admin", "--username", &name, "--email", &email, "--argon2-memory", "64"]);
+        command.arg("--generate-password").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+
+    // when
+    let ended: Vec<Output> =
+        (0..8).map(start).collect::<Vec<_>>().into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+
+    // then
+    ended.iter().for_each(|ended| drop(succeeded(ended)));
+    assert_eq!(accounts(folder.path()), 8);
+}
+
+#[test]
+fn an_administrator_made_beside_a_running_server_signs_in_at_once() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.client().login("ada@example.com", PASSWORD).is(401, "invalid_credentials");
+
+    // when
+    succeeded(&create_admin(folder.path(), "ada"));
+
+    // then
+    let ada = serving.sign_in("ada").get("/auth/me").json();
+    assert_eq!((ada["role"].as_str(), ada["email_verified"].as_bool()), (Some("admin"), Some(true)));
+}
+
+/// `create-admin` on a terminal of its own, which echoes what is typed until it is told not to.
+fn on_a_terminal(folder: &Path) -> PtySession {
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(folder).env_clear();
+    // The line that is read before shows in the transcript: the terminal does echo.
+    shell.args(["-c", r#"stty echo; echo ready; read line; exec "$0" "$@""#, env!("CARGO_BIN_EXE_usher")]);
+    shell.args(ada(&[]));
+    let mut terminal = spawn_command(shell, Some(30_000)).expect("a terminal");
+    terminal.exp_string("ready").expect("the shell is there");
+    terminal.send_line("seen").expect("typed");
+    terminal.exp_string("seen").expect("the terminal echoes");
+    terminal
+}
+
+/// Waits for a prompt and for the terminal to be silent, and types a line. Returns what showed before the prompt.
+fn answer(terminal: &mut PtySession, prompt: &str, line: &str) -> String {
+    let shown = terminal.exp_string(prompt).expect("a prompt");
+    let device = terminal.process().get_file_handle().expect("the terminal");
+    until("the terminal stops to echo", || {
+        let settings = Command::new("stty").arg("-a").stdin(device.try_clone().unwrap()).output().unwrap();
+        String::from_utf8_lossy(&settings.stdout).split([' ', ';', '\n']).any(|word| word == "-echo").then_some(())
+    });
+    terminal.send_line(line).expect("typed");
+    shown
+}
+
+/// What showed until the end, and the exit status.
+fn end(terminal: &mut PtySession) -> (String, Option<i32>) {
+    let shown = terminal.exp_eof().expect("it ends");
+    match terminal.process().wait().expect("it ended") {
+        WaitStatus::Exited(_, status) => (shown, Some(status)),
+        _ => (shown, None),
+    }
+}
+
+#[test]
+fn the_password_is_asked_for_twice_on_the_terminal_and_never_shown() {
+    // given
+    let folder = prepared();
+    let mut terminal = on_a_terminal(folder.path());
+
+    // when
+    let first = answer(&mut terminal, "Password: ", PASSWORD);
+    let second = answer(&mut terminal, "Password again: ", PASSWORD);
+    let (last, status) = end(&mut terminal);
+
+    // then
+    assert_eq!(status, Some(0), "{last}");
+    let transcript = [first, second, last].concat();
+    assert!(!transcript.contains("correct") && !transcript.contains("battery"), "{transcript}");
+    let serving = Serving::start(folder.path(), &[]);
+    serving.sign_in("ada");
+}
+
+#[test]
+fn two_passwords_that_differ_make_no_account() {
+    // given
+    let folder = prepared();
+    let mut terminal = on_a_terminal(folder.path());
+
+    // when
+    let first = answer(&mut terminal, "Password: ", PASSWORD);
+    let second = answer(&mut terminal, "Password again: ", "correct horse batterie");
+    let (last, status) = end(&mut terminal);
+
+    // then
+    assert_eq!(status, Some(1), "{last}");
+    assert!(last.contains("usher: ") && last.contains("differ") && last.contains("again"), "{last}");
+    let transcript = [first, second, last].concat();
+    assert!(!transcript.contains("correct") && !transcript.contains("batter"), "{transcript}");
+    assert_eq!(accounts(folder.path()), 0);
+}
+
+#[test]
+fn a_weak_password_typed_on_the_terminal_is_refused() {
+    let folder = prepared();
+    let mut terminal = on_a_terminal(folder.path());
+    answer(&mut terminal, "Password: ", "iloveyou");
+    answer(&mut terminal, "Password again: ", "iloveyou");
+    let (last, status) = end(&mut terminal);
+    assert_eq!(status, Some(1), "{last}");
+    assert!(last.contains("password ") && !last.contains("iloveyou"), "{last}");
+    assert_eq!(accounts(folder.path()), 0);
+}
