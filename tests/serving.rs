@@ -167,7 +167,7 @@ fn a_folder_that_is_not_there_or_no_folder_is_said_in_one_line() {
     std::fs::write(folder.path().join("file"), "").unwrap();
     let before = files(folder.path());
 
-    for database in ["no/such/usher.db", "file/usher.db", "."] {
+    for database in ["no/such/usher.db", "file/usher.db"] {
         for subcommand in ["serve", "migrate"] {
             // when
             let line = could_not(&usher(folder.path(), &[subcommand, "--database", database]));
@@ -304,6 +304,7 @@ fn a_draining_server_says_that_it_is_not_ready() {
 fn try_to_register(address: SocketAddr, name: &str) -> Option<u16> {
     let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
     let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     write!(
         stream,
         "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -439,12 +440,16 @@ fn no_secret_reaches_the_log_or_the_files_even_when_everything_is_logged() {
 
         // when
         let (secrets, _) = leave_secrets_everywhere(&serving);
+        let no_http =
+            ["canary-q7Zx\r\n\r\n", "GET / canary/q7Zx\r\n\r\n", "GET / HTTP/1.1\r\ncanary q7Zx: canary\r\n\r\n"];
+        assert!(no_http.iter().all(|bytes| support::raw(serving.address, bytes).starts_with("HTTP/1.1 400 ")));
         let open = files(folder.path());
         serving.signal("TERM");
         let (_, log) = serving.wait();
 
         // then
         assert!(open.contains_key("usher.db-wal") && open.contains_key("usher.db-shm"));
+        assert!(log.contains("DEBUG"), "the log holds more than it does by default: {log}");
         found_nowhere(&secrets, "the log", log.as_bytes());
         assert!(!log.contains("$argon2"), "a hash is in the log");
         for (name, bytes) in open.into_iter().chain(files(folder.path())) {
@@ -655,6 +660,30 @@ fn address_in(log: &mut impl BufRead) -> SocketAddr {
             return rest[..end].parse().expect("an address");
         }
     }
+}
+
+#[test]
+fn when_file_descriptors_run_out_the_quietest_connections_go_and_requests_are_answered() {
+    // given: fewer descriptors than there will be connections, and than --max-connections asks for
+    let folder = tempdir().unwrap();
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.current_dir(folder.path()).env_clear().stdin(std::process::Stdio::null());
+    shell.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_usher"), "serve"]);
+    shell.args(["--listen", "127.0.0.1:0", "--argon2-memory", "64"]);
+    let serving = Serving::spawn(folder.path(), &mut shell);
+
+    // when
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(serving.address).unwrap()).collect();
+
+    // then: whoever asks is answered, if not at the first attempt
+    for n in 0..20 {
+        let name = format!("user{n}");
+        until("a registration", || matches!(try_to_register(serving.address, &name), Some(201 | 409)).then_some(()));
+    }
+    assert!(serving.log().contains("could not be accepted"), "there were descriptors enough");
+    drop(silent);
+    serving.sign_in("user0").get("/auth/me").is(200, "");
+    serving.client().get("//readyz").is(200, "");
 }
 
 #[test]

@@ -1,0 +1,696 @@
+//! The file: which ones are refused, and with how light a hand; what is private; and what happens when the file or its
+//! disk is taken away.
+
+mod support;
+
+use rusqlite::Connection;
+use serde_json::json;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+use support::{
+    PASSWORD,
+    binary::{Serving, command, complaint, create_admin, files, usher, usher_reading},
+};
+use tempfile::{TempDir, tempdir};
+
+/// "ushr" in ASCII.
+const APPLICATION_ID: u32 = 0x7573_6872;
+
+/// Every command that opens a database.
+const COMMANDS: [&[&str]; 4] = [
+    &["serve"],
+    &["migrate"],
+    &["migrate", "--status"],
+    &[
+        "create-admin",
+        "--username",
+        "ada",
+        "--email",
+        "ada@example.com",
+        "--argon2-memory",
+        "64",
+        "--generate-password",
+    ],
+];
+
+/// Asserts status 1, nothing on standard output, and one line that contains each of `words`.
+#[track_caller]
+fn refused(output: &Output, words: &[&str]) {
+    let all = complaint(output);
+    assert_eq!(output.status.code(), Some(1), "{all}");
+    assert!(output.stdout.is_empty(), "{:?}", output.stdout);
+    let own: Vec<&str> = all.lines().filter(|line| line.starts_with("usher: ")).collect();
+    assert!(own.len() == 1 && all.lines().last() == Some(own[0]), "{all}");
+    for word in words {
+        assert!(own[0].contains(word), "{word:?} is not in: {all}");
+    }
+}
+
+/// Runs every command on what `make` puts at the path, and asserts that each refuses it and leaves every byte, and the
+/// folder's listing, as they were. A lock beside it has a test of its own.
+#[track_caller]
+fn is_refused_untouched(make: impl Fn(&Path), words: &[&str]) {
+    is_refused_with(make, words, &["usher.db.lock"]);
+}
+
+/// The same; files that may appear beside it are named.
+#[track_caller]
+fn is_refused_with(make: impl Fn(&Path), words: &[&str], allowed: &[&str]) {
+    for arguments in COMMANDS {
+        // given: a folder for each command, so that none sees what another one left
+        let folder = tempdir().unwrap();
+        make(&folder.path().join("usher.db"));
+        let before = files(folder.path());
+
+        // when
+        let output = usher(folder.path(), arguments);
+
+        // then
+        refused(&output, words);
+        let mut after = files(folder.path());
+        after.retain(|name, _| before.contains_key(name) || !allowed.contains(&name.as_str()));
+        assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>(), "{arguments:?}");
+        assert!(after == before, "{arguments:?} changed a byte");
+    }
+}
+
+#[test]
+fn a_file_that_is_refused_gets_no_lock_beside_it() {
+    for arguments in COMMANDS {
+        for foreign in ["a letter, and no database at all", ""] {
+            // given: a text, or a folder
+            let folder = tempdir().unwrap();
+            let path = folder.path().join("usher.db");
+            if foreign.is_empty() { std::fs::create_dir(&path) } else { std::fs::write(&path, foreign) }.unwrap();
+
+            // when
+            let output = usher(folder.path(), arguments);
+
+            // then
+            refused(&output, &["usher.db"]);
+            assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), ["usher.db"], "{arguments:?}");
+        }
+    }
+}
+
+/// A database of this program at a path, closed, with its write-ahead log taken over, and without the lock beside it.
+fn make_database(path: &Path) {
+    let folder = path.parent().unwrap();
+    let made = usher(folder, &["migrate", "--database", path.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", complaint(&made));
+    std::fs::remove_file(beside(path, ".lock")).unwrap();
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+fn sql(path: &Path, statements: &str) {
+    Connection::open(path).unwrap().execute_batch(statements).unwrap();
+}
+
+#[test]
+fn a_database_of_another_program_is_left_untouched() {
+    let foreign = |path: &Path| sql(path, "PRAGMA application_id = 0x12345678; CREATE TABLE bookmarks (url TEXT)");
+    is_refused_untouched(foreign, &["another program", "--database"]);
+}
+
+#[test]
+fn a_database_that_says_nothing_of_its_program_and_has_tables_is_left_untouched() {
+    let foreign = |path: &Path| sql(path, "CREATE TABLE users (name TEXT); INSERT INTO users VALUES ('somebody')");
+    is_refused_untouched(foreign, &["another program", "--database"]);
+}
+
+#[test]
+fn a_database_of_another_program_in_wal_mode_is_left_untouched() {
+    // What another program has not checkpointed yet is in the log beside.
+    let foreign = |path: &Path| {
+        let source = beside(path, "-source");
+        let open = Connection::open(&source).unwrap();
+        open.execute_batch(
+            "PRAGMA journal_mode = wal; CREATE TABLE t (x); PRAGMA wal_checkpoint; INSERT INTO t VALUES (1)",
+        )
+        .unwrap();
+        std::fs::copy(&source, path).unwrap();
+        std::fs::copy(beside(&source, "-wal"), beside(path, "-wal")).unwrap();
+        drop(open);
+        std::fs::remove_file(source).unwrap();
+    };
+    is_refused_untouched(foreign, &["another program", "--database"]);
+}
+
+#[test]
+fn a_newer_database_is_left_untouched() {
+    let newer = |path: &Path| {
+        make_database(path);
+        sql(path, "PRAGMA user_version = 999");
+    };
+    is_refused_untouched(newer, &["version 999", "newer usher"]);
+}
+
+#[test]
+fn a_newer_database_whose_version_is_still_in_its_log_is_left_untouched() {
+    let newer = |path: &Path| {
+        let source = beside(path, "-source");
+        make_database(&source);
+        let open = Connection::open(&source).unwrap();
+        open.execute_batch("PRAGMA user_version = 999").unwrap();
+        std::fs::copy(&source, path).unwrap();
+        std::fs::copy(beside(&source, "-wal"), beside(path, "-wal")).unwrap();
+        drop(open);
+        std::fs::remove_file(source).unwrap();
+    };
+    // To read a log SQLite needs an index of it, which holds nothing of its own and may stay.
+    is_refused_with(newer, &["version 999", "newer usher"], &["usher.db.lock", "usher.db-shm"]);
+}
+
+#[test]
+fn the_status_of_a_database_that_a_kill_left_with_a_log_is_told_without_writing() {
+    // given
+    let folder = tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    serving.child.kill().unwrap();
+    serving.child.wait().unwrap();
+    let before = files(folder.path());
+    assert!(!before["usher.db-wal"].is_empty());
+
+    // when
+    let status = usher(folder.path(), &["migrate", "--status"]);
+
+    // then
+    assert_eq!(status.status.code(), Some(0), "{}", complaint(&status));
+    let after = files(folder.path());
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    for name in ["usher.db", "usher.db-wal"] {
+        assert!(after[name] == before[name], "{name} has changed");
+    }
+}
+
+#[test]
+fn a_text_is_left_untouched() {
+    let text = |path: &Path| std::fs::write(path, "This is a letter, and no database at all.\n".repeat(200)).unwrap();
+    is_refused_untouched(text, &["not an SQLite database", "--database"]);
+}
+
+#[test]
+fn a_file_shorter_than_a_header_is_left_untouched() {
+    for short in [&b"x"[..], b"SQLite format 3\0"] {
+        is_refused_untouched(|path| std::fs::write(path, short).unwrap(), &["not an SQLite database", "--database"]);
+    }
+}
+
+#[test]
+fn a_folder_is_no_database() {
+    is_refused_untouched(|path| std::fs::create_dir(path).unwrap(), &["not a regular file", "--database"]);
+}
+
+#[test]
+fn a_truncated_database_is_left_untouched() {
+    let truncated = |path: &Path| {
+        make_database(path);
+        let length = path.metadata().unwrap().len();
+        std::fs::File::options().write(true).open(path).unwrap().set_len(length / 2).unwrap();
+    };
+    is_refused_untouched(truncated, &["damaged", "backup"]);
+}
+
+#[test]
+fn an_empty_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
+    let remains = |path: &Path| {
+        std::fs::write(path, "").unwrap();
+        std::fs::write(beside(path, "-wal"), [7; 5000]).unwrap();
+    };
+    is_refused_untouched(remains, &["damaged", "-wal"]);
+}
+
+#[test]
+fn a_missing_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
+    let remains = |path: &Path| std::fs::write(beside(path, "-wal"), [7; 5000]).unwrap();
+    is_refused_untouched(remains, &["damaged", "-wal"]);
+}
+
+#[test]
+fn garbage_behind_a_good_header_is_left_untouched() {
+    let garbage = |path: &Path| {
+        make_database(path);
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[100..].fill(0xA5);
+        std::fs::write(path, bytes).unwrap();
+    };
+    is_refused_untouched(garbage, &["damaged", "backup"]);
+}
+
+#[test]
+fn an_empty_file_is_taken_as_a_new_database_and_made_private() {
+    for subcommand in ["migrate", "serve"] {
+        // given
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+        // when
+        if subcommand == "serve" {
+            drop(Serving::start(folder.path(), &[]));
+        } else {
+            assert!(usher(folder.path(), &[subcommand]).status.success());
+        }
+
+        // then
+        assert!(create_admin(folder.path(), "ada").status.success());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "{subcommand}");
+    }
+}
+
+/// A server behind a shell that sets something up first. `$0` and `$@` are the server.
+fn through_shell(folder: &Path, script: &str) -> Command {
+    let plain = command(folder);
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(folder).env_clear().stdin(std::process::Stdio::null());
+    shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
+    shell.arg(plain.get_program()).args(["serve", "--argon2-memory", "64"]);
+    shell
+}
+
+#[test]
+fn every_file_it_makes_is_private_whatever_the_umask() {
+    for umask in ["000", "022", "077"] {
+        // given
+        let folder = tempdir().unwrap();
+
+        // when
+        let serving = Serving::spawn(folder.path(), &mut through_shell(folder.path(), &format!("umask {umask}")));
+        serving.register("ada").is(201, "");
+
+        // then
+        let names: Vec<String> = files(folder.path()).into_keys().collect();
+        assert_eq!(names, ["usher.db", "usher.db-shm", "usher.db-wal", "usher.db.lock"]);
+        for name in names {
+            let mode = folder.path().join(&name).metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600, "{name} under umask {umask}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_others_can_reach_is_warned_about() {
+    let folder = tempdir().unwrap();
+    for (mode, warned) in [(0o755, true), (0o700, false)] {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let serving = Serving::start(folder.path(), &[]);
+        serving.signal("TERM");
+        let (_, log) = serving.wait();
+        assert_eq!(log.contains("chmod 700"), warned, "{log}");
+    }
+}
+
+#[test]
+fn the_facts_of_the_file_can_be_read_from_outside() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+
+    // when: the header on the disk, without SQLite, while the log beside it has not been taken over
+    let header = std::fs::read(folder.path().join("usher.db")).unwrap();
+    let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().unwrap());
+
+    // then
+    assert_eq!((number(68), header[18], header[19]), (APPLICATION_ID, 2, 2), "application_id, and WAL");
+    assert!(number(60) >= 1, "user_version");
+    let database = serving.sql();
+    let one = |sql: &str| -> String {
+        database
+            .query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+            .map(|value| format!("{value:?}"))
+            .unwrap()
+    };
+    assert_eq!(one("PRAGMA journal_mode"), r#"Text("wal")"#);
+    assert_eq!(one("PRAGMA application_id"), format!("Integer({APPLICATION_ID})"));
+    assert_eq!(one("PRAGMA integrity_check"), r#"Text("ok")"#);
+    assert_eq!(one("SELECT count(*) FROM pragma_foreign_key_check"), "Integer(0)");
+    let lax = "SELECT count(*) FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND strict = 0";
+    assert_eq!(one(lax), "Integer(0)", "every table is STRICT");
+    assert_eq!(one("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')"), "Integer(0)");
+    assert_eq!(one("SELECT sql LIKE '%AUTOINCREMENT%' FROM sqlite_schema WHERE name = 'users'"), "Integer(1)");
+}
+
+#[test]
+fn a_deleted_account_takes_its_sessions_along() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    let (first, second) = (serving.sign_in("ada"), serving.sign_in("ada"));
+    assert_eq!(first.delete(&first.me()).status, 204);
+    second.get("/auth/me").is(401, "invalid_token");
+    let left: i64 = serving.sql().query_row("SELECT count(*) FROM sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn the_id_of_a_deleted_account_is_never_given_away_again() {
+    // given
+    let folder = tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), &[]);
+    let mut newest = 0;
+
+    for (round, restart) in [None, Some("TERM"), Some("KILL"), None].into_iter().enumerate() {
+        // when
+        let name = format!("user{round}");
+        serving.register(&name).is(201, "");
+        let client = serving.sign_in(&name);
+
+        // then
+        assert!(client.id > newest, "{} after {newest}", client.id);
+        newest = client.id;
+        assert_eq!(client.delete(&client.me()).status, 204);
+        if let Some(signal) = restart {
+            serving.signal(signal);
+            serving.wait();
+            serving = Serving::start(folder.path(), &[]);
+        }
+    }
+    // The command line counts on from there, too.
+    assert!(create_admin(folder.path(), "root").status.success());
+    assert!(serving.sign_in("root").id > newest);
+}
+
+#[test]
+fn a_file_removed_beneath_a_running_server_is_noticed_and_nothing_takes_its_place() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    serving.client().get("//readyz").is(200, "");
+
+    // when
+    std::fs::remove_file(folder.path().join("usher.db")).unwrap();
+    let before: Vec<String> = files(folder.path()).into_keys().collect();
+    let ready = serving.client().get("//readyz");
+    let _ = serving.register("bob");
+    let _ = serving.client().login("ada@example.com", PASSWORD);
+    let beside = create_admin(folder.path(), "root");
+
+    // then
+    ready.is(503, "storage_unavailable");
+    assert_eq!(beside.status.code(), Some(1));
+    assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), before);
+    serving.client().get("//healthz").is(200, "");
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, Some(0));
+    assert!(!folder.path().join("usher.db").exists());
+}
+
+#[test]
+fn nothing_is_confirmed_that_went_into_a_removed_file() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    std::fs::remove_file(folder.path().join("usher.db")).unwrap();
+    serving.register("ada").is(503, "storage_unavailable");
+}
+
+#[test]
+fn a_file_replaced_beneath_a_running_server_is_noticed_and_left_alone() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    let other = tempdir().unwrap();
+    make_database(&other.path().join("usher.db"));
+    let bytes = std::fs::read(other.path().join("usher.db")).unwrap();
+
+    // when
+    std::fs::copy(other.path().join("usher.db"), folder.path().join("new")).unwrap();
+    std::fs::rename(folder.path().join("new"), folder.path().join("usher.db")).unwrap();
+    let ready = serving.client().get("//readyz");
+    let _ = serving.register("bob");
+    serving.signal("TERM");
+    let (status, _) = serving.wait();
+
+    // then
+    ready.is(503, "storage_unavailable");
+    assert_eq!(status, Some(0));
+    assert!(
+        std::fs::read(folder.path().join("usher.db")).unwrap() == bytes,
+        "it wrote to a file that it had not opened"
+    );
+}
+
+fn accounts(serving: &Serving) -> i64 {
+    serving.sql().query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap()
+}
+
+/// Registers accounts until one is refused, and returns how many were made.
+#[track_caller]
+fn fill(serving: &Serving) -> i64 {
+    for n in 0..20_000 {
+        let answer = serving.register(&format!("filler{n}"));
+        if answer.status != 201 {
+            answer.is(503, "storage_unavailable");
+            return n;
+        }
+    }
+    panic!("the disk never was full");
+}
+
+/// What holds while nothing can be written: reads and wrong passwords answer as ever, writes say why not.
+#[track_caller]
+fn answers_without_writing(serving: &Serving, ada: &support::Client, held: i64) {
+    assert_eq!(ada.get("/auth/me").json()["username"], "ada");
+    ada.get(&ada.me()).is(200, "");
+    serving.client().login("ada@example.com", "a wrong password").is(401, "invalid_credentials");
+    serving.client().login("nobody@example.com", PASSWORD).is(401, "invalid_credentials");
+    serving.client().get("//healthz").is(200, "");
+    serving.client().login("ada@example.com", PASSWORD).is(503, "storage_unavailable");
+    ada.put(&ada.me(), json!({"username": "other"})).is(503, "storage_unavailable");
+    ada.delete(&ada.me()).is(503, "storage_unavailable");
+    ada.post("/auth/logout", json!({})).is(503, "storage_unavailable");
+    assert_eq!(ada.get("/auth/me").json()["username"], "ada", "nothing has changed");
+    assert_eq!(accounts(serving), held);
+}
+
+/// A server whose files may have a mebibyte or two at most (the unit is up to the shell).
+fn limited(script: &str) -> (TempDir, Serving, support::Client) {
+    let folder = tempdir().unwrap();
+    let serving = Serving::spawn(folder.path(), &mut through_shell(folder.path(), script));
+    serving.register("ada").is(201, "");
+    let ada = serving.sign_in("ada");
+    (folder, serving, ada)
+}
+
+#[test]
+fn while_files_cannot_grow_writes_are_refused_and_all_else_answers_as_ever() {
+    // given: a limit on the size of files does what a full disk does, without one
+    let (folder, serving, ada) = limited("trap '' XFSZ; ulimit -f 1024");
+
+    // when
+    let held = fill(&serving);
+
+    // then
+    assert!(held > 0);
+    answers_without_writing(&serving, &ada, held + 1);
+    serving.signal("TERM");
+    let (status, log) = serving.wait();
+    assert_eq!(status, Some(0), "{log}");
+    let again = Serving::start(folder.path(), &[]);
+    again.register("bob").is(201, "");
+    again.sign_in("filler0");
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_does_not_end_the_server() {
+    // given: nobody has told the system to ignore the signal that comes with the limit
+    let (_folder, serving, ada) = limited("ulimit -f 1024");
+
+    // when
+    let last =
+        (0..2_000).map(|n| status_of_registration(serving.address, &format!("filler{n}"))).find(|s| *s != Some(201));
+
+    // then: no answer at all is what a server that was killed gives
+    assert_eq!(last, Some(Some(503)));
+    ada.get("/auth/me").is(200, "");
+}
+
+/// Registers somebody; `None` where the server is gone.
+fn status_of_registration(address: SocketAddr, name: &str) -> Option<u16> {
+    let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let head = "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    line.split(' ').nth(1)?.parse().ok()
+}
+
+#[test]
+fn a_damaged_table_is_an_error_and_no_panic() {
+    // given: a page that no start looks at
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("usher.db");
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, Some(0));
+    let place =
+        "SELECT (rootpage - 1) * page_size, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'users'";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, u32>(0)? as usize, row.get::<_, u32>(1)? as usize));
+    let (start, size) = Connection::open(&path).unwrap().query_row(place, [], read).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[start..start + size].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+
+    // when
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = usher_reading(
+        folder.path(),
+        &[
+            "create-admin",
+            "--username",
+            "root",
+            "--email",
+            "root@example.com",
+            "--argon2-memory",
+            "64",
+            "--password-stdin",
+        ],
+        PASSWORD,
+    );
+    let served = usher(folder.path(), &["serve", "--listen", &holder.local_addr().unwrap().to_string()]);
+
+    // then
+    refused(&admin, &["malformed"]);
+    assert_eq!(served.status.code(), Some(1));
+    assert!(!complaint(&served).contains("panic"), "{}", complaint(&served));
+}
+
+#[cfg(feature = "system-tests")]
+mod on_a_disk_of_its_own {
+    use super::*;
+
+    /// A small file system, gone when dropped. Needs root.
+    struct Disk(TempDir);
+
+    impl Disk {
+        fn mount(options: &str) -> Self {
+            let folder = tempdir().unwrap();
+            run("mount", &["-t", "tmpfs", "-o", options, "tmpfs", folder.path().to_str().unwrap()]);
+            Self(folder)
+        }
+
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+
+        /// Takes all the room that is left.
+        fn fill_up(&self) -> PathBuf {
+            let ballast = self.path().join("ballast");
+            let zeros = std::fs::File::open("/dev/zero").unwrap();
+            let full = std::io::copy(&mut { zeros }, &mut std::fs::File::create(&ballast).unwrap()).unwrap_err();
+            assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+            ballast
+        }
+    }
+
+    impl Drop for Disk {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+        }
+    }
+
+    fn run(program: &str, arguments: &[&str]) {
+        let ended = Command::new(program).args(arguments).output().unwrap();
+        assert!(ended.status.success(), "{program} {arguments:?}: {}", complaint(&ended));
+    }
+
+    #[test]
+    fn a_full_disk_refuses_writes_and_space_that_is_freed_lets_them_through_again() {
+        // given
+        let disk = Disk::mount("size=4m,mode=700");
+        let serving = Serving::start(disk.path(), &[]);
+        serving.register("ada").is(201, "");
+        let ada = serving.sign_in("ada");
+
+        for round in 0..2 {
+            // when
+            let ballast = disk.fill_up();
+            let mut held = accounts(&serving);
+            for n in 0.. {
+                let answer = serving.register(&format!("round{round}n{n}"));
+                if answer.status != 201 {
+                    answer.is(503, "storage_unavailable");
+                    break;
+                }
+                held += 1;
+            }
+
+            // then
+            answers_without_writing(&serving, &ada, held);
+            std::fs::remove_file(ballast).unwrap();
+            serving.register(&format!("after{round}")).is(201, "");
+            serving.sign_in("ada");
+            serving.client().get("//readyz").is(200, "");
+        }
+        serving.signal("TERM");
+        assert_eq!(serving.wait().0, Some(0));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_the_start_is_said_in_one_line() {
+        let disk = Disk::mount("size=1m,mode=700");
+        disk.fill_up();
+        for arguments in [&["serve"][..], &["migrate"]] {
+            refused(&usher(disk.path(), arguments), &["usher.db"]);
+        }
+    }
+
+    #[test]
+    fn a_database_half_made_on_a_full_disk_is_made_whole_once_there_is_room() {
+        // given
+        let disk = Disk::mount("size=1m,mode=700");
+        let ballast = disk.fill_up();
+        let first = usher(disk.path(), &["migrate"]);
+
+        // when
+        std::fs::remove_file(ballast).unwrap();
+        let second = usher(disk.path(), &["migrate"]);
+
+        // then
+        assert_eq!((first.status.code(), second.status.code()), (Some(1), Some(0)), "{}", complaint(&second));
+        assert!(create_admin(disk.path(), "ada").status.success());
+    }
+
+    /// While the server has its files open the system refuses to make the disk read-only, so this is the start.
+    #[test]
+    fn a_read_only_disk_is_said_in_one_line_and_works_again_once_it_can_be_written() {
+        // given
+        let disk = Disk::mount("size=4m,mode=700");
+        assert!(usher(disk.path(), &["migrate"]).status.success());
+        let before = files(disk.path());
+        let folder = disk.path().to_str().unwrap();
+
+        // when
+        run("mount", &["-o", "remount,ro", folder]);
+        let tried = COMMANDS.map(|arguments| (arguments, usher(disk.path(), arguments)));
+        let after = files(disk.path());
+        run("mount", &["-o", "remount,rw", folder]);
+
+        // then
+        for (arguments, output) in tried {
+            if arguments != ["migrate", "--status"] {
+                refused(&output, &["usher.db"]);
+            }
+        }
+        assert!(after == before);
+        let serving = Serving::start(disk.path(), &[]);
+        serving.register("ada").is(201, "");
+    }
+}
