@@ -295,7 +295,7 @@ fn a_variable_that_is_no_text_is_refused_by_name() {
     let folder = tempdir().unwrap();
     let no_text = std::ffi::OsStr::from_bytes(b"\xff\xfe");
 
-    for (variable, named) in [("USHER_SESSION_LIFETIME", "--session-lifetime"), ("RUST_LOG", "RUST_LOG")] {
+    for variable in ["USHER_SESSION_LIFETIME", "RUST_LOG"] {
         // when: should it start nevertheless, it ends at once, for the port can't be had
         let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = holder.local_addr().unwrap().to_string();
@@ -303,7 +303,7 @@ fn a_variable_that_is_no_text_is_refused_by_name() {
 
         // then
         let line = refused(&tried, 2);
-        assert!(line.contains(named), "{line}");
+        assert!(line.contains(variable), "{line}");
     }
 }
 

@@ -225,28 +225,6 @@ fn a_caller_who_leaves_while_he_waits_for_a_hash_frees_his_place() {
     assert_eq!(server.app.hashes(), 0);
 }
 
-#[test]
-fn a_caller_who_leaves_frees_his_place_also_when_he_sent_more_than_one_request() {
-    let server = Server::with(|settings| (settings.hash_threads, settings.hash_queue) = (0, 1));
-    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
-    let login = format!(
-        "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let ask = |more: &str| {
-        let mut connection = Connection::open(server.address);
-        connection.send(&format!("{login}{more}"));
-        connection
-    };
-    let waits = |connection: &Connection| !connection.has_answer_within(Duration::from_millis(300));
-    let first = ask(HEALTH);
-    assert!(waits(&first));
-
-    drop(first);
-
-    assert!((0..50).map(|_| ask("")).any(|connection| waits(&connection)), "the place was never free again");
-}
-
 /// The deadlines are real ones, of half a minute.
 #[cfg(feature = "system-tests")]
 mod deadlines {

@@ -78,7 +78,7 @@ impl App {
                 _ = sweep.tick() => self.sweep_sessions().await,
                 _ = flush.tick() => self.flush().await,
             };
-            match result {
+            match &result {
                 Err(error) if !failing => {
                     tracing::warn!(%error, "what was gathered can't be written; it is kept, and tried again");
                 }

@@ -145,7 +145,7 @@ mod tests {
         let routes = catching_panics(Route::new().at("/panics", get(panics)));
         let front = Front::new(routes, app(&folder), proxies, openapi::paths(), Arc::default());
 
-        let request = Request::builder().uri("/panics".parse().unwrap()).finish();
+        let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
         let mut response = front.get_response(request).await;
 
         assert_eq!((response.status().as_u16(), response.header("cache-control")), (500, Some("no-store")));

@@ -89,9 +89,10 @@ fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenErr
         }
         Found::Database { .. } => {}
     }
+    let has_log = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let version = connection::open(path).and_then(|connection| {
-        // Only looking: a log that somebody left is not written into the file when this closes.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        // This only looks: a log that somebody left is not written into the file, and none is left behind.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         connection.query_row("PRAGMA user_version", [], |row| row.get(0))
     });

@@ -141,7 +141,9 @@ impl Store {
 
 fn still_there(path: &Path, opened: Identity) -> Result<(), Error> {
     let found = Identity::of(path).ok();
-    (found == Some(opened)).then_some(()).ok_or_else(|| Error::Storage("the database file was removed or replaced".into()))
+    (found == Some(opened))
+        .then_some(())
+        .ok_or_else(|| Error::Storage("the database file was removed or replaced".into()))
 }
 
 /// The bundled library is new enough today; this is for whoever links another one.
