@@ -10,6 +10,8 @@ pub struct Password(Zeroizing<String>);
 impl Password {
     /// In Unicode code points. Longer ones are refused before anything is hashed.
     pub const MAX_LENGTH: usize = 256;
+    /// Anything but NUL, which C libraries take for the end of a text.
+    pub const PATTERN: &str = r"^[^\u0000]*$";
     /// What `--password-min-length` can't go below (OWASP ASVS 5.0, 6.2.1; NIST SP 800-63B-4, 3.1.1.2).
     pub const MIN_LENGTH: usize = 8;
 

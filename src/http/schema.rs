@@ -54,6 +54,7 @@ described! {
     Password => MetaSchema {
         min_length: Some(Password::MIN_LENGTH),
         max_length: Some(Password::MAX_LENGTH),
+        pattern: Some(Password::PATTERN.into()),
         example: Some(json!("correct horse battery staple")),
         ..MetaSchema::new_with_format("string", "password")
     },
