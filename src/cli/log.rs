@@ -48,8 +48,9 @@ impl Log {
         let (stop, stopped) = channel::<()>();
         let waiting = lines.clone();
         let write_on = move || {
+            let mut writing = Vec::new();
             while stopped.recv_timeout(WRITE_EVERY) == Err(RecvTimeoutError::Timeout) {
-                waiting.write_out();
+                waiting.write_out(&mut writing);
             }
         };
         let writer = std::thread::Builder::new()
@@ -64,7 +65,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         drop(self.stop.take());
         let _ = self.writer.take().map(JoinHandle::join);
-        self.lines.write_out();
+        self.lines.write_out(&mut Vec::new());
     }
 }
 
@@ -77,10 +78,12 @@ impl Lines {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_out(&self) {
-        let lines = std::mem::take(&mut *self.lock());
-        if !lines.is_empty() {
-            let _ = io::stderr().write_all(&lines); // where it is closed, nobody wants to know
+    /// Exchanges the lines for an empty buffer and writes them, while others go on adding. Both buffers keep their memory.
+    fn write_out(&self, empty: &mut Vec<u8>) {
+        std::mem::swap(&mut *self.lock(), empty);
+        if !empty.is_empty() {
+            let _ = io::stderr().write_all(empty); // where it is closed, nobody wants to know
+            empty.clear();
         }
     }
 }
