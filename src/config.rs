@@ -29,7 +29,7 @@ pub struct PasswordSettings {
     pub password_blocklist: Option<PathBuf>,
 
     /// Accept passwords that are on the list, and the account's own username or address, as passwords
-    #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = BoolishValueParser::new(), conflicts_with = "password_blocklist")]
+    #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = BoolishValueParser::new())]
     pub allow_weak_passwords: bool,
 }
 

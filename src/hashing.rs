@@ -54,6 +54,9 @@ const SALT: usize = 16;
 
 /// How long a thread keeps its memory while there is nothing to hash.
 const MEMORY_KEPT: Duration = Duration::from_secs(30);
+/// What is asked of the allocator at least. glibc maps what is larger than 32 MiB for itself and unmaps it when it is
+/// freed; what is smaller it may keep for good. Memory that is not written to costs nothing.
+const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
 
 /// Threads that hash, and the places to wait for them.
 pub struct HashPool {
@@ -63,6 +66,7 @@ pub struct HashPool {
 }
 
 struct Shared {
+    kept: Duration,
     cost: Cost,
     /// A hash at the current cost that no password has: its output was drawn, not computed.
     nobody: PasswordHash,
@@ -88,7 +92,13 @@ struct Job {
 impl HashPool {
     /// Starts `threads` threads; up to `waiting` more hashes may wait for one. The cost must be possible.
     pub fn start(cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
+        Self::start_keeping(MEMORY_KEPT, cost, threads, waiting)
+    }
+
+    /// The same, with another time after which a thread that has nothing to do gives its memory back.
+    pub fn start_keeping(kept: Duration, cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
+            kept,
             cost,
             nobody: nobody(cost),
             queue: Mutex::default(),
@@ -215,7 +225,7 @@ impl Shared {
             if let Some(job) = queue.jobs.pop_front() {
                 return Some(job);
             }
-            let (again, waited) = self.changed.wait_timeout(queue, MEMORY_KEPT).unwrap_or_else(PoisonError::into_inner);
+            let (again, waited) = self.changed.wait_timeout(queue, self.kept).unwrap_or_else(PoisonError::into_inner);
             queue = again;
             if waited.timed_out() {
                 hasher.memory = Vec::new();
@@ -250,6 +260,9 @@ impl Hasher<'_> {
 
     fn compute(&mut self, password: &Password, salt: &[u8], params: &Params) -> Option<[u8; OUTPUT]> {
         let blocks = params.block_count();
+        if self.memory.capacity() < blocks {
+            self.memory = Vec::with_capacity(blocks.max(MAPPED_BLOCKS));
+        }
         if self.memory.len() < blocks {
             self.memory.resize(blocks, Block::default());
         }

@@ -292,6 +292,7 @@ fn two_hundred_sign_ins_at_once_hash_no_more_than_they_are_answered() {
     let server = Server::with(|settings| {
         settings.cost = Cost { memory: 4096, iterations: 1, parallelism: 1 };
         settings.hash_queue = 16;
+        settings.policy.sessions.max_per_user = 1000;
     });
     let ada = server.user("ada");
     let (hashes, sessions) = (server.app.hashes(), sessions_of(&server, &ada));

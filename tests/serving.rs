@@ -695,3 +695,33 @@ fn the_lock_of_a_server_that_was_killed_does_not_keep_the_next_one_out() {
     let again = Serving::start(folder.path(), &[]);
     again.client().get("//readyz").is(200, "");
 }
+
+/// The most memory that a process has had in use so far, in MiB.
+fn most_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_hundred_sign_ins_at_once_are_all_answered_within_100_mib() {
+    let folder = tempdir().unwrap();
+    // The default cost, on two threads as on a machine with two processors.
+    let serving = Serving::spawn(folder.path(), command(folder.path()).args(["serve", "--hash-threads", "2"]));
+    assert_eq!(serving.register("ada").status, 201);
+
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let sign_in = |n: u32| {
+            let password = if n.is_multiple_of(2) { PASSWORD } else { "wrong horse battery" };
+            serving.client().login("ada@example.com", password).status
+        };
+        let attempts: Vec<_> = (0..200_u32).map(|n| scope.spawn(move || sign_in(n))).collect();
+        attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect()
+    });
+
+    assert!(statuses.iter().all(|status| [200, 401, 429, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200) && statuses.contains(&401));
+    let most = most_memory(serving.child.id());
+    assert!(most < 100, "{most} MiB");
+}

@@ -5,6 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::{Client, PASSWORD, Server};
+use usher::domain::{Action, AuditEvent, ChainHash, Timestamp, UserId};
 
 const FIELDS: [&str; 9] =
     ["id", "username", "email", "email_verified", "role", "disabled", "created_at", "updated_at", "last_login_at"];
@@ -446,17 +447,6 @@ fn an_invalid_token_is_never_treated_as_none() {
 }
 
 #[test]
-fn what_was_decided_before_the_hash_is_decided_again_after_it() {
-    let server = Server::start();
-    let (root, ada) = (server.admin("root"), server.user("ada"));
-    let demote = "CREATE TRIGGER t BEFORE UPDATE ON sessions BEGIN SELECT 1; END";
-    server.sql().execute_batch(demote).unwrap();
-    // The role is changed behind the server's back, between two requests: the very next one sees it.
-    server.sql().execute_batch(&format!("UPDATE users SET role = 'user' WHERE id = {}", root.id)).unwrap();
-    root.put(&ada.me(), json!({"disabled": true})).is(404, "user_not_found");
-}
-
-#[test]
 fn changes_are_in_the_audit_log_by_id_and_without_secrets() {
     let server = Server::start();
     let (root, ada) = (server.admin("root"), server.user("ada"));
@@ -496,4 +486,41 @@ fn refusals_are_in_the_audit_log() {
     let denied =
         format!("SELECT count(*) FROM audit WHERE action = 'access.denied' AND actor = {0} AND subject = {0}", ada.id);
     assert_eq!(server.query::<i64>(&denied), 1);
+}
+
+#[test]
+fn every_entry_of_the_audit_log_contains_the_hash_of_the_one_before() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.anon().login("ada@example.com", "wrong horse battery");
+    server.flush();
+    ada.put(&ada.me(), json!({"username": "ada2"}));
+
+    let connection = server.sql();
+    let sql = "SELECT id, at, action, actor, subject, ip, request_id, count, hash FROM audit ORDER BY id";
+    let mut query = connection.prepare(sql).unwrap();
+    let mut rows = query.query([]).unwrap();
+    let (mut last, mut hash) = (0, ChainHash::START);
+    while let Some(row) = rows.next().unwrap() {
+        let action: String = row.get(2).unwrap();
+        let number = |column| row.get::<_, Option<i64>>(column).unwrap().and_then(UserId::new);
+        let event = AuditEvent {
+            at: Timestamp::from_millis(row.get(1).unwrap()),
+            action: *Action::ALL.iter().find(|known| known.as_str() == action).unwrap(),
+            actor: number(3),
+            subject: number(4),
+            ip: row.get::<_, Option<String>>(5).unwrap().map(|ip| ip.parse().unwrap()),
+            request_id: row.get::<_, Option<String>>(6).unwrap().map(Into::into),
+            count: row.get(7).unwrap(),
+        };
+        assert_eq!(row.get::<_, i64>(0).unwrap(), last + 1);
+        last += 1;
+        hash = event.chain(last, &hash);
+        assert_eq!(ChainHash(row.get(8).unwrap()), hash, "entry {last}");
+    }
+    assert_eq!(last, 4);
+    let head = connection.query_row("SELECT head_id, head_hash FROM audit_state", [], |row| {
+        Ok((row.get::<_, i64>(0)?, ChainHash(row.get(1)?)))
+    });
+    assert_eq!(head.unwrap(), (last, hash));
 }

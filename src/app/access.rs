@@ -3,7 +3,7 @@
 use crate::domain::{Actor, Caller, Error, Role, UserChanges, UserId};
 
 /// What somebody is about to do. A target of `None` is a name that no user can have.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Operation<'a> {
     /// Making an account with this role.
     Register(Role),
@@ -40,5 +40,64 @@ impl Caller {
     /// Whether the account with this id is the caller's own.
     pub(super) fn owns(&self, id: UserId) -> bool {
         self.user_id() == Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{EmailAddress, Session, SessionId, SignedIn, Timestamp, User, Username};
+    use std::sync::Arc;
+
+    fn signed_in(id: i64, role: Role) -> Actor {
+        let (at, id) = (Timestamp::from_millis(0), UserId::new(id).unwrap());
+        let user = User {
+            id,
+            username: Username::parse("x").unwrap(),
+            email: EmailAddress::parse("x@y").unwrap(),
+            email_verified: false,
+            role,
+            disabled: false,
+            revision: 1,
+            created_at: at,
+            updated_at: at,
+            last_login_at: None,
+        };
+        let session =
+            Session { id: SessionId::generate(), user_id: id, created_at: at, last_used_at: at, expires_at: at };
+        Actor::SignedIn(Arc::new(SignedIn { user, session }))
+    }
+
+    /// One row an operation; in it anonymous, a user, an administrator and the shell. The account asked about is the
+    /// second's and the third's own where the row says `own`.
+    #[test]
+    fn who_may_do_what() {
+        let (ok, anonymous, hidden) = (Ok(()), Err(Error::AuthenticationRequired), Err(Error::UserNotFound));
+        let (own, other) = (UserId::new(1), UserId::new(2));
+        let plain = UserChanges { username: Username::parse("y").ok(), ..UserChanges::default() };
+        let role = UserChanges { role: Some(Role::Admin), ..UserChanges::default() };
+        let disabled = UserChanges { disabled: Some(true), ..UserChanges::default() };
+        let forbidden = Err(Error::Forbidden);
+        let table = [
+            ("register", Operation::Register(Role::User), [&ok, &ok, &ok, &ok]),
+            ("register an administrator", Operation::Register(Role::Admin), [&forbidden, &forbidden, &forbidden, &ok]),
+            ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
+            ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),
+            ("read nobody", Operation::ReadUser(None), [&anonymous, &hidden, &hidden, &ok]),
+            ("change own", Operation::ChangeUser(own, &plain), [&anonymous, &ok, &ok, &ok]),
+            ("change other", Operation::ChangeUser(other, &plain), [&anonymous, &hidden, &ok, &ok]),
+            ("own role", Operation::ChangeUser(own, &role), [&anonymous, &forbidden, &ok, &ok]),
+            ("other's role", Operation::ChangeUser(other, &role), [&anonymous, &hidden, &ok, &ok]),
+            ("own disabled", Operation::ChangeUser(own, &disabled), [&anonymous, &forbidden, &ok, &ok]),
+            ("other's disabled", Operation::ChangeUser(other, &disabled), [&anonymous, &hidden, &ok, &ok]),
+            ("delete own", Operation::DeleteUser(own), [&anonymous, &ok, &ok, &ok]),
+            ("delete other", Operation::DeleteUser(other), [&anonymous, &hidden, &ok, &ok]),
+        ];
+        let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
+        for (name, operation, expected) in &table {
+            for (actor, expected) in actors.iter().zip(expected) {
+                assert_eq!(&decide(actor, operation), *expected, "{name} {actor:?}");
+            }
+        }
     }
 }

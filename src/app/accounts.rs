@@ -127,7 +127,7 @@ impl App {
     }
 
     /// Finds out whether the caller has shown that the account is his: by a fresh sign-in, or by the current password.
-    /// One that is given is checked, whatever it is given for.
+    /// One that is given with a change of the caller's own account is checked, whatever is changed.
     async fn reauthenticate(&self, caller: &Caller, user: &User, changes: &UserChanges) -> Result<Proof, Error> {
         let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(Proof::NotNeeded) };
         if let Some(typed) = &changes.current_password {
@@ -263,8 +263,11 @@ fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &U
 }
 
 fn record_changes(writer: &mut Writer<'_>, before: &User, update: &UserUpdate) {
+    let named_anew = update.username != before.username
+        || update.email != before.email
+        || update.email_verified != before.email_verified;
     let changed = [
-        (update.username != before.username || update.email != before.email, Action::UserUpdated),
+        (named_anew, Action::UserUpdated),
         (update.password_hash.is_some(), Action::UserPasswordChanged),
         (update.role != before.role, Action::UserRoleChanged),
         (update.disabled && !before.disabled, Action::UserDisabled),

@@ -103,9 +103,13 @@ fn usage(error: &clap::Error) -> String {
             return "a command is missing, such as 'serve' (see 'usher --help')".into();
         }
         ErrorKind::InvalidUtf8 => {
-            let unreadable = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
-            let names: Vec<String> = unreadable.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
-            return format!("an argument or a variable is not text in UTF-8: {}", names.join(" "));
+            if std::env::args_os().any(|argument| argument.to_str().is_none()) {
+                return "an argument is not text in UTF-8 (see 'usher --help')".into();
+            }
+            let names = std::env::vars_os().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name);
+            let names: Vec<_> =
+                names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("USHER_")).collect();
+            return format!("{} is not text in UTF-8 (see 'usher --help')", names.join(", "));
         }
         _ => {}
     }
@@ -118,7 +122,10 @@ fn usage(error: &clap::Error) -> String {
 impl PasswordSettings {
     fn policy(&self) -> Result<PasswordPolicy> {
         let blocklist = match &self.password_blocklist {
-            _ if self.allow_weak_passwords => None,
+            Some(_) if self.allow_weak_passwords => {
+                return Err(unusable("--password-blocklist and --allow-weak-passwords exclude each other").into());
+            }
+            None if self.allow_weak_passwords => None,
             None => Some(Blocklist::Bundled),
             Some(file) => {
                 let text = std::fs::read_to_string(file)

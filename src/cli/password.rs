@@ -1,7 +1,7 @@
 //! Where a command gets a new password from: never from its arguments, which every user of the machine can read.
 
 use super::print;
-use crate::domain::SessionId;
+use crate::domain::random_text;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::{BufRead, IsTerminal};
@@ -37,7 +37,7 @@ impl PasswordSource {
 
 /// Thirty-two characters, 190 bits.
 fn generated() -> Zeroizing<String> {
-    Zeroizing::new(format!("{}{}", SessionId::generate().as_str(), SessionId::generate().as_str()))
+    random_text(32)
 }
 
 /// One line, without its end. Nothing else is cut off.

@@ -23,7 +23,7 @@ macro_rules! actions {
 actions! {
     /// An account was made, by its owner, an administrator or the shell.
     UserRegistered => "user.registered",
-    /// Username or address changed.
+    /// Username or address changed, or the address was verified.
     UserUpdated => "user.updated",
     UserPasswordChanged => "user.password_changed",
     UserRoleChanged => "user.role_changed",

@@ -60,9 +60,9 @@ pub enum Error {
     UserNotFound,
     #[error("the account has changed since you read it")]
     PreconditionFailed,
-    #[error("this username is taken")]
+    #[error("this username is taken; choose another")]
     UsernameTaken,
-    #[error("this e-mail address is taken")]
+    #[error("this e-mail address is taken; use another")]
     EmailTaken,
     #[error("the last enabled administrator can't be deleted, disabled or demoted")]
     LastAdmin,
@@ -70,7 +70,7 @@ pub enum Error {
     #[error("the service has more to do than it can take on; try again")]
     Overloaded,
     /// The database can't be read or written: a full or read-only disk, a file gone. The text is for the log.
-    #[error("the database can't do this now: {0}")]
+    #[error("the database can't do this now: {0}; check the disk and the file's permissions")]
     Storage(String),
     /// A fault of this program or of its data. The text is for the log, never for a caller.
     #[error("internal error: {0}")]

@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::HashSet, fmt};
 use zeroize::Zeroizing;
 
-/// A new password that has met the policy. Wiped from memory when dropped, and never shown.
+/// A password: a new one that has met the policy (`PasswordPolicy::accept`), or one that somebody claims to know
+/// (`attempt`). Wiped from memory when dropped, and never shown.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// `length` characters of base62, each drawn uniformly by the operating system's generator.
-fn draw(length: usize) -> Zeroizing<String> {
+pub fn random_text(length: usize) -> Zeroizing<String> {
     // 248 is the largest multiple of 62 in a byte; taking what lies above would favour the first characters.
     const FAIR: u8 = 248;
     let mut drawn = Zeroizing::new(String::with_capacity(length));
@@ -45,7 +45,7 @@ impl SessionToken {
     pub const PATTERN: &str = "^ush_[0-9A-Za-z]{49}$";
 
     pub fn generate() -> Self {
-        let secret = draw(Self::SECRET_LENGTH);
+        let secret = random_text(Self::SECRET_LENGTH);
         let mut token = Zeroizing::new(String::with_capacity(Self::LENGTH));
         token.push_str(Self::PREFIX);
         token.push_str(&secret);
@@ -101,7 +101,7 @@ impl SessionId {
     const LENGTH: usize = 16;
 
     pub fn generate() -> Self {
-        Self(draw(Self::LENGTH).to_string())
+        Self(random_text(Self::LENGTH).to_string())
     }
 
     /// Takes what the database holds.
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn characters_are_drawn_evenly() {
         let mut counts = [0u32; 128];
-        let text = draw(62_000);
+        let text = random_text(62_000);
         text.bytes().for_each(|byte| counts[usize::from(byte)] += 1);
         // A thousand each is expected, with a standard deviation of 31; six of those are one in a hundred million.
         assert!(BASE62.iter().all(|byte| (810..1190).contains(&counts[usize::from(*byte)])));

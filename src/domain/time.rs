@@ -40,19 +40,37 @@ impl std::ops::Sub<Duration> for Timestamp {
 /// RFC 3339 knows the years 0000 to 9999; what lies outside (a clock gone mad) is shown as the nearest end.
 const SHOWN: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// Each answer shows a few times, so the digits are set one by one.
+    fn rfc3339(self) -> [u8; 20] {
         let seconds = self.0.div_euclid(1000).clamp(*SHOWN.start(), *SHOWN.end());
         let at = time::OffsetDateTime::from_unix_timestamp(seconds).expect("the range shown is within the library's");
         let (year, month, day) = at.to_calendar_date();
         let (hour, minute, second) = at.to_hms();
-        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let mut set = |place: usize, mut number: u32, digits: usize| {
+            for digit in text[place..place + digits].iter_mut().rev() {
+                *digit += u8::try_from(number % 10).unwrap_or_default();
+                number /= 10;
+            }
+        };
+        set(0, year.unsigned_abs(), 4);
+        for (place, number) in [(5, month.into()), (8, day), (11, hour), (14, minute), (17, second)] {
+            set(place, u32::from(number), 2);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.rfc3339()).map_err(|_| fmt::Error)?)
     }
 }
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.rfc3339()).map_err(serde::ser::Error::custom)?)
     }
 }
 

@@ -181,8 +181,8 @@ pub struct NewUser {
     pub password_hash: PasswordHash,
 }
 
-/// What a caller asks to change about an account; what is `None` stays.
-#[derive(Debug, Clone, Default)]
+/// What a caller asks to change about an account; what is `None` stays. Not to be shown: it holds a password as typed.
+#[derive(Clone, Default)]
 pub struct UserChanges {
     pub username: Option<Username>,
     pub email: Option<EmailAddress>,

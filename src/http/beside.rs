@@ -40,7 +40,7 @@ impl Draining {
 pub(super) async fn readyz(request: &Request) -> Result<Response> {
     let context = Context::of(request)?;
     if context.draining.0.load(Ordering::Relaxed) {
-        return Err(ApiError::new(ErrorCode::Overloaded).into());
+        return Err(ApiError::saying(ErrorCode::Overloaded, "the server is stopping").into());
     }
     context.app.check().await.map_err(ApiError::from)?;
     Ok(status("ready"))

@@ -171,6 +171,8 @@ where
                     drop((entry, alive));
                 });
             }
+            // Whoever called has left already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; the quietest one is closed");
                 open.close_quietest();
@@ -251,13 +253,10 @@ impl Drop for InProgress<'_> {
 }
 
 impl Connection {
-    /// Ends when no request has been in progress for `span`, looking once each `span`.
+    /// Ends when the connection has been quiet for `span`.
     async fn is_idle_for(&self, span: Duration) {
-        loop {
-            tokio::time::sleep(span).await;
-            if self.is_in(Phase::Quiet) {
-                return;
-            }
+        while !self.is_in(Phase::Quiet) || self.quiet_since().elapsed() < span {
+            tokio::time::sleep(span / 4).await;
         }
     }
 }

@@ -84,11 +84,16 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// The `error` object without `message` and `details` that say more than the code does.
+    /// A failure about which nothing is known beyond its code.
     pub fn new(code: ErrorCode) -> Self {
         let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_FOR);
         let faults = domain::Faults::default();
         Self { code, message: code.message().into(), faults, retry_after, internal: None }
+    }
+
+    /// The same with a text that says more about the case.
+    pub fn saying(code: ErrorCode, message: &'static str) -> Self {
+        Self { message: message.into(), ..Self::new(code) }
     }
 
     pub fn invalid(faults: domain::Faults) -> Self {

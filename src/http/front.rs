@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Client, SessionId, UserId},
+    domain::{Client, UserId, random_text},
 };
 use poem::{
     Addr, Endpoint, IntoResponse, PathPattern, Request, Response,
@@ -203,7 +203,7 @@ fn put_common_headers(response: &mut Response, request_id: &str) {
     }
 }
 
-/// Ids that no other request has, and that don't tell how many there were: a prefix that is drawn at the start, and a
+/// Ids that (but for a chance in billions) no other request has, and that don't tell how many there were: a prefix that is drawn at the start, and a
 /// count that is hidden by a keyed hash.
 struct RequestIds {
     prefix: String,
@@ -213,7 +213,7 @@ struct RequestIds {
 
 impl RequestIds {
     fn new() -> Self {
-        let prefix = SessionId::generate().as_str()[..8].to_owned();
+        let prefix = random_text(8).to_string();
         Self { prefix, key: RandomState::new(), last: AtomicU64::new(0) }
     }
 

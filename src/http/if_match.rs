@@ -54,7 +54,7 @@ fn expected(headers: &HeaderMap) -> ExpectedRevision {
 /// Reads `"<id>.<revision>"`, quotes included.
 fn revision(tag: &str) -> Option<(i64, i64)> {
     let (id, revision) = tag.strip_prefix('"')?.strip_suffix('"')?.split_once('.')?;
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let number = |text: &str| text.parse().ok().filter(|number: &i64| number.to_string() == text);
     Some((number(id)?, number(revision)?))
 }
 
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn weak_and_foreign_tags_match_nothing() {
-        for line in ["W/\"1.2\"", "1.2", "\"1\"", "\"+1.2\"", "\"\"", "", "\"1.2", "\"1.2.3\""] {
+        for line in ["W/\"1.2\"", "1.2", "\"1\"", "\"+1.2\"", "\"01.2\"", "\"\"", "", "\"1.2", "\"1.2.3\""] {
             assert_eq!(parse(&[line]), ExpectedRevision::OneOf(vec![]), "{line:?}");
         }
     }

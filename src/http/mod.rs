@@ -59,7 +59,7 @@ fn routes(app: &Arc<App>, docs: bool) -> Route {
     let routes = Route::new()
         .at("/healthz", get(beside::healthz))
         .at("/readyz", get(beside::readyz))
-        .at("/api/v1/openapi.json", get(beside::spec))
+        .at(openapi::SPEC_PATH, get(beside::spec))
         .nest(openapi::PREFIX, OpenApiService::new(api, "", ""));
     if docs { routes.at("/docs", get(beside::docs)) } else { routes }
 }

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Where the API lives.
 pub(super) const PREFIX: &str = "/api/v1";
+pub(super) const SPEC_PATH: &str = "/api/v1/openapi.json";
 const TITLE: &str = "usher";
 const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
 
@@ -82,8 +83,7 @@ pub(super) fn paths() -> HashMap<String, front::Path> {
         let methods: Vec<String> = path.operations.iter().map(|operation| operation.method.to_string()).collect();
         (format!("{PREFIX}{}", path.path), methods)
     });
-    let beside =
-        ["/healthz", "/readyz", "/docs", "/api/v1/openapi.json"].map(|path| (path.to_owned(), vec!["GET".to_owned()]));
+    let beside = ["/healthz", "/readyz", "/docs", SPEC_PATH].map(|path| (path.to_owned(), vec!["GET".to_owned()]));
     described
         .chain(beside)
         .map(|(template, methods)| (router_spelling(&template), front_path(template, methods)))
@@ -171,7 +171,7 @@ fn complete(operation: &mut Value, components: &Value) {
 /// Which codes an operation can answer with: those that follow from its form, and its own.
 fn codes(operation: &Value) -> Vec<ErrorCode> {
     use ErrorCode as Code;
-    let mut codes = vec![Code::InternalError, Code::Overloaded, Code::StorageUnavailable];
+    let mut codes = vec![Code::MalformedRequest, Code::InternalError, Code::Overloaded, Code::StorageUnavailable];
     let security = operation["security"].as_array().cloned().unwrap_or_default();
     if !security.is_empty() {
         codes.push(Code::InvalidToken);
@@ -180,7 +180,7 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
         codes.insert(0, Code::AuthenticationRequired);
     }
     if operation.get("requestBody").is_some() {
-        codes.extend([Code::MalformedRequest, Code::ValidationFailed, Code::RequestTimeout]);
+        codes.extend([Code::ValidationFailed, Code::RequestTimeout]);
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");

@@ -117,7 +117,7 @@ body! {
         optional email: EmailAddress,
         /// See NewUser. To change one's own needs a fresh sign-in or `current_password`; all other sessions of the account end
         optional password: Password,
-        /// Shows that you know your password, when you change your own password or address. Where it is given it must be right
+        /// Shows that you know your password, when you change your own password or address. Given with a change of your own account it must be right; for somebody else's it is not asked
         optional current_password: String,
         /// Administrators only
         optional role: Role,

@@ -61,6 +61,9 @@ pub fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     if let Ok(found) = std::fs::canonicalize(path) {
         return Ok(found);
     }
+    if path.is_symlink() {
+        return Err(OpenError::NotAFile(path.to_owned())); // it leads nowhere; what is made there would have two names
+    }
     let name = path.file_name().ok_or_else(|| OpenError::NotAFile(path.to_owned()))?;
     let folder = std::fs::canonicalize(folder_of(path)).map_err(|error| OpenError::io(path, "created", &error))?;
     Ok(folder.join(name))

@@ -74,7 +74,7 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
 fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
     match existing_version(path, schema)? {
         None => create(path, schema).map(|()| Prepared::Created),
-        Some(found) if found == schema.version() => Ok(Prepared::UpToDate),
+        Some(found) if found == schema.version() => switch_wal_on(path).map(|()| Prepared::UpToDate),
         Some(found) => climb(path, schema, found),
     }
 }
@@ -111,10 +111,17 @@ fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema.sql)?;
         transaction.pragma_update(None, "user_version", schema.version())?;
-        transaction.commit()?;
-        connection.pragma_update(None, "journal_mode", "wal")
+        transaction.commit()
     };
-    create().map_err(|error| OpenError::sqlite(path, &error))
+    create().map_err(|error| OpenError::sqlite(path, &error))?;
+    switch_wal_on(path)
+}
+
+/// Copies and repaired files come without it, and so does one whose making was cut short here.
+fn switch_wal_on(path: &Path) -> Result<(), OpenError> {
+    connection::open(path)
+        .and_then(|connection| connection.pragma_update(None, "journal_mode", "wal"))
+        .map_err(|error| OpenError::sqlite(path, &error))
 }
 
 fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError> {
@@ -234,6 +241,16 @@ mod tests {
         let refused = bring_up_to_date(&path, &lock, &OLD);
         assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })));
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_copy_without_a_write_ahead_log_gets_one() {
+        let (_folder, path, lock) = folder();
+        bring_up_to_date(&path, &lock, &OLD).unwrap();
+        connection::open(&path).unwrap().pragma_update(None, "journal_mode", "delete").unwrap();
+        assert_eq!(bring_up_to_date(&path, &lock, &OLD).unwrap(), Prepared::UpToDate);
+        let mode = connection::open(&path).unwrap().query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "wal");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The database: the only room that knows SQL.
 //!
-//! There are two doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
+//! There are three doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
 //! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
 //! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. Statements live beside
 //! their row mappers, in `users`, `sessions` and `audit`. No name of an SQL library leaves this folder.
@@ -205,11 +205,6 @@ impl<'c> std::ops::Deref for Writer<'c> {
 }
 
 impl Writer<'_> {
-    /// The time of this transaction.
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
     /// Notes for the audit log what is being done, and to whose account.
     pub fn record(&mut self, action: Action, subject: Option<UserId>) {
         let event = AuditEvent::new(self.now, action, &self.caller, subject);
@@ -219,5 +214,57 @@ impl Writer<'_> {
     /// Notes something that happened before, or stands for several.
     pub fn record_event(&mut self, event: AuditEvent) {
         self.events.push(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_executor::block_on;
+
+    fn store() -> (tempfile::TempDir, Arc<Store>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        let lock = Store::lock(&path).unwrap();
+        Store::prepare(&path, &lock).unwrap();
+        (folder, Arc::new(Store::open(&path, 1, Clock::System).unwrap()))
+    }
+
+    #[test]
+    fn a_look_up_that_finds_no_connection_free_runs_on_a_thread() {
+        let (_folder, store) = store();
+        let other = store.clone();
+        let found = store.point(move |_| {
+            // The only connection is in use by this very look-up.
+            let other = other.clone();
+            let look_up = move || block_on(other.point(|_| Ok(std::thread::current().name().map(str::to_owned))));
+            std::thread::spawn(look_up).join().expect("it does not panic")
+        });
+        assert!(block_on(found).unwrap().unwrap().starts_with("usher-scan"));
+    }
+
+    #[test]
+    fn a_transaction_that_fails_leaves_no_trace_and_the_writer_goes_on() {
+        let (_folder, store) = store();
+        let caller = Caller::shell();
+        let failed: Result<(), Error> = block_on(store.write(&caller, |writer| {
+            writer.record(Action::UserDeleted, None);
+            Err(Error::Forbidden)
+        }));
+        assert_eq!(failed, Err(Error::Forbidden));
+        let panicked: Result<(), Error> = block_on(store.write(&caller, |_| panic!("in a transaction")));
+        assert!(matches!(panicked, Err(Error::Internal(_))));
+        let recorded = store.write(&caller, |writer| {
+            writer.record(Action::UserRegistered, None);
+            Ok(())
+        });
+        block_on(recorded).unwrap();
+        let count = |reader: &Reader<'_>| {
+            reader
+                .connection
+                .query_row("SELECT group_concat(action) FROM audit", [], |row| row.get::<_, String>(0))
+                .or_domain()
+        };
+        assert_eq!(block_on(store.point(count)).unwrap(), "user.registered");
     }
 }

@@ -100,9 +100,12 @@ impl Writer<'_> {
         self.connection
             .prepare_cached(
                 "DELETE FROM sessions WHERE user_id = ?1 AND id IN
-                    (SELECT id FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+                    (SELECT id FROM sessions WHERE user_id = ?1
+                     ORDER BY id = ?3 DESC, created_at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
             )
-            .and_then(|mut statement| statement.execute(params![session.user_id.get(), limits.max_per_user]))
+            .and_then(|mut statement| {
+                statement.execute(params![session.user_id.get(), limits.max_per_user, session.id.as_str()])
+            })
             .or_domain()?;
         Ok(inserted == 1)
     }
