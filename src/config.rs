@@ -119,11 +119,12 @@ pub struct ServeSettings {
     #[command(flatten)]
     pub cost: CostSettings,
 
-    /// How many passwords are hashed at a time; as many as there are processors unless set
+    /// How many passwords are hashed at a time, each in --argon2-memory; as many as there are processors unless set
     #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Password hashing (Argon2id)")]
     pub hash_threads: Option<u16>,
 
-    /// How many more may wait; beyond it sign-ins are answered with 503 at once
+    /// How many more may wait; beyond it whatever needs a hash (sign-ins, registrations, new passwords) is answered with
+    /// 503 at once
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Password hashing (Argon2id)")]
     pub hash_queue: u16,
 }

@@ -23,6 +23,8 @@ use serde::{
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt, time::Duration};
 
+/// What most answers stay below.
+const USUAL_BYTES: usize = 512;
 const MOST_BYTES: usize = 64 * 1024;
 /// How long a body may take to arrive, however slowly it drips.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -44,8 +46,9 @@ impl<T: Described + Send> Payload for Json<T> {
 
 impl<T: Serialize + Send> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_vec(&self.0) {
-            Ok(body) => Response::builder().content_type("application/json").body(body),
+        let mut body = Vec::with_capacity(USUAL_BYTES);
+        match serde_json::to_writer(&mut body, &self.0) {
+            Ok(()) => Response::builder().content_type("application/json").body(body),
             Err(error) => ApiError::internal(error.to_string()).into_response(),
         }
     }
@@ -270,25 +273,9 @@ macro_rules! body {
         $(#[doc = $doc])*
         pub(super) struct $name { $(pub $field: body!(@type $kind $type),)* }
 
-        impl $crate::http::schema::Described for $name {
-            fn schema() -> poem_openapi::registry::MetaSchemaRef {
-                poem_openapi::registry::MetaSchemaRef::Reference($title.into())
-            }
-
-            fn register(registry: &mut poem_openapi::registry::Registry) {
-                registry.create_schema::<Self, _>($title.into(), |registry| {
-                    $(<$type as $crate::http::schema::Described>::register(registry);)*
-                    let properties = vec![$($crate::http::schema::Property {
-                        name: stringify!($field),
-                        schema: <$type as $crate::http::schema::Described>::schema(),
-                        required: stringify!($kind) == "required",
-                        description: concat!($($field_doc, "\n"),*),
-                    },)*];
-                    let example = <Self as $crate::http::schema::Example>::example();
-                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, true, example)
-                });
-            }
-        }
+        $crate::http::schema::object_schema!($name as $title, true, [$($doc)*], {
+            $([$($field_doc)*] $field: $type, stringify!($kind) == "required";)*
+        });
 
         impl $crate::http::body::FromFields for $name {
             fn read(fields: &mut $crate::http::body::Fields<'_>) -> Option<Self> {

@@ -11,10 +11,11 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use std::{
+    borrow::Cow,
     collections::HashMap,
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -43,6 +44,8 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// The other side, and its address as text, which every line of the log needs.
+    peer: (IpAddr, String),
     opened: Instant,
     /// Milliseconds from `opened` to the last complete request, head and body.
     last_complete: AtomicU64,
@@ -64,7 +67,15 @@ enum Phase {
 
 impl Default for Connection {
     fn default() -> Self {
+        Self::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+impl Connection {
+    fn from(peer: IpAddr) -> Self {
+        let peer = peer.to_canonical();
         Self {
+            peer: (peer, peer.to_string()),
             opened: Instant::now(),
             last_complete: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Quiet as u8),
@@ -78,6 +89,11 @@ impl Connection {
     pub fn has_complete_request(&self) {
         self.enter(Phase::Answering);
         self.touch();
+    }
+
+    /// An address as text, at no cost where it is the peer's.
+    pub fn text_of(&self, address: IpAddr) -> Cow<'_, str> {
+        if address == self.peer.0 { Cow::Borrowed(&self.peer.1) } else { Cow::Owned(address.to_string()) }
     }
 
     fn enter(&self, phase: Phase) {
@@ -108,9 +124,9 @@ struct Open {
 
 impl Open {
     /// Adds a connection, and closes the quietest of the others where there are more than `most`.
-    fn add(self: &Arc<Self>, most: usize) -> Entry {
+    fn add(self: &Arc<Self>, peer: IpAddr, most: usize) -> Entry {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::<Connection>::default();
+        let connection = Arc::new(Connection::from(peer));
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         if connections.len() >= most {
             close_quietest(&mut connections);
@@ -164,7 +180,7 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (entry, alive, stopping) = (open.add(most), alive.clone(), stopping.clone());
+                let (entry, alive, stopping) = (open.add(peer.ip(), most), alive.clone(), stopping.clone());
                 let endpoint = endpoint.clone();
                 tokio::spawn(async move {
                     serve_connection(stream, peer, endpoint, &entry.connection, stopping).await;

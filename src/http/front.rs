@@ -141,7 +141,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
             status: response.status(),
             took: begun.elapsed(),
             request_id: &context.request_id,
-            client: context.client,
+            client: context.client.ip.map(|ip| context.connection.text_of(ip)).as_deref(),
             user: context.user.get().copied(),
         });
         Ok(response)

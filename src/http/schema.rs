@@ -136,15 +136,11 @@ impl<T: Described> Described for Nullable<T> {
     }
 }
 
-/// Declares an object that the API answers with: the struct, how it is written, and its schema, from one list.
-macro_rules! answer {
-    ($(#[doc = $doc:literal])* $name:ident as $title:literal {
-        $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
+/// Implements `Described` for a struct that `answer!` or `body!` declares.
+macro_rules! object_schema {
+    ($name:ident as $title:literal, $closed:literal, [$($doc:literal)*], {
+        $([$($field_doc:literal)*] $field:ident: $type:ty, $required:expr;)*
     }) => {
-        $(#[doc = $doc])*
-        #[derive(Debug, serde::Serialize)]
-        pub(super) struct $name { $(pub $field: $type,)* }
-
         impl $crate::http::schema::Described for $name {
             fn schema() -> poem_openapi::registry::MetaSchemaRef {
                 poem_openapi::registry::MetaSchemaRef::Reference($title.into())
@@ -156,14 +152,30 @@ macro_rules! answer {
                     let properties = vec![$($crate::http::schema::Property {
                         name: stringify!($field),
                         schema: <$type as $crate::http::schema::Described>::schema(),
-                        required: true,
+                        required: $required,
                         description: concat!($($field_doc, "\n"),*),
                     },)*];
                     let example = <Self as $crate::http::schema::Example>::example();
-                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, false, example)
+                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, $closed, example)
                 });
             }
         }
+    };
+}
+pub(super) use object_schema;
+
+/// Declares an object that the API answers with: the struct, how it is written, and its schema, from one list.
+macro_rules! answer {
+    ($(#[doc = $doc:literal])* $name:ident as $title:literal {
+        $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, serde::Serialize)]
+        pub(super) struct $name { $(pub $field: $type,)* }
+
+        $crate::http::schema::object_schema!($name as $title, false, [$($doc)*], {
+            $([$($field_doc)*] $field: $type, true;)*
+        });
     };
 }
 pub(super) use answer;

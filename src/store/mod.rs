@@ -11,6 +11,7 @@ mod connection;
 mod error;
 mod file;
 mod migrate;
+mod points;
 mod sessions;
 mod threads;
 mod users;
@@ -24,6 +25,7 @@ use error::OrDomain;
 use file::Identity;
 pub use file::{Lock, OpenError, locate};
 pub use migrate::{Prepared, SchemaStatus};
+use points::Points;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     path::{Path, PathBuf},
@@ -40,7 +42,7 @@ pub struct Store {
     path: PathBuf,
     opened: Identity,
     clock: Clock,
-    points: Pool,
+    points: Points,
     writer: Threads,
     scans: Threads,
 }
@@ -76,11 +78,13 @@ impl Store {
         let threads = |name, pool: &Pool| {
             Threads::start(name, pool.max_size(), pool).map_err(|error| OpenError::io(path, "opened", &error))
         };
+        let points = Points::take_all(&pool(Purpose::Point, workers)?)
+            .map_err(|error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() })?;
         Ok(Self {
             path: path.to_owned(),
             opened,
             clock,
-            points: pool(Purpose::Point, workers)?,
+            points,
             writer: threads("usher-writer", &writing)?,
             scans: threads("usher-scan", &scanning)?,
         })
@@ -92,7 +96,7 @@ impl Store {
         &self,
         work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let here = self.points.try_get().map(|connection| work(&Reader { connection: &connection }));
+        let here = self.points.with(|connection| work(&Reader { connection }));
         match here {
             None | Some(Err(Error::Overloaded)) => self.scan(work).await,
             Some(found) => found,
