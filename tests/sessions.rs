@@ -295,3 +295,28 @@ fn sign_ins_and_sign_outs_are_in_the_audit_log() {
     assert_eq!(count("action = 'session.sign_in_failed' AND subject IS NULL"), 1);
     assert_eq!(count(&format!("action = 'session.signed_out' AND actor = {} AND {about_ada}", ada.id)), 1);
 }
+
+#[test]
+fn whoever_flushes_waits_for_what_another_has_begun_to_write() {
+    let server = Server::start();
+    let lock = server.sql();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap(); // nothing can be written meanwhile
+    server.anon().login("nobody@example.com", PASSWORD).is(401, "invalid_credentials");
+
+    let (tell, told) = std::sync::mpsc::channel();
+    let written = std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let (tell, server) = (tell.clone(), &server);
+            scope.spawn(move || {
+                server.flush();
+                tell.send(server.query::<i64>("SELECT count(*) FROM audit")).unwrap();
+            });
+        }
+        let too_early = told.recv_timeout(Duration::from_millis(300));
+        assert!(too_early.is_err(), "one came back before anything could be written");
+        lock.execute_batch("COMMIT").unwrap();
+        [told.recv().unwrap(), told.recv().unwrap()]
+    });
+
+    assert_eq!(written, [1, 1]);
+}

@@ -39,6 +39,8 @@ pub struct App {
     policy: Policy,
     uses: Uses,
     refusals: Refusals,
+    /// Held while what was gathered is being written.
+    flushing: tokio::sync::Mutex<()>,
 }
 
 impl App {
@@ -47,7 +49,15 @@ impl App {
     const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
-        Self { store, hashing, clock, policy, uses: Uses::default(), refusals: Refusals::default() }
+        Self {
+            store,
+            hashing,
+            clock,
+            policy,
+            uses: Uses::default(),
+            refusals: Refusals::default(),
+            flushing: tokio::sync::Mutex::default(),
+        }
     }
 
     pub fn policy(&self) -> &Policy {
@@ -89,8 +99,10 @@ impl App {
         }
     }
 
-    /// Writes what was gathered, in one transaction. What can't be written is kept for the next time.
+    /// Writes what was gathered, in one transaction. What can't be written is kept for the next time. When this returns
+    /// `Ok`, what another call had begun to write is on disk, too.
     pub async fn flush(&self) -> Result<(), Error> {
+        let _only_one = self.flushing.lock().await;
         let (uses, events) = (self.uses.waiting(), self.refusals.take());
         if uses.is_empty() && events.is_empty() {
             return Ok(());
