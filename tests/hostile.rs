@@ -10,7 +10,7 @@ use usher::domain::SessionToken;
 
 /// In every hostile request, and in no answer.
 const CANARY: &str = "Canary7Zq";
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// Every row that an attacker would like to change.
 fn rows(server: &Server) -> Vec<String> {

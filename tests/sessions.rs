@@ -7,8 +7,8 @@ use std::time::Duration;
 use support::{CHEAP, PASSWORD, Server};
 use usher::{domain::Timestamp, hashing::Cost};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 #[test]
 fn a_sign_in_answers_with_a_token_its_end_and_the_account() {

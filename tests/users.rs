@@ -204,7 +204,7 @@ fn an_id_that_is_no_canonical_number_names_nobody() {
 fn put_changes_what_it_is_given_and_leaves_the_rest() {
     let server = Server::start();
     let ada = server.user("ada");
-    server.clock.advance(Duration::from_secs(60));
+    server.clock.advance(Duration::from_mins(1));
 
     let changed = ada.put(&ada.me(), json!({"username": "countess"}));
 
@@ -223,7 +223,7 @@ fn put_changes_what_it_is_given_and_leaves_the_rest() {
 fn changing_nothing_is_fine_and_no_new_revision() {
     let server = Server::start();
     let ada = server.user("ada");
-    server.clock.advance(Duration::from_secs(3600));
+    server.clock.advance(Duration::from_hours(1));
     for body in [json!({}), json!({"username": "ada", "email": "ada@example.com"})] {
         let answer = ada.put(&ada.me(), body);
         assert_eq!((answer.status, answer.header("etag")), (200, format!("\"{}.1\"", ada.id).as_str()));
@@ -394,7 +394,7 @@ fn a_current_password_that_is_given_must_be_right() {
 fn reauthentication_can_be_turned_off_and_is_not_asked_of_an_administrator_about_others() {
     let server = Server::with(|settings| settings.policy.reauthenticate_after = Duration::ZERO);
     let (root, ada) = (server.admin("root"), server.user("ada"));
-    server.clock.advance(Duration::from_secs(24 * 60 * 60));
+    server.clock.advance(Duration::from_hours(24));
     assert_eq!(ada.put(&ada.me(), json!({"email": "ada@example.org"})).status, 200);
 
     let server = server.restart(|_| {});

@@ -46,7 +46,7 @@ pub struct App {
 impl App {
     /// How often what was gathered is written: uses of sessions, failed and refused attempts.
     const FLUSH_EVERY: Duration = Duration::from_millis(250);
-    const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+    const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         Self {

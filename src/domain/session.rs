@@ -156,14 +156,14 @@ pub struct SessionLimits {
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const DAY: Duration = Duration::from_hours(24);
         Self { idle_timeout: 7 * DAY, lifetime: 30 * DAY, max_per_user: 100 }
     }
 }
 
 impl SessionLimits {
     /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
-    pub const KEPT_AFTER_END: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    pub const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
     /// Whether a session that was last used at `last_used_at` can still be used.
     pub fn is_alive(&self, session: &Session, last_used_at: Timestamp, now: Timestamp) -> bool {
@@ -172,7 +172,7 @@ impl SessionLimits {
 
     /// Whether the stored time of last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.
     pub fn is_worth_recording(&self, session: &Session, now: Timestamp) -> bool {
-        now.since(session.last_used_at) > (self.idle_timeout / 10).min(Duration::from_secs(60))
+        now.since(session.last_used_at) > (self.idle_timeout / 10).min(Duration::from_mins(1))
     }
 }
 

@@ -51,7 +51,7 @@ impl Default for Settings {
             policy: Policy {
                 passwords: PasswordPolicy::default(),
                 sessions: SessionLimits::default(),
-                reauthenticate_after: Duration::from_secs(15 * 60),
+                reauthenticate_after: Duration::from_mins(15),
             },
             http: HttpSettings {
                 trusted_proxies: vec![],
@@ -217,7 +217,7 @@ impl Client {
             .http_status_as_error(false)
             .allow_non_standard_methods(true)
             .max_redirects(0)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(Duration::from_mins(1)))
             .build();
         Self { address, token, id, agent: config.into() }
     }
