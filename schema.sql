@@ -20,11 +20,16 @@ CREATE TABLE users (
     revision        INTEGER NOT NULL CHECK (revision > 0), -- counts changes of the account, not sign-ins; part of its ETag
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
-    last_login_at   INTEGER
+    last_login_at   INTEGER,
+    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (ifnull(last_login_at, 0)) VIRTUAL  -- never: before everybody else
 ) STRICT;
 
--- "Is there another enabled administrator?" is asked before one is deleted, disabled or demoted.
-CREATE INDEX users_enabled_admins ON users (id) WHERE role = 'admin' AND disabled = 0;
+-- Lists of accounts, in each order and with each filter: a page is read from one of these from where the last one ended.
+-- The first also answers whether there is another enabled administrator.
+CREATE INDEX users_by_id            ON users (role, disabled);
+CREATE INDEX users_by_username      ON users (role, disabled, username);
+CREATE INDEX users_by_created_at    ON users (role, disabled, created_at);
+CREATE INDEX users_by_last_login_at ON users (role, disabled, last_login_order);
 
 CREATE TABLE sessions (
     id              TEXT    PRIMARY KEY,                   -- shown to its owner; opens nothing

@@ -7,6 +7,7 @@ use crate::domain::{Actor, Caller, Error, Role, UserChanges, UserId};
 pub enum Operation<'a> {
     /// Making an account with this role.
     Register(Role),
+    ListUsers,
     ReadUser(Option<UserId>),
     ChangeUser(Option<UserId>, &'a UserChanges),
     DeleteUser(Option<UserId>),
@@ -24,7 +25,13 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         (Some(own), Some(target)) if own == *target || role == Role::Admin => Ok(()),
         (Some(_), _) => Err(Error::UserNotFound),
     };
+    let administers = || match id {
+        None => Err(Error::AuthenticationRequired),
+        Some(_) if role == Role::Admin => Ok(()),
+        Some(_) => Err(Error::Forbidden),
+    };
     match operation {
+        Operation::ListUsers => administers(),
         Operation::Register(Role::User) => Ok(()),
         Operation::Register(Role::Admin) => Err(Error::Forbidden),
         Operation::ReadUser(target) | Operation::DeleteUser(target) => sees(target),
@@ -81,6 +88,7 @@ mod tests {
         let table = [
             ("register", Operation::Register(Role::User), [&ok, &ok, &ok, &ok]),
             ("register an administrator", Operation::Register(Role::Admin), [&forbidden, &forbidden, &forbidden, &ok]),
+            ("list", Operation::ListUsers, [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),
             ("read nobody", Operation::ReadUser(None), [&anonymous, &hidden, &hidden, &ok]),

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, NewUser, Password, PasswordHash, Role, User,
-        UserChanges, UserId, UserUpdate, Username,
+        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, NewUser, Page, PageSize, Password,
+        PasswordHash, Role, User, UserChanges, UserCursor, UserFilter, UserId, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
@@ -21,6 +21,13 @@ pub struct NewAccount {
     pub email: EmailAddress,
     pub password: Password,
     pub role: Role,
+}
+
+/// A page of accounts, and how many there are on all pages, where that was asked.
+#[derive(Debug)]
+pub struct UserList {
+    pub page: Page<User, UserCursor>,
+    pub total: Option<u64>,
 }
 
 /// Which states of an account a change may be made to (`If-Match`, RFC 9110, section 13.1.1).
@@ -60,6 +67,26 @@ impl App {
                 let user = writer.insert_user(&NewUser { username, email, email_verified, role, password_hash })?;
                 writer.record(Action::UserRegistered, Some(user.id));
                 Ok(user)
+            })
+            .await
+    }
+
+    /// Lists accounts.
+    pub async fn users(
+        &self,
+        caller: &Caller,
+        filter: UserFilter,
+        sort: UserSort,
+        after: Option<UserCursor>,
+        size: PageSize,
+        count: bool,
+    ) -> Result<UserList, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ListUsers))?;
+        self.store
+            .scan(move |reader| {
+                let page = reader.users(&filter, sort, after.as_ref(), size)?;
+                let total = if count { Some(reader.count_users(&filter)?) } else { None };
+                Ok(UserList { page, total })
             })
             .await
     }

@@ -9,7 +9,7 @@ mod audit;
 mod sessions;
 
 pub use access::Operation;
-pub use accounts::{ExpectedRevision, NewAccount};
+pub use accounts::{ExpectedRevision, NewAccount, UserList};
 pub use sessions::SignIn;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Every way in which a use case can fail.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 /// What is wrong with the input, field by field. An empty one means that nothing is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,8 +56,21 @@ pub enum Error {
     Forbidden,
     #[error("sign in again, or send the current password")]
     ReauthenticationRequired,
+    #[error("registration is closed")]
+    RegistrationClosed,
+    #[error("the invitation is invalid, expired or spent")]
+    InvalidInvitation,
+    #[error("the reset token is invalid, expired or spent")]
+    InvalidResetToken,
+    /// Somebody is guessing, or it looks like it. The next attempt may come after this long.
+    #[error("too many attempts; wait before the next one")]
+    TooManyAttempts(Duration),
     #[error("there is no such user")]
     UserNotFound,
+    #[error("there is no such session")]
+    SessionNotFound,
+    #[error("there is no such invitation")]
+    InvitationNotFound,
     #[error("the account has changed since you read it")]
     PreconditionFailed,
     #[error("this username is taken; choose another")]

@@ -6,15 +6,21 @@
 mod audit;
 mod caller;
 mod error;
+mod invitation;
+mod page;
 mod password;
 mod session;
 mod time;
+mod token;
 mod user;
 
 pub use audit::{Action, AuditEvent, ChainHash};
 pub use caller::{Actor, Caller, Client};
 pub use error::{Error, Faults};
+pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
+pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
 pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
-pub use session::{NewSession, Session, SessionId, SessionLimits, SessionToken, SignedIn, TokenHash, random_text};
+pub use session::{NewSession, Session, SessionId, SessionLimits, SignedIn};
 pub use time::Timestamp;
+pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
 pub use user::{Credentials, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserUpdate, Username};

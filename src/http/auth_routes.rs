@@ -60,12 +60,6 @@ impl Example for LoginAnswer {
     }
 }
 
-impl serde::Serialize for SessionToken {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.reveal())
-    }
-}
-
 impl From<SignIn> for LoginAnswer {
     fn from(sign_in: SignIn) -> Self {
         let SignIn { token, expires_at, user } = sign_in;

@@ -185,7 +185,7 @@ impl Fields<'_> {
 }
 
 /// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
-fn shown(name: &str) -> Cow<'static, str> {
+pub(super) fn shown(name: &str) -> Cow<'static, str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }
 }

@@ -133,7 +133,13 @@ impl From<domain::Error> for ApiError {
             Error::InvalidCredentials => ErrorCode::InvalidCredentials,
             Error::Forbidden => ErrorCode::Forbidden,
             Error::ReauthenticationRequired => ErrorCode::ReauthenticationRequired,
+            Error::RegistrationClosed => ErrorCode::RegistrationClosed,
+            Error::InvalidInvitation => ErrorCode::InvalidInvitation,
+            Error::InvalidResetToken => ErrorCode::InvalidResetToken,
+            Error::TooManyAttempts(_) => ErrorCode::TooManyAttempts,
             Error::UserNotFound => ErrorCode::UserNotFound,
+            Error::SessionNotFound => ErrorCode::SessionNotFound,
+            Error::InvitationNotFound => ErrorCode::InvitationNotFound,
             Error::PreconditionFailed => ErrorCode::PreconditionFailed,
             Error::UsernameTaken => ErrorCode::UsernameTaken,
             Error::EmailTaken => ErrorCode::EmailTaken,
@@ -144,6 +150,7 @@ impl From<domain::Error> for ApiError {
         };
         match error {
             Error::Invalid(faults) => Self::invalid(faults),
+            Error::TooManyAttempts(wait) => Self { retry_after: Some(wait), ..Self::new(code) },
             Error::Storage(text) | Error::Internal(text) => Self { internal: Some(text), ..Self::new(code) },
             _ => Self::new(code),
         }

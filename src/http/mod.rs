@@ -14,6 +14,7 @@ mod front;
 mod if_match;
 mod observer;
 mod openapi;
+mod query;
 mod schema;
 mod users;
 

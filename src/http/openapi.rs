@@ -4,7 +4,7 @@
 use super::{
     auth_routes::{self, Auth},
     error::{ApiError, ErrorCode},
-    front,
+    front, query,
     schema::CLOSED,
     users::{self, Users},
 };
@@ -62,6 +62,7 @@ pub fn spec() -> String {
         .server(PREFIX);
     let mut document: Value = serde_json::from_str(&service.spec()).expect("the generator writes JSON");
     tidy(&mut document);
+    spread_queries(&mut document);
     let components = document["components"]["schemas"].clone();
     for operation in operations(&mut document) {
         complete(operation, &components);
@@ -141,6 +142,28 @@ fn tidy(value: &mut Value) {
     }
 }
 
+/// Writes each member of a `query!` as a parameter of its own: the generator knows one parameter for each extractor.
+fn spread_queries(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let mut spread = Vec::new();
+    for operation in operations(document) {
+        let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) else { continue };
+        let Some(at) = parameters.iter().position(|parameter| parameter["name"] == query::PARAMETER) else { continue };
+        let reference = parameters.remove(at)["schema"]["$ref"].take();
+        let name = reference.as_str().and_then(|text| text.rsplit('/').next()).unwrap_or_default().to_owned();
+        for (member, schema) in schemas[&name]["properties"].as_object().into_iter().flatten() {
+            let mut schema = schema.clone();
+            let description = schema.as_object_mut().and_then(|schema| schema.shift_remove("description"));
+            parameters.push(json!({
+                "name": member, "in": "query", "required": false, "description": description, "schema": schema
+            }));
+        }
+        spread.push(name);
+    }
+    let schemas = document["components"]["schemas"].as_object_mut().expect("a document has schemas");
+    schemas.retain(|name, _| !spread.contains(name));
+}
+
 /// Adds the error responses, the headers of every response, and examples.
 fn complete(operation: &mut Value, components: &Value) {
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
@@ -178,6 +201,10 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
     }
     if !security.is_empty() && !security.contains(&json!({})) {
         codes.insert(0, Code::AuthenticationRequired);
+    }
+    let takes_query = operation["parameters"].as_array().into_iter().flatten().any(|given| given["in"] == "query");
+    if takes_query {
+        codes.push(Code::ValidationFailed);
     }
     if operation.get("requestBody").is_some() {
         codes.extend([Code::ValidationFailed, Code::RequestTimeout]);

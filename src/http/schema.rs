@@ -1,16 +1,27 @@
 //! How the types of the API describe themselves in the spec: limits and patterns come from the constants that `domain`
 //! parses with.
 
-use crate::domain::{EmailAddress, Password, Role, SessionToken, Timestamp, UserId, Username};
+use crate::domain::{
+    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, Timestamp, Token, UserId, UserSort,
+    Username,
+};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 
 /// Something that has a schema.
 pub(super) trait Described {
+    /// Whether an answer always has a member of this type.
+    const REQUIRED: bool = true;
+
     fn schema() -> MetaSchemaRef;
 
     /// Adds what the schema refers to.
     fn register(_registry: &mut Registry) {}
+
+    /// Whether this one is left out of the answer.
+    fn is_left_out(&self) -> bool {
+        false
+    }
 }
 
 /// A JSON object of the API, with an example that is shown and tested.
@@ -36,6 +47,24 @@ described! {
     String => MetaSchema::new("string"),
     &'static str => MetaSchema::new("string"),
     bool => MetaSchema::new("boolean"),
+    u64 => MetaSchema { minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "int64") },
+    InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
+    PageSize => MetaSchema {
+        minimum: Some(1.0),
+        maximum: Some(PageSize::MOST.into()),
+        default: Some(json!(PageSize::DEFAULT)),
+        ..MetaSchema::new("integer")
+    },
+    SearchPrefix => MetaSchema {
+        min_length: Some(1),
+        max_length: Some(SearchPrefix::MAX_LENGTH),
+        ..MetaSchema::new("string")
+    },
+    UserSort => MetaSchema {
+        enum_items: UserSort::ALL.iter().map(|sort| sort.as_str().into()).collect(),
+        default: Some(json!(UserSort::default().as_str())),
+        ..MetaSchema::new("string")
+    },
     UserId => MetaSchema { minimum: Some(1.0), example: Some(json!(42)), ..MetaSchema::new_with_format("integer", "int64") },
     Username => MetaSchema {
         min_length: Some(1),
@@ -58,13 +87,34 @@ described! {
         example: Some(json!("correct horse battery staple")),
         ..MetaSchema::new_with_format("string", "password")
     },
-    SessionToken => MetaSchema {
-        min_length: Some(SessionToken::LENGTH),
-        max_length: Some(SessionToken::LENGTH),
-        pattern: Some(SessionToken::PATTERN.into()),
-        ..MetaSchema::new("string")
-    },
     Timestamp => MetaSchema { example: Some(json!("2026-11-22T10:00:00Z")), ..MetaSchema::new_with_format("string", "date-time") },
+}
+
+impl<K: Kind> Described for Token<K> {
+    fn schema() -> MetaSchemaRef {
+        inline(MetaSchema {
+            min_length: Some(Self::LENGTH),
+            max_length: Some(Self::LENGTH),
+            pattern: Some(K::PATTERN.into()),
+            ..MetaSchema::new("string")
+        })
+    }
+}
+
+impl<K: Kind> serde::Serialize for Token<K> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.reveal())
+    }
+}
+
+impl<T: Described> Described for Vec<T> {
+    fn schema() -> MetaSchemaRef {
+        inline(MetaSchema { items: Some(Box::new(T::schema())), ..MetaSchema::new("array") })
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
 }
 
 /// A closed set of texts, listed once under the type's name.
@@ -124,7 +174,7 @@ pub(super) const CLOSED: &str = "closed";
 /// A field that can be null.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
-pub(super) struct Nullable<T>(pub Option<T>);
+pub struct Nullable<T>(pub Option<T>);
 
 impl<T: Described> Described for Nullable<T> {
     fn schema() -> MetaSchemaRef {
@@ -133,6 +183,27 @@ impl<T: Described> Described for Nullable<T> {
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+    }
+}
+
+/// A member that an answer has only where it was asked for.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub struct Optional<T>(pub Option<T>);
+
+impl<T: Described> Described for Optional<T> {
+    const REQUIRED: bool = false;
+
+    fn schema() -> MetaSchemaRef {
+        T::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn is_left_out(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -171,10 +242,12 @@ macro_rules! answer {
     }) => {
         $(#[doc = $doc])*
         #[derive(Debug, serde::Serialize)]
-        pub(super) struct $name { $(pub $field: $type,)* }
+        pub struct $name {
+            $(#[serde(skip_serializing_if = "crate::http::schema::Described::is_left_out")] pub $field: $type,)*
+        }
 
         $crate::http::schema::object_schema!($name as $title, false, [$($doc)*], {
-            $([$($field_doc)*] $field: $type, true;)*
+            $([$($field_doc)*] $field: $type, <$type as $crate::http::schema::Described>::REQUIRED;)*
         });
     };
 }

@@ -6,11 +6,15 @@ use super::{
     error::{ApiError, ErrorCode},
     if_match::IfMatch,
     openapi::Tag,
-    schema::{Example, Nullable, answer},
+    query::{self, Cursor, Query, query},
+    schema::{Example, Nullable, Optional, answer},
 };
 use crate::{
-    app::{App, NewAccount},
-    domain::{self, EmailAddress, Password, Role, Timestamp, UserChanges, UserId, Username},
+    app::{self, App, NewAccount},
+    domain::{
+        self, EmailAddress, PageSize, Password, Role, SearchPrefix, Timestamp, UserChanges, UserCursor, UserFilter,
+        UserId, UserSort, Username,
+    },
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -28,6 +32,7 @@ pub(super) struct Users {
 /// Which codes each operation here can answer with, beside those that every operation has.
 pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("createUser", &[ErrorCode::UsernameTaken, ErrorCode::EmailTaken]),
+    ("listUsers", &[ErrorCode::Forbidden]),
     ("getUser", &[ErrorCode::UserNotFound]),
     (
         "updateUser",
@@ -139,6 +144,53 @@ impl From<UserUpdate> for UserChanges {
     }
 }
 
+query! {
+    /// Which accounts to list, and how.
+    ListUsers as "ListUsersQuery" {
+        /// How many accounts a page has at most
+        limit: PageSize,
+        /// The `next_cursor` of the page before, with the same `sort`
+        cursor: Cursor,
+        /// How the username or the address begins, in any case
+        q: SearchPrefix,
+        /// Only accounts of this role
+        role: Role,
+        /// Only disabled accounts, or only enabled ones
+        disabled: bool,
+        /// What to sort by; with a hyphen in front, the other way round. Accounts that never signed in come before all others in `last_login_at`
+        sort: UserSort,
+        /// Whether to count all accounts that the filter lets through, which takes longer the more there are
+        count: bool,
+    }
+}
+
+answer! {
+    /// A page of accounts.
+    UserList as "UserList" {
+        users: Vec<User>,
+        /// Where the next page begins; null on the last one
+        next_cursor: Nullable<String>,
+        /// How many accounts the filter lets through. Only with `count=true`
+        total: Optional<u64>,
+    }
+}
+
+impl From<app::UserList> for UserList {
+    fn from(list: app::UserList) -> Self {
+        Self {
+            users: list.page.items.into_iter().map(User::from).collect(),
+            next_cursor: Nullable(list.page.next.map(|cursor| Cursor::text_of(&cursor.to_string()))),
+            total: Optional(list.total),
+        }
+    }
+}
+
+impl Example for UserList {
+    fn example() -> Value {
+        json!({"users": [User::example()], "next_cursor": null})
+    }
+}
+
 /// A user's number in a path. Whatever is no such number names nobody, which is not an error of form.
 pub(super) struct UserPath(Option<UserId>);
 
@@ -169,6 +221,13 @@ impl ParseFromParameter for UserPath {
     fn parse_from_parameter(value: &str) -> ParseResult<Self> {
         Ok(Self(UserId::parse(value)))
     }
+}
+
+#[derive(ApiResponse)]
+pub(super) enum Listed {
+    /// A page of accounts
+    #[oai(status = 200)]
+    Users(Json<UserList>),
 }
 
 #[derive(ApiResponse)]
@@ -230,6 +289,21 @@ impl Users {
         let user = self.app.register(&caller.0, account).await?;
         let (location, tag) = (format!("/api/v1/users/{}", user.id), entity_tag(&user));
         Ok(Created::User(Json(user.into()), location, tag))
+    }
+
+    /// List accounts
+    ///
+    /// For administrators. Pages follow each other by `next_cursor`; accounts that are made or deleted meanwhile
+    /// neither repeat others nor hide them. Unknown and repeated parameters are refused.
+    #[oai(path = "/users", method = "get", operation_id = "listUsers")]
+    async fn list(&self, caller: SignedInCaller, query: Query<ListUsers>) -> Result<Listed, ApiError> {
+        let ListUsers { limit, cursor, q, role, disabled, sort, count } = query.0;
+        let (filter, sort) = (UserFilter { prefix: q, role, disabled }, sort.unwrap_or_default());
+        let after = cursor.map(|cursor| UserCursor::parse(cursor.place()).filter(|cursor| cursor.sort == sort));
+        let after = after.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
+        let size = limit.unwrap_or_default();
+        let list = self.app.users(&caller.0, filter, sort, after, size, count == Some(true)).await?;
+        Ok(Listed::Users(Json(list.into())))
     }
 
     /// Read an account

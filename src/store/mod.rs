@@ -14,6 +14,7 @@ mod migrate;
 mod points;
 mod sessions;
 mod threads;
+mod user_list;
 mod users;
 
 use crate::{

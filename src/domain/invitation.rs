@@ -1,0 +1,70 @@
+//! Invitations: who may register while not everybody may.
+
+use super::{EmailAddress, Role, Timestamp, TokenHash, UserId};
+use std::fmt;
+
+/// The number of an invitation. It opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvitationId(i64);
+
+impl InvitationId {
+    pub fn new(id: i64) -> Option<Self> {
+        (id > 0).then_some(Self(id))
+    }
+
+    /// Reads canonical decimal, as `UserId::parse` does.
+    pub fn parse(text: &str) -> Option<Self> {
+        UserId::parse(text).map(|id| Self(id.get()))
+    }
+
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for InvitationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl serde::Serialize for InvitationId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(self.0)
+    }
+}
+
+/// An invitation that has not been used, without its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    pub id: InvitationId,
+    /// The only address that may register with it; it counts as verified then. `None`: any.
+    pub email: Option<EmailAddress>,
+    /// The role of the account that is made with it.
+    pub role: Role,
+    /// The administrator who made it; `None`: the shell.
+    pub created_by: Option<UserId>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// An invitation that is about to be stored.
+#[derive(Debug, Clone)]
+pub struct NewInvitation {
+    pub token_hash: TokenHash,
+    pub email: Option<EmailAddress>,
+    pub role: Role,
+    pub expires_at: Timestamp,
+}
+
+/// Who may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Whoever has an invitation.
+    Invite,
+    /// Nobody. Administrators can make accounts, as ever.
+    Closed,
+}

@@ -1,0 +1,189 @@
+//! Query parameters, read as strictly as bodies: each once at most, none that is not known, and every faulty one reported.
+
+use super::{error::ApiError, schema::Described};
+use crate::domain::{Faults, PageSize, Role, SearchPrefix, UserId, UserSort};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaParamIn, MetaSchema, MetaSchemaRef, Registry},
+};
+use std::borrow::Cow;
+
+/// The query of a request, already known to be right in every parameter. `openapi` writes each of its members into the
+/// spec as a parameter of its own.
+pub(super) struct Query<T>(pub T);
+
+/// The name under which the generator lists a query before `openapi` takes it apart.
+pub(super) const PARAMETER: &str = "query";
+
+/// A query that is declared with `query!`.
+pub(super) trait FromParameters: Described + Sized + Send {
+    fn read(parameters: &mut Parameters<'_>) -> Option<Self>;
+}
+
+impl<'a, T: FromParameters> ApiExtractor<'a> for Query<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Query)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(T::schema())
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(parse(request.uri().query().unwrap_or_default())?))
+    }
+}
+
+fn parse<T: FromParameters>(query: &str) -> Result<T, ApiError> {
+    let mut parameters =
+        Parameters { values: form_urlencoded::parse(query.as_bytes()).collect(), ..Default::default() };
+    let read = T::read(&mut parameters);
+    parameters.refuse_the_rest();
+    match read {
+        Some(read) if parameters.faults.is_empty() => Ok(read),
+        _ => Err(ApiError::invalid(parameters.faults)),
+    }
+}
+
+/// The parameters of a query, and what is wrong with them.
+#[derive(Default)]
+pub(super) struct Parameters<'q> {
+    values: Vec<(Cow<'q, str>, Cow<'q, str>)>,
+    known: Vec<&'static str>,
+    faults: Faults,
+}
+
+impl Parameters<'_> {
+    /// A parameter that may be left out: `Some(None)`. `None` means that a fault was noted.
+    pub fn optional<T: FromParameter>(&mut self, name: &'static str) -> Option<Option<T>> {
+        self.known.push(name);
+        let mut given = self.values.iter().filter(|(given, _)| given == name);
+        let read = match (given.next(), given.next()) {
+            (None, _) => return Some(None),
+            (Some((_, text)), None) => T::from_parameter(text),
+            (Some(_), Some(_)) => Err("must come only once".into()),
+        };
+        self.faults.collect(name, read).map(Some)
+    }
+
+    fn refuse_the_rest(&mut self) {
+        for (name, _) in self.values.iter().filter(|(name, _)| !self.known.contains(&name.as_ref())) {
+            self.faults.add(super::body::shown(name), "is not a parameter of this request");
+        }
+    }
+}
+
+/// A parameter's type: how it is read, and what is wrong where it can't be.
+pub(super) trait FromParameter: Sized {
+    fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>>;
+}
+
+impl FromParameter for bool {
+    fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
+        match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("must be true or false".into()),
+        }
+    }
+}
+
+impl FromParameter for UserId {
+    fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
+        Self::parse(text).ok_or_else(|| "must be a user's id, a positive integer".into())
+    }
+}
+
+macro_rules! parsed_parameters {
+    ($($type:ty),*) => {$(
+        impl FromParameter for $type {
+            fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
+                Self::parse(text)
+            }
+        }
+    )*};
+}
+parsed_parameters!(PageSize, Role, SearchPrefix, UserSort);
+
+impl Described for Cursor {
+    fn schema() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema { min_length: Some(1), ..MetaSchema::new("string") }))
+    }
+}
+
+/// Where a page begins, in a form that says nothing and needs no escapes in a URL.
+#[derive(Debug)]
+pub(super) struct Cursor(String);
+
+impl Cursor {
+    /// How a cursor is written.
+    pub fn text_of(place: &str) -> String {
+        URL_SAFE_NO_PAD.encode(place)
+    }
+
+    /// What was written.
+    pub fn place(&self) -> &str {
+        &self.0
+    }
+
+    pub fn fault() -> Cow<'static, str> {
+        "must be a next_cursor of this very list, in the same order".into()
+    }
+}
+
+impl FromParameter for Cursor {
+    fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
+        let place = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        place.map(Self).ok_or_else(Self::fault)
+    }
+}
+
+/// A fault of one parameter that is found after all of them were read.
+pub(super) fn fault(name: &'static str, fault: Cow<'static, str>) -> ApiError {
+    let mut faults = Faults::default();
+    faults.add(name, fault);
+    ApiError::invalid(faults)
+}
+
+/// Declares a query: the struct, how it is read, and its parameters, from one list. All of them may be left out.
+macro_rules! query {
+    ($(#[doc = $doc:literal])* $name:ident as $title:literal {
+        $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
+    }) => {
+        $(#[doc = $doc])*
+        pub(super) struct $name { $(pub $field: Option<$type>,)* }
+
+        $crate::http::schema::object_schema!($name as $title, true, [$($doc)*], {
+            $([$($field_doc)*] $field: $type, false;)*
+        });
+
+        impl $crate::http::schema::Example for $name {
+            fn example() -> serde_json::Value {
+                serde_json::json!({})
+            }
+        }
+
+        impl $crate::http::query::FromParameters for $name {
+            fn read(parameters: &mut $crate::http::query::Parameters<'_>) -> Option<Self> {
+                // Every parameter is read before the first fault ends it.
+                $(let $field = parameters.optional(stringify!($field));)*
+                Some(Self { $($field: $field?,)* })
+            }
+        }
+    };
+}
+pub(super) use query;

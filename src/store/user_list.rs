@@ -1,0 +1,298 @@
+//! Lists of accounts. A page costs what its entries cost, however many accounts there are.
+//!
+//! Role and status are the first columns of every index, so accounts are listed in segments (enabled users, disabled
+//! users, …), each in order, which SQLite merges. A page that begins after a cursor takes from each segment those that
+//! are alike in what the list is sorted by, and those beyond.
+
+use super::{
+    Reader,
+    error::OrDomain,
+    users::{user_columns, user_from},
+};
+use crate::domain::{
+    Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserSort,
+};
+use rusqlite::{ToSql, named_params};
+
+/// A search that finds fewer accounts than this looks all of them up and sorts them. One that finds more walks through
+/// the list and leaves out what doesn't match: there, matches are dense.
+const FEW: u32 = 10_000;
+
+/// What a search finds, between the two ends of its prefix.
+const MATCHES: &str = "(u.username >= :from AND u.username < :to OR u.email >= :from AND u.email < :to)";
+const MATCHING_USERS: &str = "(SELECT id AS match FROM users WHERE username >= :from AND username < :to
+     UNION SELECT id FROM users WHERE email >= :from AND email < :to) CROSS JOIN users u ON u.id = match";
+
+/// How the accounts of a list are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// In the list's order, without a search.
+    Walk,
+    /// In the list's order, leaving out what doesn't match.
+    WalkAndMatch,
+    /// What matches, sorted afterwards.
+    MatchAndSort,
+}
+
+fn key_of(sort: UserSort) -> &'static str {
+    match sort.key {
+        SortKey::Id => "u.id",
+        SortKey::Username => "u.username",
+        SortKey::CreatedAt => "u.created_at",
+        SortKey::LastLoginAt => "u.last_login_order",
+    }
+}
+
+/// The conditions that choose the segments of a filter.
+fn segments(filter: &UserFilter) -> Vec<String> {
+    let roles = Role::ALL.into_iter().filter(|role| filter.role.is_none_or(|wanted| wanted == *role));
+    let statuses = |role: Role| {
+        let wanted = [false, true].into_iter().filter(|disabled| filter.disabled.is_none_or(|is| is == *disabled));
+        wanted.map(move |disabled| format!("u.role = '{}' AND u.disabled = {}", role.as_str(), u8::from(disabled)))
+    };
+    roles.flat_map(statuses).collect()
+}
+
+/// What comes after a cursor: those alike in the key with a higher id, and those beyond.
+fn after_cursor(sort: UserSort) -> Vec<String> {
+    let (key, beyond) = (key_of(sort), if sort.descending { '<' } else { '>' });
+    let by_id = format!("u.id {beyond} :id");
+    match sort.key {
+        SortKey::Id => vec![by_id],
+        _ => vec![format!("{key} = :key AND {by_id}"), format!("{key} {beyond} :key")],
+    }
+}
+
+fn page_sql(plan: Plan, sort: UserSort, filter: &UserFilter, after: bool) -> String {
+    let (key, order) = (key_of(sort), if sort.descending { " DESC" } else { "" });
+    let select = |from: &str| format!("{}, {key} AS k FROM {from}", concat!("SELECT ", user_columns!()));
+    let places = if after { after_cursor(sort) } else { vec!["TRUE".to_owned()] };
+    let segments = segments(filter);
+    let arms = segments.iter().flat_map(|segment| places.iter().map(move |place| format!("{segment} AND {place}")));
+    let arms: Vec<String> = match plan {
+        Plan::Walk => arms.map(|chosen| format!("{} WHERE {chosen}", select("users u"))).collect(),
+        Plan::WalkAndMatch => {
+            arms.map(|chosen| format!("{} WHERE {chosen} AND {MATCHES}", select("users u"))).collect()
+        }
+        Plan::MatchAndSort => {
+            let chosen: Vec<String> = arms.map(|chosen| format!("({chosen})")).collect();
+            vec![format!("{} WHERE {}", select(MATCHING_USERS), chosen.join(" OR "))]
+        }
+    };
+    format!("{} ORDER BY k{order}, 1{order} LIMIT :limit", arms.join(" UNION ALL "))
+}
+
+fn count_sql(filter: &UserFilter) -> String {
+    let chosen: Vec<String> = segments(filter).into_iter().map(|segment| format!("({segment})")).collect();
+    let from = if filter.prefix.is_some() { MATCHING_USERS } else { "users u" };
+    format!("SELECT count(*) FROM {from} WHERE {}", chosen.join(" OR "))
+}
+
+/// The first text that is beyond everything that begins with `prefix`: what is stored is ASCII.
+fn end_of(prefix: &SearchPrefix) -> String {
+    format!("{}{}", prefix.as_str(), char::MAX)
+}
+
+impl Reader<'_> {
+    /// A page of accounts. The cursor, if there is one, must be of the same order. Scans.
+    pub fn users(
+        &self,
+        filter: &UserFilter,
+        sort: UserSort,
+        after: Option<&UserCursor>,
+        size: PageSize,
+    ) -> Result<Page<User, UserCursor>, Error> {
+        let plan = self.plan(filter.prefix.as_ref())?;
+        let sql = page_sql(plan, sort, filter, after.is_some());
+        let limit = size.get() + 1;
+        let mut statement = self.connection.prepare_cached(&sql).or_domain()?;
+        let bounds = filter.prefix.as_ref().map(|prefix| (prefix.as_str(), end_of(prefix)));
+        let mut given: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+        if let Some((from, to)) = &bounds {
+            given.extend([(":from", from as &dyn ToSql), (":to", to)]);
+        }
+        let place = after.map(|cursor| (cursor.id.get(), key_value(&cursor.value)));
+        if let Some((id, key)) = &place {
+            given.push((":id", id));
+            given.extend(key.as_ref().map(|key| (":key", key.as_ref())));
+        }
+        let found = statement.query_map(&*given, user_from).and_then(Iterator::collect).or_domain()?;
+        Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
+    }
+
+    /// How many accounts a list has. Scans all of them.
+    pub fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
+        let mut statement = self.connection.prepare_cached(&count_sql(filter)).or_domain()?;
+        let counted: rusqlite::Result<i64> = match &filter.prefix {
+            None => statement.query_row([], |row| row.get(0)),
+            Some(prefix) => {
+                statement.query_row(named_params! {":from": prefix.as_str(), ":to": end_of(prefix)}, |row| row.get(0))
+            }
+        };
+        Ok(u64::try_from(counted.or_domain()?).unwrap_or(0))
+    }
+
+    fn plan(&self, prefix: Option<&SearchPrefix>) -> Result<Plan, Error> {
+        const MATCHES_UP_TO: &str = "SELECT
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE username >= :from AND username < :to LIMIT :most)) +
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE email >= :from AND email < :to LIMIT :most))";
+        let Some(prefix) = prefix else { return Ok(Plan::Walk) };
+        let mut statement = self.connection.prepare_cached(MATCHES_UP_TO).or_domain()?;
+        let bounds = named_params! {":from": prefix.as_str(), ":to": end_of(prefix), ":most": FEW};
+        let matches: u32 = statement.query_row(bounds, |row| row.get(0)).or_domain()?;
+        Ok(if matches < FEW { Plan::MatchAndSort } else { Plan::WalkAndMatch })
+    }
+}
+
+fn key_value(value: &SortValue) -> Option<Box<dyn ToSql + '_>> {
+    match value {
+        SortValue::Id => None,
+        SortValue::Text(text) => Some(Box::new(text)),
+        SortValue::Time(millis) => Some(Box::new(millis)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::{Connection, StatementStatus};
+
+    fn filters() -> Vec<UserFilter> {
+        let mut filters = Vec::new();
+        for prefix in [None, SearchPrefix::parse("user7").ok()] {
+            for role in [None, Some(Role::User), Some(Role::Admin)] {
+                for disabled in [None, Some(false), Some(true)] {
+                    filters.push(UserFilter { prefix: prefix.clone(), role, disabled });
+                }
+            }
+        }
+        filters
+    }
+
+    /// A database with so many accounts: each tenth is an administrator, each seventh disabled, many made in the same
+    /// moment, half of them never signed in.
+    fn database(count: u32) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        connection
+            .execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                 INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled,
+                                    revision, created_at, updated_at, last_login_at)
+                 SELECT 'User' || i, 'user' || (?1 - i) || '@example.com', 0, 'x', 1, iif(i % 10, 'user', 'admin'),
+                        i % 7 = 0, 1, i / 50, 0, iif(i % 2, NULL, 1000 - i % 100) FROM n",
+                [count],
+            )
+            .unwrap();
+        connection
+    }
+
+    fn plan_of(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>();
+        lines.unwrap()
+    }
+
+    #[test]
+    fn every_filter_and_every_order_uses_an_index() {
+        let connection = database(10);
+        for filter in filters() {
+            for sort in UserSort::ALL {
+                for after in [false, true] {
+                    let plans: &[Plan] = match filter.prefix {
+                        None => &[Plan::Walk],
+                        Some(_) => &[Plan::WalkAndMatch, Plan::MatchAndSort],
+                    };
+                    for plan in plans {
+                        let lines = plan_of(&connection, &page_sql(*plan, sort, &filter, after));
+                        let reads = lines.iter().filter(|line| line.contains(" u ") || line.contains(" users "));
+                        for line in reads {
+                            assert!(
+                                line.starts_with("SEARCH ") && line.contains(" USING "),
+                                "{plan:?} {sort:?} {line}"
+                            );
+                        }
+                        let sorts = lines.iter().any(|line| line.contains("FOR ORDER BY"));
+                        assert_eq!(sorts, *plan == Plan::MatchAndSort, "{plan:?} {sort:?} {filter:?} {lines:?}");
+                    }
+                }
+            }
+            let lines = plan_of(&connection, &count_sql(&filter));
+            assert!(lines.iter().all(|line| !line.starts_with("SCAN u")), "{filter:?} {lines:?}");
+        }
+    }
+
+    /// Every page from the first to the last, and how many steps SQLite's machine took for the dearest.
+    fn walk(connection: &Connection, filter: &UserFilter, sort: UserSort, size: &str) -> (Vec<User>, u64) {
+        let (reader, mut users, mut dearest) = (Reader { connection }, Vec::new(), 0);
+        let mut cursor: Option<UserCursor> = None;
+        loop {
+            let page = reader.users(filter, sort, cursor.as_ref(), PageSize::parse(size).unwrap()).unwrap();
+            let plan = reader.plan(filter.prefix.as_ref()).unwrap();
+            let statement = connection.prepare_cached(&page_sql(plan, sort, filter, cursor.is_some())).unwrap();
+            dearest = dearest.max(u64::try_from(statement.reset_status(StatementStatus::VmStep)).unwrap());
+            users.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return (users, dearest);
+            }
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_list_are_the_whole_list_in_order() {
+        let connection = database(1_000);
+        let reader = Reader { connection: &connection };
+        for filter in filters() {
+            for sort in UserSort::ALL {
+                let (users, _) = walk(&connection, &filter, sort, "37");
+                let matches = |user: &User| {
+                    let name = user.username.as_str().to_lowercase();
+                    filter.prefix.as_ref().is_none_or(|prefix| {
+                        name.starts_with(prefix.as_str()) || user.email.as_str().starts_with(prefix.as_str())
+                    }) && filter.role.is_none_or(|role| role == user.role)
+                        && filter.disabled.is_none_or(|disabled| disabled == user.disabled)
+                };
+                let (mut expected, _) = walk(&connection, &UserFilter::default(), UserSort::default(), "200");
+                expected.retain(matches);
+                expected.sort_by_key(|user| match sort.key {
+                    SortKey::Id => (0, String::new(), user.id),
+                    SortKey::Username => (0, user.username.as_str().to_lowercase(), user.id),
+                    SortKey::CreatedAt => (user.created_at.as_millis(), String::new(), user.id),
+                    SortKey::LastLoginAt => (user.last_login_at.map_or(0, |at| at.as_millis()), String::new(), user.id),
+                });
+                if sort.descending {
+                    expected.reverse();
+                }
+                assert_eq!(users.len(), expected.len(), "{filter:?} {sort:?}");
+                assert!(users.iter().zip(&expected).all(|(user, other)| user.id == other.id), "{filter:?} {sort:?}");
+                assert_eq!(reader.count_users(&filter).unwrap(), users.len() as u64, "{filter:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_of_many_accounts_costs_what_a_page_of_few_does() {
+        let (few, many) = (database(1_000), database(30_000));
+        for filter in filters().into_iter().filter(|filter| filter.prefix.is_none()) {
+            for sort in UserSort::ALL {
+                let ((_, of_few), (_, of_many)) = (walk(&few, &filter, sort, "50"), walk(&many, &filter, sort, "50"));
+                assert!(of_many * 2 <= of_few * 3, "{filter:?} {sort:?}: {of_few} and {of_many} steps");
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_that_finds_much_walks_and_finds_the_same() {
+        let connection = database(FEW * 2);
+        let reader = Reader { connection: &connection };
+        for (prefix, plan) in
+            [("user", Plan::WalkAndMatch), ("USER19", Plan::MatchAndSort), ("x'y%", Plan::MatchAndSort)]
+        {
+            let filter = UserFilter { prefix: SearchPrefix::parse(prefix).ok(), ..UserFilter::default() };
+            assert_eq!(reader.plan(filter.prefix.as_ref()).unwrap(), plan);
+            let (found, _) = walk(&connection, &filter, UserSort::parse("-created_at").unwrap(), "200");
+            assert_eq!(found.len() as u64, reader.count_users(&filter).unwrap(), "{prefix}");
+        }
+    }
+}
