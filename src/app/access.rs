@@ -11,6 +11,8 @@ pub enum Operation<'a> {
     ReadUser(Option<UserId>),
     ChangeUser(Option<UserId>, &'a UserChanges),
     DeleteUser(Option<UserId>),
+    /// Listing an account's sessions, or ending them.
+    Sessions(Option<UserId>),
 }
 
 /// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
@@ -34,7 +36,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         Operation::ListUsers => administers(),
         Operation::Register(Role::User) => Ok(()),
         Operation::Register(Role::Admin) => Err(Error::Forbidden),
-        Operation::ReadUser(target) | Operation::DeleteUser(target) => sees(target),
+        Operation::ReadUser(target) | Operation::DeleteUser(target) | Operation::Sessions(target) => sees(target),
         Operation::ChangeUser(target, changes) => {
             sees(target)?;
             let for_admins = changes.role.is_some() || changes.disabled.is_some();
@@ -100,6 +102,8 @@ mod tests {
             ("other's disabled", Operation::ChangeUser(other, &disabled), [&anonymous, &hidden, &ok, &ok]),
             ("delete own", Operation::DeleteUser(own), [&anonymous, &ok, &ok, &ok]),
             ("delete other", Operation::DeleteUser(other), [&anonymous, &hidden, &ok, &ok]),
+            ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
+            ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
         for (name, operation, expected) in &table {

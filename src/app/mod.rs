@@ -10,7 +10,7 @@ mod sessions;
 
 pub use access::Operation;
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
-pub use sessions::SignIn;
+pub use sessions::{Ending, ListedSession, SignIn};
 
 use crate::{
     clock::Clock,

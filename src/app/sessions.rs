@@ -1,9 +1,13 @@
 //! Signing in and out, and telling who holds a token.
 
-use super::App;
+use super::{
+    App,
+    access::{Operation, decide},
+    accounts::confirm,
+};
 use crate::domain::{
-    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionLimits,
-    SessionToken, SignedIn, Timestamp, User, UserId,
+    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionDetails, SessionId,
+    SessionLimits, SessionToken, SignedIn, Timestamp, User, UserId,
 };
 use std::{
     collections::HashMap,
@@ -19,6 +23,30 @@ pub struct SignIn {
     pub token: SessionToken,
     pub expires_at: Timestamp,
     pub user: User,
+}
+
+/// A session that has not ended, as its owner sees it.
+#[derive(Debug)]
+pub struct ListedSession {
+    pub id: SessionId,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+    /// When it ends if it is not used any more.
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub ip: Option<std::net::IpAddr>,
+    pub user_agent: Option<String>,
+    /// Whether it is the caller's own.
+    pub current: bool,
+}
+
+/// Which sessions of an account end.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    All,
+    /// All but the caller's own.
+    Others,
+    One(SessionId),
 }
 
 /// Whose password somebody claims to know.
@@ -155,6 +183,57 @@ impl App {
                     return Err(Error::InvalidToken);
                 }
                 writer.record(Action::SignedOut, Some(user));
+                Ok(())
+            })
+            .await
+    }
+
+    /// Lists the sessions of an account that have not ended, the newest first.
+    pub async fn sessions(&self, caller: &Caller, target: Option<UserId>) -> Result<Vec<ListedSession>, Error> {
+        decide(&caller.actor, &Operation::Sessions(target))?;
+        let id = target.ok_or(Error::UserNotFound)?;
+        let found = self.store.scan(move |reader| match reader.user(id)? {
+            Some(_) => reader.sessions_of(id),
+            None => Err(Error::UserNotFound),
+        });
+        let (now, own) = (self.clock.now(), caller.signed_in().map(|signed_in| signed_in.session.id.clone()));
+        let found = found.await?.into_iter();
+        Ok(found.filter_map(|details| self.listed(details, own.as_ref(), now)).collect())
+    }
+
+    fn listed(&self, details: SessionDetails, own: Option<&SessionId>, now: Timestamp) -> Option<ListedSession> {
+        let SessionDetails { session, ip, user_agent } = details;
+        let limits = &self.policy.sessions;
+        let last_used_at = self.uses.of(&session.id).map_or(session.last_used_at, |at| at.max(session.last_used_at));
+        limits.is_alive(&session, last_used_at, now).then(|| ListedSession {
+            current: own == Some(&session.id),
+            created_at: session.created_at,
+            last_used_at,
+            idle_expires_at: limits.idle_end(&session, last_used_at),
+            expires_at: session.expires_at,
+            ip,
+            user_agent,
+            id: session.id,
+        })
+    }
+
+    /// Ends sessions of an account, from the next request on.
+    pub async fn end_sessions(&self, caller: &Caller, target: Option<UserId>, which: Ending) -> Result<(), Error> {
+        decide(&caller.actor, &Operation::Sessions(target))?;
+        let acting = caller.clone();
+        self.store
+            .write(caller, move |writer| {
+                decide(&confirm(writer, &acting)?, &Operation::Sessions(target))?;
+                let id = target.ok_or(Error::UserNotFound)?;
+                writer.user(id)?.ok_or(Error::UserNotFound)?;
+                let own = acting.signed_in().map(|signed_in| &signed_in.session.id);
+                let ended = match &which {
+                    Ending::All => writer.delete_sessions(id, None)?,
+                    Ending::Others => writer.delete_sessions(id, own)?,
+                    Ending::One(session) if writer.delete_session_of(id, session)? => 1,
+                    Ending::One(_) => return Err(Error::SessionNotFound),
+                };
+                writer.record_times(Action::SessionsRevoked, Some(id), ended);
                 Ok(())
             })
             .await

@@ -32,6 +32,8 @@ actions! {
     UserDeleted => "user.deleted",
     SignedIn => "session.signed_in",
     SignedOut => "session.signed_out",
+    /// Sessions of an account were ended by its owner from another one, by an administrator or the shell.
+    SessionsRevoked => "session.revoked",
     /// A wrong password, an unknown address or a disabled account; also a wrong `current_password`.
     SignInFailed => "session.sign_in_failed",
     /// Someone asked for what is not his to do.
@@ -54,6 +56,11 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// The same entry for several alike.
+    pub fn times(self, count: u32) -> Self {
+        Self { count, ..self }
+    }
+
     pub fn new(at: Timestamp, action: Action, caller: &Caller, subject: Option<UserId>) -> Self {
         Self {
             at,

@@ -20,7 +20,7 @@ pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
 pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
-pub use session::{NewSession, Session, SessionId, SessionLimits, SignedIn};
+pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, USER_AGENT_LENGTH};
 pub use time::Timestamp;
 pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
 pub use user::{Credentials, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserUpdate, Username};

@@ -1,7 +1,7 @@
 //! Sessions: how one is named, what is stored of it, and how long it lasts.
 
 use super::{Timestamp, TokenHash, User, UserId, random_text};
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// The public name of a session. It says nothing and opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +24,12 @@ impl SessionId {
     }
 }
 
+impl serde::Serialize for SessionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// One sign-in that has not been ended.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -34,6 +40,15 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// The absolute end, whatever the use.
     pub expires_at: Timestamp,
+}
+
+/// A session with where it was opened from, as a list shows it.
+#[derive(Debug, Clone)]
+pub struct SessionDetails {
+    pub session: Session,
+    /// `None` where it could not be known.
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
 }
 
 /// A session that is about to be stored.
@@ -71,6 +86,9 @@ impl Default for SessionLimits {
     }
 }
 
+/// How many characters are kept of what a client calls itself.
+pub const USER_AGENT_LENGTH: usize = 256;
+
 impl SessionLimits {
     /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
     pub const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
@@ -78,6 +96,11 @@ impl SessionLimits {
     /// Whether a session that was last used at `last_used_at` can still be used.
     pub fn is_alive(&self, session: &Session, last_used_at: Timestamp, now: Timestamp) -> bool {
         now < session.expires_at && now.since(last_used_at) < self.idle_timeout
+    }
+
+    /// When a session ends that is not used any more after `last_used_at`.
+    pub fn idle_end(&self, session: &Session, last_used_at: Timestamp) -> Timestamp {
+        session.expires_at.min(last_used_at + self.idle_timeout)
     }
 
     /// Whether the stored time of last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.

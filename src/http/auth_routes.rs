@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::{App, SignIn},
-    domain::{SessionToken, Timestamp},
+    domain::{SessionToken, Timestamp, USER_AGENT_LENGTH},
 };
 use poem::http::{HeaderMap, header};
 use poem_openapi::{ApiResponse, OpenApi};
@@ -96,11 +96,11 @@ pub(super) enum SignedOut {
     Message(Json<Message>),
 }
 
-/// What the client calls itself, without control characters, 256 characters at most.
+/// What the client calls itself, without control characters, and not too long.
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let sent = headers.get(header::USER_AGENT)?;
     let text = String::from_utf8_lossy(sent.as_bytes());
-    Some(text.chars().filter(|c| !c.is_control()).take(256).collect())
+    Some(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_LENGTH).collect())
 }
 
 #[OpenApi(tag = "Tag::Authentication")]

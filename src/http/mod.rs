@@ -14,8 +14,10 @@ mod front;
 mod if_match;
 mod observer;
 mod openapi;
+mod path;
 mod query;
 mod schema;
+mod sessions;
 mod users;
 
 pub use error::ErrorCode;
@@ -30,6 +32,7 @@ use front::Front;
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
+use sessions::Sessions;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 use users::Users;
@@ -56,7 +59,7 @@ pub enum Stopped {
 
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Route {
-    let api = (Users { app: app.clone() }, Auth { app: app.clone() });
+    let api = (Users { app: app.clone() }, Auth { app: app.clone() }, Sessions { app: app.clone() });
     let routes = Route::new()
         .at("/healthz", get(beside::healthz))
         .at("/readyz", get(beside::readyz))

@@ -6,6 +6,7 @@ use super::{
     error::{ApiError, ErrorCode},
     front, query,
     schema::CLOSED,
+    sessions::{self, Sessions},
     users::{self, Users},
 };
 use poem::{endpoint::BoxEndpoint, http::HeaderValue, http::Method};
@@ -28,8 +29,8 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
-/// All operations. Paths that share a prefix must be in one `#[OpenApi]` block: the spec would list them twice.
-pub(super) type Api = (Users, Auth);
+/// All operations. The methods of one path must be in one `#[OpenApi]` block: the spec would list the path twice.
+pub(super) type Api = (Users, Auth, Sessions);
 
 #[derive(Tags)]
 pub(super) enum Tag {
@@ -37,6 +38,8 @@ pub(super) enum Tag {
     Users,
     /// Signing in and out, and who is calling
     Authentication,
+    /// Who is signed in where
+    Sessions,
 }
 
 /// The operations without anything to run them on.
@@ -211,7 +214,8 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
-    let own = users::FAILURES.iter().chain(auth_routes::FAILURES).find(|(name, _)| *name == id);
+    let mut failures = [users::FAILURES, auth_routes::FAILURES, sessions::FAILURES].into_iter().flatten();
+    let own = failures.find(|(name, _)| *name == id);
     codes.extend(own.expect("every operation lists its failures").1);
     codes
 }

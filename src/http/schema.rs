@@ -2,11 +2,12 @@
 //! parses with.
 
 use crate::domain::{
-    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, Timestamp, Token, UserId, UserSort,
+    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token, UserId, UserSort,
     Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 /// Something that has a schema.
 pub(super) trait Described {
@@ -65,6 +66,8 @@ described! {
         default: Some(json!(UserSort::default().as_str())),
         ..MetaSchema::new("string")
     },
+    SessionId => MetaSchema::new("string"),
+    IpAddr => MetaSchema { description: Some("An IPv4 or IPv6 address"), ..MetaSchema::new("string") },
     UserId => MetaSchema { minimum: Some(1.0), example: Some(json!(42)), ..MetaSchema::new_with_format("integer", "int64") },
     Username => MetaSchema {
         min_length: Some(1),

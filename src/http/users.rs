@@ -6,6 +6,7 @@ use super::{
     error::{ApiError, ErrorCode},
     if_match::IfMatch,
     openapi::Tag,
+    path::IdPath,
     query::{self, Cursor, Query, query},
     schema::{Example, Nullable, Optional, answer},
 };
@@ -16,14 +17,9 @@ use crate::{
         UserId, UserSort, Username,
     },
 };
-use poem_openapi::{
-    ApiResponse, OpenApi,
-    param::Path,
-    registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseFromParameter, ParseResult, Type},
-};
+use poem_openapi::{ApiResponse, OpenApi, param::Path};
 use serde_json::{Value, json};
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 pub(super) struct Users {
     pub app: Arc<App>,
@@ -191,38 +187,6 @@ impl Example for UserList {
     }
 }
 
-/// A user's number in a path. Whatever is no such number names nobody, which is not an error of form.
-pub(super) struct UserPath(Option<UserId>);
-
-impl Type for UserPath {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "integer_int64".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        let schema = MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") };
-        MetaSchemaRef::Inline(Box::new(schema))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl ParseFromParameter for UserPath {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        Ok(Self(UserId::parse(value)))
-    }
-}
-
 #[derive(ApiResponse)]
 pub(super) enum Listed {
     /// A page of accounts
@@ -315,7 +279,7 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<UserPath>,
+        user_id: Path<IdPath<UserId>>,
     ) -> Result<Found, ApiError> {
         Ok(Found::new(self.app.user(&caller.0, user_id.0.0).await?))
     }
@@ -330,7 +294,7 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<UserPath>,
+        user_id: Path<IdPath<UserId>>,
         #[oai(name = "If-Match")] if_match: IfMatch,
         body: Body<UserUpdate>,
     ) -> Result<Found, ApiError> {
@@ -346,7 +310,7 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<UserPath>,
+        user_id: Path<IdPath<UserId>>,
         #[oai(name = "If-Match")] if_match: IfMatch,
     ) -> Result<Deleted, ApiError> {
         self.app.delete_user(&caller.0, user_id.0.0, if_match.0).await?;

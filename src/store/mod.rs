@@ -216,6 +216,13 @@ impl Writer<'_> {
         self.events.push(event);
     }
 
+    /// The same for several alike; none are no entry.
+    pub fn record_times(&mut self, action: Action, subject: Option<UserId>, count: u32) {
+        if count > 0 {
+            self.events.push(AuditEvent::new(self.now, action, &self.caller, subject).times(count));
+        }
+    }
+
     /// Notes something that happened before, or stands for several.
     pub fn record_event(&mut self, event: AuditEvent) {
         self.events.push(event);

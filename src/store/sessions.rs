@@ -5,7 +5,9 @@ use super::{
     error::OrDomain,
     users::{user_columns, user_from},
 };
-use crate::domain::{Error, NewSession, Session, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId};
+use crate::domain::{
+    Error, NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId,
+};
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 /// Sessions of disabled accounts don't count, although disabling ends them.
@@ -49,6 +51,29 @@ impl Reader<'_> {
             .prepare_cached(sql)
             .and_then(|mut statement| statement.query_row([key], signed_in_from).optional())
             .or_domain()
+    }
+
+    /// The sessions of an account, the newest first, whether or not they have ended. Scans.
+    pub fn sessions_of(&self, user: UserId) -> Result<Vec<SessionDetails>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
+                 WHERE user_id = ?1 ORDER BY created_at DESC, rowid DESC",
+            )
+            .or_domain()?;
+        let details = |row: &Row<'_>| {
+            let session = Session {
+                id: SessionId::from_stored(row.get(0)?),
+                user_id: user,
+                created_at: Timestamp::from_millis(row.get(1)?),
+                last_used_at: Timestamp::from_millis(row.get(2)?),
+                expires_at: Timestamp::from_millis(row.get(3)?),
+            };
+            let ip: Option<String> = row.get(4)?;
+            Ok(SessionDetails { session, ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(5)? })
+        };
+        statement.query_map([user.get()], details).and_then(Iterator::collect).or_domain()
     }
 
     /// Up to `limit` sessions that ended before the given times: the absolute end, or the last use. Scans the table.
@@ -119,13 +144,22 @@ impl Writer<'_> {
             .map(|deleted| deleted == 1)
     }
 
-    /// Ends every session of an account but the one named.
-    pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<(), Error> {
+    /// Ends one session of an account. `false` where the account has no such session.
+    pub fn delete_session_of(&mut self, user: UserId, id: &SessionId) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2")
+            .and_then(|mut statement| statement.execute(params![id.as_str(), user.get()]))
+            .or_domain()
+            .map(|deleted| deleted == 1)
+    }
+
+    /// Ends every session of an account but the one named, and tells how many that were.
+    pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
         self.connection
             .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2")
             .and_then(|mut statement| statement.execute(params![user.get(), but.map(SessionId::as_str)]))
             .or_domain()
-            .map(drop)
+            .map(|deleted| u32::try_from(deleted).unwrap_or(u32::MAX))
     }
 
     /// Records a use of a session that still stands; one that has ended stays ended, and time does not run backwards.
