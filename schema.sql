@@ -73,10 +73,10 @@ CREATE TABLE invitations (
     expires_at      INTEGER NOT NULL
 ) STRICT;
 
--- How far each account's budget of failed sign-ins is used up. The key is an HMAC of the folded address, so that the
--- table tells nobody who has been guessed at.
+-- How far each account's budget of failed sign-ins is used up. The key is part of an HMAC of the folded address, so
+-- that the table tells nobody who has been guessed at.
 CREATE TABLE throttle_accounts (
-    key             BLOB    PRIMARY KEY CHECK (length(key) = 32),
+    key             BLOB    PRIMARY KEY CHECK (length(key) = 16),
     full_again_at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,7 +1,7 @@
 //! Settings: each is a flag and an environment variable, explained where it is defined. There is no configuration file.
 
 use crate::{
-    domain::{Password, SessionLimits},
+    domain::{Password, Registration, SessionLimits},
     hashing::Cost,
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
@@ -72,6 +72,52 @@ pub struct SessionSettings {
     pub reauthenticate_after: Duration,
 }
 
+/// Who may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RegistrationMode {
+    /// Everybody
+    Open,
+    /// Whoever has an invitation
+    Invite,
+    /// Nobody but whom administrators make an account for
+    Closed,
+}
+
+impl From<RegistrationMode> for Registration {
+    fn from(mode: RegistrationMode) -> Self {
+        match mode {
+            RegistrationMode::Open => Self::Open,
+            RegistrationMode::Invite => Self::Invite,
+            RegistrationMode::Closed => Self::Closed,
+        }
+    }
+}
+
+/// How long a reset token lasts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct ResetSettings {
+    /// How long a token that sets a new password can be used
+    #[arg(long, env = "USHER_RESET_LIFETIME", value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub reset_lifetime: Duration,
+}
+
+/// How long an invitation lasts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct InvitationSettings {
+    /// How long an invitation can be used
+    #[arg(long, env = "USHER_INVITATION_LIFETIME", value_name = "DURATION", default_value = "7d", value_parser = duration)]
+    pub invitation_lifetime: Duration,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
 /// How lines of the log look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -93,6 +139,15 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// Who may register; administrators can always make accounts, here and at the shell
+    #[arg(long, env = "USHER_REGISTRATION", value_enum, value_name = "MODE", default_value_t = RegistrationMode::Open)]
+    pub registration: RegistrationMode,
+
+    /// Slow down guessing: failed sign-ins by address and by account, registrations and password resets by address;
+    /// beyond it they are answered with 429. Off is for measuring
+    #[arg(long, env = "USHER_THROTTLE", value_enum, value_name = "ON|OFF", default_value_t = Switch::On)]
+    pub throttle: Switch,
+
     /// How many connections may be open; beyond it the one that has been without a complete request for longest is
     /// closed
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
@@ -112,6 +167,12 @@ pub struct ServeSettings {
 
     #[command(flatten)]
     pub sessions: SessionSettings,
+
+    #[command(flatten)]
+    pub resets: ResetSettings,
+
+    #[command(flatten)]
+    pub invitations: InvitationSettings,
 
     #[command(flatten)]
     pub passwords: PasswordSettings,

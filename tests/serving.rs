@@ -322,7 +322,7 @@ fn whoever_was_told_that_the_account_was_made_has_it_also_after_a_kill() {
     let made = Mutex::new(Vec::<String>::new());
     for round in 0..3 {
         // given
-        let mut serving = Serving::start(folder.path(), &[]);
+        let mut serving = Serving::start(folder.path(), &["--throttle", "off"]);
         let address = serving.address;
         let enough = made.lock().unwrap().len() + 40;
 

@@ -276,7 +276,7 @@ fn through_shell(folder: &Path, script: &str) -> Command {
     shell.current_dir(folder).env_clear().stdin(std::process::Stdio::null());
     shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell.args(["-c", &format!("{script}; exec \"$0\" \"$@\"")]);
-    shell.arg(plain.get_program()).args(["serve", "--argon2-memory", "64"]);
+    shell.arg(plain.get_program()).args(["serve", "--argon2-memory", "64", "--throttle", "off"]);
     shell
 }
 

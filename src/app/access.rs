@@ -13,6 +13,10 @@ pub enum Operation<'a> {
     DeleteUser(Option<UserId>),
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
+    /// Making a token with which somebody sets a new password.
+    IssueReset,
+    /// Making, listing and taking back invitations.
+    Invite,
 }
 
 /// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
@@ -33,7 +37,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         Some(_) => Err(Error::Forbidden),
     };
     match operation {
-        Operation::ListUsers => administers(),
+        Operation::ListUsers | Operation::IssueReset | Operation::Invite => administers(),
         Operation::Register(Role::User) => Ok(()),
         Operation::Register(Role::Admin) => Err(Error::Forbidden),
         Operation::ReadUser(target) | Operation::DeleteUser(target) | Operation::Sessions(target) => sees(target),
@@ -46,6 +50,11 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
 }
 
 impl Caller {
+    /// Whether this is an administrator, or the shell.
+    pub(super) fn administers(&self) -> bool {
+        matches!(self.actor, Actor::Shell) || self.signed_in().is_some_and(|caller| caller.user.role == Role::Admin)
+    }
+
     /// Whether the account with this id is the caller's own.
     pub(super) fn owns(&self, id: UserId) -> bool {
         self.user_id() == Some(id)
@@ -91,6 +100,8 @@ mod tests {
             ("register", Operation::Register(Role::User), [&ok, &ok, &ok, &ok]),
             ("register an administrator", Operation::Register(Role::Admin), [&forbidden, &forbidden, &forbidden, &ok]),
             ("list", Operation::ListUsers, [&anonymous, &forbidden, &ok, &ok]),
+            ("issue a reset", Operation::IssueReset, [&anonymous, &forbidden, &ok, &ok]),
+            ("invite", Operation::Invite, [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),
             ("read nobody", Operation::ReadUser(None), [&anonymous, &hidden, &hidden, &ok]),

@@ -4,23 +4,26 @@ use super::{
     App,
     access::{Operation, decide},
     sessions::Account,
+    throttle::{Attempt, Limit},
 };
 use crate::{
     domain::{
-        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, NewUser, Page, PageSize, Password,
-        PasswordHash, Role, User, UserChanges, UserCursor, UserFilter, UserId, UserSort, UserUpdate, Username,
+        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser, Page,
+        PageSize, Password, PasswordHash, Registration, Role, TokenHash, User, UserChanges, UserCursor, UserFilter,
+        UserId, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
 use std::sync::Arc;
 
-/// What it takes to make an account.
-#[derive(Debug)]
+/// What it takes to make an account. Not to be shown: it holds secrets.
 pub struct NewAccount {
     pub username: Username,
     pub email: EmailAddress,
     pub password: Password,
     pub role: Role,
+    /// An invitation's token, as sent.
+    pub invitation: Option<String>,
 }
 
 /// A page of accounts, and how many there are on all pages, where that was asked.
@@ -48,24 +51,69 @@ impl ExpectedRevision {
 }
 
 impl App {
-    /// Makes an account. An address counts as verified when somebody else than its owner fixed it.
+    /// Makes an account, with an invitation's role where there is one. An address counts as verified when somebody else
+    /// than its owner fixed it. What fails spends no invitation.
     pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
-        let NewAccount { username, email, password, role } = account;
-        let operation = Operation::Register(role);
-        self.noting_refusal(caller, None, decide(&caller.actor, &operation))?;
+        let allowed = decide(&caller.actor, &Operation::Register(account.role));
+        let allowed = allowed.and_then(|()| self.check_mode(caller, account.invitation.is_some()));
+        self.noting_refusal(caller, None, allowed)?;
+        let invitation = self.look_at_invitation(account.invitation.as_deref()).await?;
+        if caller.administers() {
+            return self.make_account(caller, account, invitation).await;
+        }
+        let attempt = self.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber())?;
+        let made = self.make_account(caller, account, invitation).await;
+        // A name that is taken was told, and counts.
+        if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
+            self.throttle.refund(attempt);
+        }
+        made
+    }
+
+    fn check_mode(&self, caller: &Caller, invited: bool) -> Result<(), Error> {
+        match self.policy.registration {
+            _ if caller.administers() => Ok(()),
+            Registration::Open => Ok(()),
+            Registration::Invite if invited => Ok(()),
+            Registration::Invite | Registration::Closed => Err(Error::RegistrationClosed),
+        }
+    }
+
+    /// Refuses an invitation that can't be used before anything is hashed for it.
+    async fn look_at_invitation(&self, token: Option<&str>) -> Result<Option<TokenHash>, Error> {
+        let Some(token) = token else { return Ok(None) };
+        let hash = InvitationToken::parse(token).ok_or(Error::InvalidInvitation)?.hash();
+        let now = self.clock.now();
+        let found = self.store.point(move |reader| reader.invitation(&hash, now)).await?;
+        found.map(|_| Some(hash)).ok_or(Error::InvalidInvitation)
+    }
+
+    async fn make_account(
+        &self,
+        caller: &Caller,
+        account: NewAccount,
+        invitation: Option<TokenHash>,
+    ) -> Result<User, Error> {
+        let NewAccount { username, email, password, role, .. } = account;
         let password_hash = self.hashing.admit()?.hash(password).await?;
         let acting = caller.clone();
         self.store
             .write(caller, move |writer| {
                 let actor = confirm(writer, &acting)?;
                 decide(&actor, &Operation::Register(role))?;
-                let email_verified = match &actor {
-                    Actor::Shell => true,
-                    Actor::SignedIn(signed_in) => signed_in.user.role == Role::Admin,
-                    Actor::Anonymous => false,
-                };
-                let user = writer.insert_user(&NewUser { username, email, email_verified, role, password_hash })?;
+                let invitation = invitation.map(|token| spend(writer, &token, &email)).transpose()?;
+                let fixed = invitation.as_ref().is_some_and(|invitation| invitation.email.is_some());
+                let user = writer.insert_user(&NewUser {
+                    username,
+                    email,
+                    email_verified: fixed || Caller { actor, ..acting }.administers(),
+                    role: invitation.as_ref().map_or(role, |invitation| invitation.role),
+                    password_hash,
+                })?;
                 writer.record(Action::UserRegistered, Some(user.id));
+                if invitation.is_some() {
+                    writer.record(Action::InvitationSpent, Some(user.id));
+                }
                 Ok(user)
             })
             .await
@@ -110,7 +158,16 @@ impl App {
         changes: UserChanges,
         expected: ExpectedRevision,
     ) -> Result<User, Error> {
+        // Whoever may name himself anew learns which names are taken, and so is counted as one who registers.
+        let names = changes.username.is_some() || changes.email.is_some();
+        let attempt = match caller.client.subscriber().filter(|_| names && !caller.administers()) {
+            subscriber @ Some(_) => self.throttle.reserve_by_address(Limit::Registration, subscriber)?,
+            None => Attempt::default(),
+        };
         let result = self.try_update(caller, target, changes, expected).await;
+        if !matches!(result, Err(Error::UsernameTaken | Error::EmailTaken)) {
+            self.throttle.refund(attempt);
+        }
         self.noting_refusal(caller, target, result)
     }
 
@@ -141,7 +198,7 @@ impl App {
     }
 
     /// The rest of the password policy: what the body could not tell, because it did not name the account.
-    fn check_password_fits(&self, user: &User, changes: &UserChanges) -> Result<(), Error> {
+    pub(super) fn check_password_fits(&self, user: &User, changes: &UserChanges) -> Result<(), Error> {
         let Some(password) = &changes.password else { return Ok(()) };
         let username = changes.username.as_ref().unwrap_or(&user.username);
         let email = changes.email.as_ref().unwrap_or(&user.email);
@@ -192,6 +249,14 @@ impl App {
             })
             .await
     }
+}
+
+/// Uses an invitation up for an account with this address.
+fn spend(writer: &mut Writer<'_>, token: &TokenHash, email: &EmailAddress) -> Result<Invitation, Error> {
+    let invitation = writer.spend_invitation(token)?.ok_or(Error::InvalidInvitation)?;
+    let is_for = |fixed: &EmailAddress| fixed.as_str().eq_ignore_ascii_case(email.as_str());
+    invitation.email.as_ref().is_none_or(is_for).then_some(()).ok_or(Error::InvalidInvitation)?;
+    Ok(invitation)
 }
 
 /// How it was shown that an account is the caller's own, as far as that is asked.

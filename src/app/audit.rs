@@ -65,7 +65,7 @@ impl App {
         subject: Option<UserId>,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Err(Error::Forbidden | Error::ReauthenticationRequired) = result {
+        if let Err(Error::Forbidden | Error::ReauthenticationRequired | Error::RegistrationClosed) = result {
             self.note(Action::AccessDenied, caller, subject);
         }
         result

@@ -6,29 +6,61 @@
 mod access;
 mod accounts;
 mod audit;
+mod invitations;
+mod resets;
 mod sessions;
+mod throttle;
 
 pub use access::Operation;
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
+pub use invitations::{Invite, Invited};
+pub use resets::IssuedReset;
 pub use sessions::{Ending, ListedSession, SignIn};
 
 use crate::{
     clock::Clock,
-    domain::{Caller, Error, PasswordPolicy, SessionLimits},
+    domain::{Caller, Error, PasswordPolicy, Registration, SessionLimits},
     hashing::HashPool,
     store::Store,
 };
 use audit::Refusals;
 use sessions::Uses;
 use std::time::Duration;
+use throttle::Throttle;
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub passwords: PasswordPolicy,
     pub sessions: SessionLimits,
+    pub registration: Registration,
+    /// How long a token to set a new password can be used.
+    pub reset_lifetime: Duration,
+    /// How long an invitation can be used, where nothing else is said.
+    pub invitation_lifetime: Duration,
+    /// Whether attempts to guess are slowed down.
+    pub throttle: bool,
     /// How fresh a sign-in must be to change one's own password or address. Zero: any session will do.
     pub reauthenticate_after: Duration,
+}
+
+/// How long an account knows an address that somebody signed in from.
+const ADDRESS_KEPT: Duration = Duration::from_hours(90 * 24);
+/// How many of them it knows.
+const ADDRESSES: u32 = 16;
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            passwords: PasswordPolicy::default(),
+            sessions: SessionLimits::default(),
+            registration: Registration::default(),
+            reset_lifetime: Duration::from_hours(1),
+            invitation_lifetime: Duration::from_hours(7 * 24),
+            throttle: true,
+            reauthenticate_after: Duration::from_mins(15),
+        }
+    }
 }
 
 /// The service, without a way in: HTTP and the command line are two.
@@ -39,6 +71,7 @@ pub struct App {
     policy: Policy,
     uses: Uses,
     refusals: Refusals,
+    throttle: Throttle,
     /// Held while what was gathered is being written.
     flushing: tokio::sync::Mutex<()>,
 }
@@ -50,14 +83,29 @@ impl App {
 
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         Self {
+            uses: Uses::default(),
+            refusals: Refusals::default(),
+            throttle: Throttle::new(policy.throttle, clock.clone()),
             store,
             hashing,
             clock,
             policy,
-            uses: Uses::default(),
-            refusals: Refusals::default(),
             flushing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Takes up what an earlier run of the server left. Belongs before the first request.
+    pub async fn resume(&self) -> Result<(), Error> {
+        let most = u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX);
+        let left = self.store.scan(move |reader| Ok((reader.throttle_secret()?, reader.throttled_accounts(most)?)));
+        let (secret, accounts) = left.await?;
+        self.throttle.resume(secret, accounts);
+        Ok(())
+    }
+
+    /// How many attempts each of the throttle's limits has refused since the start.
+    pub fn throttled(&self) -> Vec<(&'static str, u64)> {
+        self.throttle.refused()
     }
 
     pub fn policy(&self) -> &Policy {
@@ -85,7 +133,7 @@ impl App {
         let mut failing = false; // said once, not four times a second onto the same full disk
         loop {
             let result = tokio::select! {
-                _ = sweep.tick() => self.sweep_sessions().await,
+                _ = sweep.tick() => self.sweep().await,
                 _ = flush.tick() => self.flush().await,
             };
             match &result {
@@ -99,19 +147,33 @@ impl App {
         }
     }
 
+    /// Deletes what has ended for good.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        self.sweep_sessions().await?;
+        let (most, unused) = (u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX), self.clock.now() - ADDRESS_KEPT);
+        let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
+        self.store
+            .write(&Caller::shell(), move |writer| {
+                writer.sweep_tokens(expired)?;
+                writer.sweep_throttle(most, unused)
+            })
+            .await
+    }
+
     /// Writes what was gathered, in one transaction. What can't be written is kept for the next time. When this returns
     /// `Ok`, what another call had begun to write is on disk, too.
     pub async fn flush(&self) -> Result<(), Error> {
         let _only_one = self.flushing.lock().await;
-        let (uses, events) = (self.uses.waiting(), self.refusals.take());
-        if uses.is_empty() && events.is_empty() {
+        let (uses, events, budgets) = (self.uses.waiting(), self.refusals.take(), self.throttle.changed_accounts());
+        if uses.is_empty() && events.is_empty() && budgets.is_empty() {
             return Ok(());
         }
-        let (used, refused) = (uses.clone(), events.clone());
+        let (used, refused, used_up) = (uses.clone(), events.clone(), budgets.clone());
         let written = self
             .store
             .write(&Caller::shell(), move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
+                used_up.iter().try_for_each(|(key, at)| writer.set_throttled_account(key, *at))?;
                 for event in refused {
                     writer.record_event(event);
                 }
@@ -120,7 +182,10 @@ impl App {
             .await;
         match &written {
             Ok(()) => self.uses.settle(&uses),
-            Err(_) => self.refusals.put_back(events),
+            Err(_) => {
+                self.refusals.put_back(events);
+                self.throttle.put_back(&budgets);
+            }
         }
         written
     }

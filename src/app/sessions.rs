@@ -1,13 +1,14 @@
 //! Signing in and out, and telling who holds a token.
 
 use super::{
-    App,
+    ADDRESS_KEPT, ADDRESSES, App,
     access::{Operation, decide},
     accounts::confirm,
+    throttle::Target,
 };
 use crate::domain::{
     Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionDetails, SessionId,
-    SessionLimits, SessionToken, SignedIn, Timestamp, User, UserId,
+    SessionLimits, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
 };
 use std::{
     collections::HashMap,
@@ -84,6 +85,7 @@ impl App {
             actor: Some(user.id),
             ..AuditEvent::new(self.clock.now(), Action::SignedIn, caller, Some(user.id))
         };
+        let subscriber = caller.client.subscriber();
         let opened = self
             .store
             .write(caller, move |writer| {
@@ -91,6 +93,9 @@ impl App {
                     return Ok(None);
                 }
                 writer.set_last_login(user.id)?;
+                if let Some(subscriber) = subscriber {
+                    writer.note_sign_in_address(user.id, subscriber, ADDRESSES)?;
+                }
                 if let Some(new) = rehashed {
                     writer.replace_password_hash(user.id, &password_hash, &new)?;
                 }
@@ -106,38 +111,69 @@ impl App {
         Ok(SignIn { token, expires_at, user })
     }
 
-    /// The one place where a typed password meets an account's: every path that checks one comes through here, and what
-    /// is counted against guessing is counted here. `None` is a failed attempt, and has been noted.
+    /// The one place where a typed password meets an account's: every path that checks one comes through here, and is
+    /// charged before it is evaluated. `None` is a failed attempt, and has been noted.
     pub(super) async fn prove(
         &self,
         caller: &Caller,
         account: Account<'_>,
         typed: &str,
     ) -> Result<Option<Credentials>, Error> {
-        let Some(password) = Password::attempt(typed) else {
-            self.note(Action::SignInFailed, caller, None);
-            return Ok(None); // longer than any account's: known without a look-up, and without a hash
+        // What is longer than any account's password needs no hash, and is an attempt all the same.
+        let password = Password::attempt(typed);
+        let admitted = password.map(|password| Ok((self.hashing.admit()?, password))).transpose()?;
+        let subscriber = caller.client.subscriber();
+        let (found, knows_caller) = self.find(account, subscriber).await?;
+        let target = Target {
+            email: match (&found, account) {
+                (Some(credentials), _) => credentials.user.email.as_str(),
+                (None, Account::Email(typed)) => typed,
+                (None, Account::Id(_)) => "",
+            },
+            password_version: found.as_ref().map_or(1, |credentials| credentials.password_version),
+            knows_caller,
         };
-        let place = self.hashing.admit()?;
-        let found = match account {
-            Account::Email(email) => {
-                let email = email.to_owned();
-                self.store.point(move |reader| reader.credentials_by_email(&email)).await?
+        let attempt = self.throttle.reserve_sign_in(subscriber, target)?;
+        let right = match (admitted, &found) {
+            (None, _) => Ok(false),
+            (Some((place, password)), Some(credentials)) => {
+                place.verify(password, credentials.password_hash.clone()).await
             }
-            Account::Id(id) => self.store.point(move |reader| reader.credentials(id)).await?,
+            (Some((place, password)), None) => place.verify_nobody(password).await.map(|()| false),
         };
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let right = if let Some(credentials) = &found {
-            place.verify(password, credentials.password_hash.clone()).await?
-        } else {
-            place.verify_nobody(password).await?;
-            false
-        };
-        let proven = found.filter(|credentials| right && !credentials.user.disabled);
-        if proven.is_none() {
-            self.note(Action::SignInFailed, caller, subject);
+        let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
+        match &proven {
+            Ok(Some(_)) => self.throttle.succeeded(attempt),
+            Ok(None) => self.note(Action::SignInFailed, caller, subject),
+            Err(_) => self.throttle.refund(attempt), // nothing was learnt from it
         }
-        Ok(proven)
+        proven
+    }
+
+    /// An account with its credentials, and whether the caller's address has signed in to it before. The same is asked of
+    /// the database for an account that there is not.
+    async fn find(
+        &self,
+        account: Account<'_>,
+        subscriber: Option<Subscriber>,
+    ) -> Result<(Option<Credentials>, bool), Error> {
+        let since = self.clock.now() - ADDRESS_KEPT;
+        let email = match account {
+            Account::Email(email) => Ok(email.to_owned()),
+            Account::Id(id) => Err(id),
+        };
+        self.store
+            .point(move |reader| {
+                let found = match &email {
+                    Ok(email) => reader.credentials_by_email(email)?,
+                    Err(id) => reader.credentials(*id)?,
+                };
+                let id = found.as_ref().map(|credentials| credentials.user.id);
+                let knows = reader.knows_address(id, subscriber, since)?;
+                Ok((found, knows))
+            })
+            .await
     }
 
     /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next

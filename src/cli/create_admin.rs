@@ -1,6 +1,6 @@
 //! `usher create-admin`
 
-use super::{explain, open, password::PasswordSource, tell};
+use super::{explain, open_for_passwords, password::PasswordSource, tell};
 use crate::{
     app::NewAccount,
     config::{CostSettings, PasswordSettings},
@@ -37,7 +37,7 @@ pub(super) struct CreateAdmin {
 
 impl CreateAdmin {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
-        let app = open(database, &self.passwords, self.cost)?;
+        let app = open_for_passwords(database, &self.passwords, self.cost)?;
         let password = self.source.read()?;
         let account = self.account(&password, &app.policy().passwords).map_err(explain)?;
         let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
@@ -53,7 +53,7 @@ impl CreateAdmin {
         let password = faults.collect("password", policy.accept(password, &[&self.username, &self.email]));
         match (username, email, password) {
             (Some(username), Some(email), Some(password)) => {
-                Ok(NewAccount { username, email, password, role: Role::Admin })
+                Ok(NewAccount { username, email, password, role: Role::Admin, invitation: None })
             }
             _ => Err(Error::Invalid(faults)),
         }

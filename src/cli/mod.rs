@@ -10,8 +10,8 @@ use crate::{
     app::{App, Policy},
     clock::Clock,
     config::{CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
-    domain::{Blocklist, Error, PasswordPolicy, SessionLimits},
-    hashing::HashPool,
+    domain::{Blocklist, Error, PasswordPolicy},
+    hashing::{Cost, HashPool},
     store::{Store, locate},
 };
 use anyhow::{Context, Result, anyhow};
@@ -138,13 +138,18 @@ impl PasswordSettings {
 }
 
 /// Opens a database for a command that works on it beside a server, or without one.
-fn open(database: &Path, passwords: &PasswordSettings, cost: CostSettings) -> Result<App> {
-    let policy = Policy {
-        passwords: passwords.policy()?,
-        sessions: SessionLimits::default(),
-        reauthenticate_after: std::time::Duration::ZERO,
-    };
-    let hashing = HashPool::start(cost.cost()?, 1, 1).context("no thread could be started")?;
+fn open(database: &Path, policy: Policy) -> Result<App> {
+    open_hashing(database, policy, Cost::DEFAULT, 0)
+}
+
+/// The same for a command that sets a password.
+fn open_for_passwords(database: &Path, passwords: &PasswordSettings, cost: CostSettings) -> Result<App> {
+    let policy = Policy { passwords: passwords.policy()?, ..Policy::default() };
+    open_hashing(database, policy, cost.cost()?, 1)
+}
+
+fn open_hashing(database: &Path, policy: Policy, cost: Cost, threads: usize) -> Result<App> {
+    let hashing = HashPool::start(cost, threads, 1).context("no thread could be started")?;
     let store = Store::open(database, 1, Clock::System)?;
     Ok(App::new(store, hashing, Clock::System, policy))
 }

@@ -4,7 +4,7 @@ use super::log::Log;
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::ServeSettings,
+    config::{RegistrationMode, ServeSettings, Switch},
     hashing::HashPool,
     http::{self, HttpSettings, Stopped},
     store::{Prepared, Store},
@@ -24,6 +24,10 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         passwords: settings.passwords.policy()?,
         sessions: settings.sessions.limits()?,
         reauthenticate_after: settings.sessions.reauthenticate_after,
+        registration: settings.registration.into(),
+        reset_lifetime: settings.resets.reset_lifetime,
+        invitation_lifetime: settings.invitations.invitation_lifetime,
+        throttle: settings.throttle == Switch::On,
     };
     let cost = settings.cost.cost()?;
     let lock = Store::lock(database)?;
@@ -50,9 +54,10 @@ async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
     let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
     let _file_size_limit = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+    app.resume().await.map_err(|error| anyhow!(error))?;
     tracing::info!(%address, "listening on http://{address}");
-    if !address.ip().is_loopback() {
-        tracing::warn!("registration is open to everyone who can reach {address}");
+    if settings.registration == RegistrationMode::Open && !address.ip().is_loopback() {
+        tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
     }
     if !app.has_admin().await.map_err(|error| anyhow!(error))? {
         tracing::warn!(

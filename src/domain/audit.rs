@@ -30,6 +30,14 @@ actions! {
     UserDisabled => "user.disabled",
     UserEnabled => "user.enabled",
     UserDeleted => "user.deleted",
+    /// A reset token was made for an account.
+    ResetIssued => "user.reset_issued",
+    /// A reset token was spent on a new password.
+    PasswordReset => "user.password_reset",
+    InvitationCreated => "invitation.created",
+    InvitationDeleted => "invitation.deleted",
+    /// An account was made with an invitation.
+    InvitationSpent => "invitation.spent",
     SignedIn => "session.signed_in",
     SignedOut => "session.signed_out",
     /// Sessions of an account were ended by its owner from another one, by an administrator or the shell.

@@ -1,7 +1,11 @@
 //! Who asks: a value that goes with every use case and every write.
 
 use super::{SignedIn, UserId};
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 /// On whose behalf something is done.
 #[derive(Debug, Clone)]
@@ -19,6 +23,44 @@ pub enum Actor {
 pub struct Client {
     /// `None` where it can't be known: behind a proxy that nobody declared, or at the shell.
     pub ip: Option<IpAddr>,
+}
+
+impl Client {
+    /// Whom attempts to guess are counted for.
+    pub fn subscriber(self) -> Option<Subscriber> {
+        self.ip.map(Subscriber::of)
+    }
+}
+
+/// Addresses that one subscriber holds together: a single one in IPv4, the first half of the bits in IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subscriber(IpAddr);
+
+impl Subscriber {
+    pub fn of(ip: IpAddr) -> Self {
+        Self(match ip.to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(first_bits(address, 64)),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+
+    /// Whose customer he may be: the first 48 bits of an IPv6 address. There is no such thing in IPv4.
+    pub fn site(self) -> Option<Subscriber> {
+        match self.0 {
+            IpAddr::V6(address) => Some(Self(IpAddr::V6(first_bits(address, 48)))),
+            IpAddr::V4(_) => None,
+        }
+    }
+}
+
+fn first_bits(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> bits))
+}
+
+impl fmt::Display for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Who asks, from where, and in which request.
@@ -44,5 +86,20 @@ impl Caller {
             Actor::SignedIn(signed_in) => Some(signed_in),
             Actor::Anonymous | Actor::Shell => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_is_an_ipv4_address_or_half_of_an_ipv6_one() {
+        let of = |ip: &str| Subscriber::of(ip.parse().unwrap());
+        assert_eq!(of("203.0.113.7").to_string(), "203.0.113.7");
+        assert_eq!(of("::ffff:203.0.113.7"), of("203.0.113.7"));
+        assert_eq!(of("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2::1").site().unwrap().to_string(), "2001:db8:1::");
+        assert_eq!(of("203.0.113.7").site(), None);
     }
 }

@@ -15,7 +15,7 @@ mod token;
 mod user;
 
 pub use audit::{Action, AuditEvent, ChainHash};
-pub use caller::{Actor, Caller, Client};
+pub use caller::{Actor, Caller, Client, Subscriber};
 pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};

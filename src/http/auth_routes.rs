@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::{App, SignIn},
-    domain::{SessionToken, Timestamp, USER_AGENT_LENGTH},
+    domain::{Password, SessionToken, Timestamp, USER_AGENT_LENGTH},
 };
 use poem::http::{HeaderMap, header};
 use poem_openapi::{ApiResponse, OpenApi};
@@ -22,8 +22,12 @@ pub(super) struct Auth {
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] =
-    &[("login", &[ErrorCode::InvalidCredentials]), ("logout", &[]), ("getMe", &[])];
+pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+    ("login", &[ErrorCode::InvalidCredentials, ErrorCode::TooManyAttempts]),
+    ("logout", &[]),
+    ("resetPassword", &[ErrorCode::InvalidResetToken, ErrorCode::TooManyAttempts]),
+    ("getMe", &[]),
+];
 
 body! {
     /// What signs somebody in. Any strings will do; what is no address or no password is simply wrong.
@@ -67,6 +71,30 @@ impl From<SignIn> for LoginAnswer {
     }
 }
 
+body! {
+    /// What sets a new password for somebody who has a token for it.
+    PasswordReset as "PasswordReset" {
+        /// The token that an administrator handed over
+        required token: String,
+        /// See NewUser
+        required password: Password,
+    }
+}
+
+impl Example for PasswordReset {
+    fn example() -> Value {
+        let token = "ushr_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2Ylc5n";
+        json!({"token": token, "password": "correct horse battery staple"})
+    }
+}
+
+#[derive(ApiResponse)]
+pub(super) enum Reset {
+    /// The password is set, and all sessions of the account have ended
+    #[oai(status = 204)]
+    Done,
+}
+
 answer! {
     /// What was done, for people.
     Message as "Message" {
@@ -108,7 +136,9 @@ impl Auth {
     /// Sign in
     ///
     /// An unknown address, a wrong password and a disabled account get the same answer after the same time. A token is
-    /// not needed, but one that is sent must be valid.
+    /// not needed, but one that is sent must be valid. Many failures from one address, or for one account, are slowed down
+    /// with `429`, also while there is no such account; an address from which somebody has signed in to the account before
+    /// is not slowed down by the failures of others.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
         let Login { email, password } = body.0;
@@ -123,6 +153,18 @@ impl Auth {
     async fn logout(&self, caller: SignedInCaller) -> Result<SignedOut, ApiError> {
         self.app.sign_out(&caller.0).await?;
         Ok(SignedOut::Message(Json(Message { message: SIGNED_OUT })))
+    }
+
+    /// Set a new password with a token
+    ///
+    /// The token comes from an administrator, works once and for a short time. All sessions of the account end; it says
+    /// nothing about the account whether the token was right. What fails spends no token. Many wrong tokens from one
+    /// address are slowed down with `429`.
+    #[oai(path = "/auth/password-reset", method = "post", operation_id = "resetPassword")]
+    async fn reset_password(&self, caller: AnyCaller, body: Body<PasswordReset>) -> Result<Reset, ApiError> {
+        let PasswordReset { token, password } = body.0;
+        self.app.reset_password(&caller.0, &token, password).await?;
+        Ok(Reset::Done)
     }
 
     /// Who am I?

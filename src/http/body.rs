@@ -3,7 +3,7 @@
 use super::{
     error::{ApiError, ErrorCode},
     front::Context,
-    schema::Described,
+    schema::{Described, Seconds},
 };
 use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, Username};
 use poem::{
@@ -237,6 +237,15 @@ impl FromJson for String {
 impl FromJson for bool {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         value.as_bool().ok_or_else(|| "must be true or false".into())
+    }
+}
+
+impl FromJson for Seconds {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| (1..=Self::MOST).contains(number));
+        let span = number.map(|number| Self(Duration::from_secs(number.into())));
+        span.ok_or_else(|| format!("must be a whole number of seconds from 1 to {}", Self::MOST).into())
     }
 }
 

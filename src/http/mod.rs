@@ -12,6 +12,7 @@ mod connection;
 mod error;
 mod front;
 mod if_match;
+mod invitations;
 mod observer;
 mod openapi;
 mod path;
@@ -29,6 +30,7 @@ use beside::Draining;
 use client::Proxies;
 use error::ApiError;
 use front::Front;
+use invitations::Invitations;
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
@@ -59,7 +61,8 @@ pub enum Stopped {
 
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Route {
-    let api = (Users { app: app.clone() }, Auth { app: app.clone() }, Sessions { app: app.clone() });
+    let own = || app.clone();
+    let api = (Users { app: own() }, Auth { app: own() }, Sessions { app: own() }, Invitations { app: own() });
     let routes = Route::new()
         .at("/healthz", get(beside::healthz))
         .at("/readyz", get(beside::readyz))
@@ -118,7 +121,6 @@ mod tests {
     use crate::{
         app::Policy,
         clock::Clock,
-        domain::{PasswordPolicy, SessionLimits},
         hashing::{Cost, HashPool},
         store::Store,
     };
@@ -128,13 +130,8 @@ mod tests {
         let path = folder.path().join("usher.db");
         let lock = Store::lock(&path).unwrap();
         Store::prepare(&path, &lock).unwrap();
-        let policy = Policy {
-            passwords: PasswordPolicy::default(),
-            sessions: SessionLimits::default(),
-            reauthenticate_after: Duration::ZERO,
-        };
         let hashing = HashPool::start(Cost::DEFAULT, 1, 1).unwrap();
-        Arc::new(App::new(Store::open(&path, 1, Clock::System).unwrap(), hashing, Clock::System, policy))
+        Arc::new(App::new(Store::open(&path, 1, Clock::System).unwrap(), hashing, Clock::System, Policy::default()))
     }
 
     #[handler]

@@ -4,7 +4,9 @@
 use super::{
     auth_routes::{self, Auth},
     error::{ApiError, ErrorCode},
-    front, query,
+    front,
+    invitations::{self, Invitations},
+    query,
     schema::CLOSED,
     sessions::{self, Sessions},
     users::{self, Users},
@@ -30,7 +32,7 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
 /// All operations. The methods of one path must be in one `#[OpenApi]` block: the spec would list the path twice.
-pub(super) type Api = (Users, Auth, Sessions);
+pub(super) type Api = (Users, Auth, Sessions, Invitations);
 
 #[derive(Tags)]
 pub(super) enum Tag {
@@ -40,6 +42,8 @@ pub(super) enum Tag {
     Authentication,
     /// Who is signed in where
     Sessions,
+    /// Who may register while not everybody may
+    Invitations,
 }
 
 /// The operations without anything to run them on.
@@ -214,7 +218,8 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
-    let mut failures = [users::FAILURES, auth_routes::FAILURES, sessions::FAILURES].into_iter().flatten();
+    let mut failures =
+        [users::FAILURES, auth_routes::FAILURES, sessions::FAILURES, invitations::FAILURES].into_iter().flatten();
     let own = failures.find(|(name, _)| *name == id);
     codes.extend(own.expect("every operation lists its failures").1);
     codes

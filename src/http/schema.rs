@@ -2,12 +2,12 @@
 //! parses with.
 
 use crate::domain::{
-    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token, UserId, UserSort,
-    Username,
+    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token, UserId,
+    UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 /// Something that has a schema.
 pub(super) trait Described {
@@ -23,6 +23,14 @@ pub(super) trait Described {
     fn is_left_out(&self) -> bool {
         false
     }
+}
+
+/// A span of time: a whole number of seconds, up to ten years.
+pub(super) struct Seconds(pub Duration);
+
+impl Seconds {
+    pub const MOST: u32 = 315_360_000;
+    const MOST_AS_NUMBER: f64 = 315_360_000.0;
 }
 
 /// A JSON object of the API, with an example that is shown and tested.
@@ -66,6 +74,7 @@ described! {
         default: Some(json!(UserSort::default().as_str())),
         ..MetaSchema::new("string")
     },
+    Seconds => MetaSchema { minimum: Some(1.0), maximum: Some(Seconds::MOST_AS_NUMBER), ..MetaSchema::new("integer") },
     SessionId => MetaSchema::new("string"),
     IpAddr => MetaSchema { description: Some("An IPv4 or IPv6 address"), ..MetaSchema::new("string") },
     UserId => MetaSchema { minimum: Some(1.0), example: Some(json!(42)), ..MetaSchema::new_with_format("integer", "int64") },

@@ -53,7 +53,8 @@ answer! {
 
 impl From<ListedSession> for Session {
     fn from(session: ListedSession) -> Self {
-        let ListedSession { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current } = session;
+        let ListedSession { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current } =
+            session;
         let (ip, user_agent) = (Nullable(ip), Nullable(user_agent));
         Self { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current }
     }
@@ -105,6 +106,8 @@ pub(super) enum Ended {
 #[OpenApi(tag = "Tag::Sessions")]
 impl Sessions {
     /// List one's own sessions
+    ///
+    /// Where somebody is signed in to the caller's account, this session included.
     #[oai(path = "/auth/sessions", method = "get", operation_id = "listOwnSessions")]
     async fn list_own(&self, caller: SignedInCaller) -> Result<Listed, ApiError> {
         let sessions = self.app.sessions(&caller.0, caller.0.user_id()).await?;

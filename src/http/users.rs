@@ -11,10 +11,10 @@ use super::{
     schema::{Example, Nullable, Optional, answer},
 };
 use crate::{
-    app::{self, App, NewAccount},
+    app::{self, App, IssuedReset, NewAccount},
     domain::{
-        self, EmailAddress, PageSize, Password, Role, SearchPrefix, Timestamp, UserChanges, UserCursor, UserFilter,
-        UserId, UserSort, Username,
+        self, EmailAddress, PageSize, Password, ResetToken, Role, SearchPrefix, Timestamp, UserChanges, UserCursor,
+        UserFilter, UserId, UserSort, Username,
     },
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Path};
@@ -27,7 +27,16 @@ pub(super) struct Users {
 
 /// Which codes each operation here can answer with, beside those that every operation has.
 pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
-    ("createUser", &[ErrorCode::UsernameTaken, ErrorCode::EmailTaken]),
+    (
+        "createUser",
+        &[
+            ErrorCode::InvalidInvitation,
+            ErrorCode::RegistrationClosed,
+            ErrorCode::UsernameTaken,
+            ErrorCode::EmailTaken,
+            ErrorCode::TooManyAttempts,
+        ],
+    ),
     ("listUsers", &[ErrorCode::Forbidden]),
     ("getUser", &[ErrorCode::UserNotFound]),
     (
@@ -40,8 +49,10 @@ pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
             ErrorCode::UsernameTaken,
             ErrorCode::EmailTaken,
             ErrorCode::LastAdmin,
+            ErrorCode::TooManyAttempts,
         ],
     ),
+    ("createPasswordReset", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
     ("deleteUser", &[ErrorCode::UserNotFound, ErrorCode::PreconditionFailed, ErrorCode::LastAdmin]),
 ];
 
@@ -100,6 +111,8 @@ body! {
         required email: EmailAddress,
         /// At least as long as the server asks (8 characters, or more), at most 256 characters (Unicode code points), without NUL. Common passwords and the account's own username or address are refused, unless the server allows them
         required password: Password,
+        /// The token of an invitation, where registration asks for one. It gives the account its role, and is spent by a registration that succeeds
+        optional invitation: String,
     }
 }
 
@@ -228,6 +241,36 @@ impl Found {
     }
 }
 
+answer! {
+    /// A token that sets a new password once.
+    PasswordResetIssued as "PasswordResetIssued" {
+        /// To be handed to the owner of the account; it is shown only here
+        token: ResetToken,
+        expires_at: Timestamp,
+    }
+}
+
+impl Example for PasswordResetIssued {
+    fn example() -> Value {
+        let token = "ushr_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg2Ylc5n";
+        json!({"token": token, "expires_at": "2026-11-22T11:00:00Z"})
+    }
+}
+
+impl From<IssuedReset> for PasswordResetIssued {
+    fn from(reset: IssuedReset) -> Self {
+        let IssuedReset { token, expires_at } = reset;
+        Self { token, expires_at }
+    }
+}
+
+#[derive(ApiResponse)]
+pub(super) enum ResetIssued {
+    /// The token
+    #[oai(status = 201)]
+    Token(Json<PasswordResetIssued>),
+}
+
 #[derive(ApiResponse)]
 pub(super) enum Deleted {
     /// The account is gone, with its sessions
@@ -244,12 +287,15 @@ fn entity_tag(user: &domain::User) -> String {
 impl Users {
     /// Register an account
     ///
-    /// Open to everyone. A token is not needed, but one that is sent must be valid; an account that an administrator
-    /// makes has a verified address.
+    /// Open to everyone, to those with an invitation, or to nobody, as the server is set up (`--registration`);
+    /// administrators can always make accounts. A token is not needed, but one that is sent must be valid. The address of
+    /// an account counts as verified when an administrator made it, or when the invitation was for this address alone.
+    /// An invitation for another address is an `invalid_invitation`. Many registrations from one address are slowed down
+    /// with `429`, those that are told that a name is taken included.
     #[oai(path = "/users", method = "post", operation_id = "createUser")]
     async fn create(&self, caller: AnyCaller, body: Body<NewUser>) -> Result<Created, ApiError> {
-        let NewUser { username, email, password } = body.0;
-        let account = NewAccount { username, email, password, role: Role::User };
+        let NewUser { username, email, password, invitation } = body.0;
+        let account = NewAccount { username, email, password, role: Role::User, invitation };
         let user = self.app.register(&caller.0, account).await?;
         let (location, tag) = (format!("/api/v1/users/{}", user.id), entity_tag(&user));
         Ok(Created::User(Json(user.into()), location, tag))
@@ -315,5 +361,20 @@ impl Users {
     ) -> Result<Deleted, ApiError> {
         self.app.delete_user(&caller.0, user_id.0.0, if_match.0).await?;
         Ok(Deleted::Gone)
+    }
+
+    /// Let somebody set a new password
+    ///
+    /// For administrators: makes a token to hand over, with which the password of the account can be set once, by
+    /// `POST /auth/password-reset`. Earlier tokens of the account are void. Takes no body.
+    #[oai(path = "/users/:user_id/password-reset", method = "post", operation_id = "createPasswordReset")]
+    async fn issue_reset(
+        &self,
+        caller: SignedInCaller,
+        /// The account's id
+        user_id: Path<IdPath<UserId>>,
+    ) -> Result<ResetIssued, ApiError> {
+        let issued = self.app.issue_reset(&caller.0, user_id.0.0).await?;
+        Ok(ResetIssued::Token(Json(issued.into())))
     }
 }

@@ -10,10 +10,12 @@ mod backup;
 mod connection;
 mod error;
 mod file;
+mod invitations;
 mod migrate;
 mod points;
 mod sessions;
 mod threads;
+mod throttle;
 mod user_list;
 mod users;
 

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_page_of_many_accounts_costs_what_a_page_of_few_does() {
-        let (few, many) = (database(1_000), database(30_000));
+        let (few, many) = (database(5_000), database(30_000));
         for filter in filters().into_iter().filter(|filter| filter.prefix.is_none()) {
             for sort in UserSort::ALL {
                 let ((_, of_few), (_, of_many)) = (walk(&few, &filter, sort, "50"), walk(&many, &filter, sort, "50"));

@@ -16,7 +16,7 @@ macro_rules! user_columns {
 pub(super) use user_columns;
 
 /// A stored value that does not parse was not written by this program.
-fn parsed<T>(column: usize, result: Result<T, Cow<'static, str>>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(column: usize, result: Result<T, Cow<'static, str>>) -> rusqlite::Result<T> {
     result.map_err(|fault| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, fault.into()))
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use usher::{
     app::{App, NewAccount, Policy},
     clock::Clock,
-    domain::{Caller, EmailAddress, PasswordPolicy, Role, SessionLimits, Timestamp, Username},
+    domain::{Caller, EmailAddress, PasswordPolicy, Role, Timestamp, Username},
     hashing::{Cost, HashPool},
     http::{self, HttpSettings},
     store::Store,
@@ -48,11 +48,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            policy: Policy {
-                passwords: PasswordPolicy::default(),
-                sessions: SessionLimits::default(),
-                reauthenticate_after: Duration::from_mins(15),
-            },
+            policy: Policy::default(),
             http: HttpSettings {
                 trusted_proxies: vec![],
                 max_connections: 4096,
@@ -103,6 +99,7 @@ impl Server {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             runtime.block_on(async {
+                serving.resume().await.expect("the database answers");
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 bound.send(listener.local_addr().expect("an address")).expect("the test waits");
                 let shutdown = async { drop(stopped.await) };
@@ -162,6 +159,7 @@ impl Server {
             email: EmailAddress::parse(&format!("{name}@example.com")).expect("an address"),
             password: PasswordPolicy::default().accept(PASSWORD, &[]).expect("a password"),
             role: Role::Admin,
+            invitation: None,
         };
         futures_executor::block_on(self.app.register(&Caller::shell(), account)).expect("an account");
         self.sign_in(name)

@@ -1,0 +1,79 @@
+//! Invitations: made, listed and taken back by administrators; spent by registering.
+
+use super::{
+    App,
+    access::{Operation, decide},
+    accounts::confirm,
+};
+use crate::domain::{
+    Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize, Role,
+};
+use std::time::Duration;
+
+/// What an invitation is for.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// The only address that may register with it.
+    pub email: Option<EmailAddress>,
+    pub role: Role,
+    /// `None`: as long as the settings say.
+    pub expires_in: Option<Duration>,
+}
+
+/// A new invitation. The token can't be had again.
+#[derive(Debug)]
+pub struct Invited {
+    pub token: InvitationToken,
+    pub invitation: Invitation,
+}
+
+impl App {
+    /// Makes an invitation.
+    pub async fn invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
+        let token = InvitationToken::generate();
+        let new = NewInvitation {
+            token_hash: token.hash(),
+            email: invite.email,
+            role: invite.role,
+            expires_at: self.clock.now() + invite.expires_in.unwrap_or(self.policy.invitation_lifetime),
+        };
+        let acting = caller.clone();
+        let made = self.store.write(caller, move |writer| {
+            decide(&confirm(writer, &acting)?, &Operation::Invite)?;
+            let invitation = writer.insert_invitation(&new)?;
+            writer.record(Action::InvitationCreated, None);
+            Ok(invitation)
+        });
+        Ok(Invited { invitation: made.await?, token })
+    }
+
+    /// Lists the invitations that can still be used, in the order in which they were made.
+    pub async fn invitations(
+        &self,
+        caller: &Caller,
+        after: Option<InvitationId>,
+        size: PageSize,
+    ) -> Result<Page<Invitation, InvitationId>, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
+        let now = self.clock.now();
+        self.store.scan(move |reader| reader.invitations(after, size, now)).await
+    }
+
+    /// Takes an invitation back.
+    pub async fn delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
+        let acting = caller.clone();
+        self.store
+            .write(caller, move |writer| {
+                decide(&confirm(writer, &acting)?, &Operation::Invite)?;
+                let id = id.ok_or(Error::InvitationNotFound)?;
+                if !writer.delete_invitation(id)? {
+                    return Err(Error::InvitationNotFound);
+                }
+                writer.record(Action::InvitationDeleted, None);
+                Ok(())
+            })
+            .await
+    }
+}

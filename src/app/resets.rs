@@ -1,0 +1,69 @@
+//! New passwords for those who forgot theirs, without mail: an administrator makes a token and hands it over.
+
+use super::{
+    App,
+    access::{Operation, decide},
+    accounts::confirm,
+    throttle::Limit,
+};
+use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserChanges, UserId, UserUpdate};
+
+/// A new reset token. It can't be had again.
+#[derive(Debug)]
+pub struct IssuedReset {
+    pub token: ResetToken,
+    pub expires_at: Timestamp,
+}
+
+impl App {
+    /// Makes a token with which the password of an account can be set once. Earlier ones are void.
+    pub async fn issue_reset(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
+        self.noting_refusal(caller, target, decide(&caller.actor, &Operation::IssueReset))?;
+        let (token, expires_at) = (ResetToken::generate(), self.clock.now() + self.policy.reset_lifetime);
+        let (acting, hash) = (caller.clone(), token.hash());
+        self.store
+            .write(caller, move |writer| {
+                decide(&confirm(writer, &acting)?, &Operation::IssueReset)?;
+                let id = target.ok_or(Error::UserNotFound)?;
+                writer.user(id)?.ok_or(Error::UserNotFound)?;
+                writer.delete_password_resets(id)?;
+                writer.insert_password_reset(id, &hash, expires_at)?;
+                writer.record(Action::ResetIssued, Some(id));
+                Ok(())
+            })
+            .await?;
+        Ok(IssuedReset { token, expires_at })
+    }
+
+    /// Sets a password with a reset token, and ends all sessions of the account. What fails spends no token.
+    pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
+        let attempt = self.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber())?;
+        let result = self.try_reset(caller, token, password).await;
+        if result != Err(Error::InvalidResetToken) {
+            self.throttle.refund(attempt);
+        }
+        result
+    }
+
+    async fn try_reset(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
+        let token = ResetToken::parse(token).ok_or(Error::InvalidResetToken)?.hash();
+        let now = self.clock.now();
+        let found = self.store.point(move |reader| reader.reset_target(&token, now)).await?;
+        let user = found.ok_or(Error::InvalidResetToken)?;
+        let changes = UserChanges { password: Some(password.clone()), ..UserChanges::default() };
+        self.check_password_fits(&user, &changes)?;
+        let password_hash = self.hashing.admit()?.hash(password).await?;
+        self.store
+            .write(caller, move |writer| {
+                let id = writer.spend_password_reset(&token)?.ok_or(Error::InvalidResetToken)?;
+                let user = writer.user(id)?.ok_or(Error::InvalidResetToken)?;
+                let update = UserUpdate { password_hash: Some(password_hash), ..UserUpdate::of(&user) };
+                writer.update_user(id, &update)?;
+                writer.delete_sessions(id, None)?;
+                writer.delete_password_resets(id)?;
+                writer.record(Action::PasswordReset, Some(id));
+                Ok(())
+            })
+            .await
+    }
+}

@@ -1,0 +1,147 @@
+//! Statements about invitations and reset tokens: what is spent once.
+
+use super::{Reader, Writer, error::OrDomain, users::parsed};
+use crate::domain::{
+    EmailAddress, Error, Invitation, InvitationId, NewInvitation, Page, PageSize, Role, Timestamp, TokenHash, User,
+    UserId,
+};
+use rusqlite::{OptionalExtension, Row, params};
+
+const COLUMNS: &str = "id, email, role, created_by, created_at, expires_at";
+
+fn invitation_from(row: &Row<'_>) -> rusqlite::Result<Invitation> {
+    let id: i64 = row.get(0)?;
+    let email: Option<String> = row.get(1)?;
+    Ok(Invitation {
+        id: InvitationId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, id))?,
+        email: email.map(|email| parsed(1, EmailAddress::parse(&email))).transpose()?,
+        role: parsed(2, Role::parse(row.get_ref(2)?.as_str()?))?,
+        created_by: row.get::<_, Option<i64>>(3)?.and_then(UserId::new),
+        created_at: Timestamp::from_millis(row.get(4)?),
+        expires_at: Timestamp::from_millis(row.get(5)?),
+    })
+}
+
+impl Reader<'_> {
+    /// An invitation that can still be used. For the point door.
+    pub fn invitation(&self, token: &TokenHash, now: Timestamp) -> Result<Option<Invitation>, Error> {
+        self.connection
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM invitations WHERE token_hash = ?1 AND expires_at > ?2"))
+            .and_then(|mut statement| {
+                statement.query_row(params![token.as_bytes(), now.as_millis()], invitation_from).optional()
+            })
+            .or_domain()
+    }
+
+    /// A page of the invitations that can still be used, in the order in which they were made. Scans.
+    pub fn invitations(
+        &self,
+        after: Option<InvitationId>,
+        size: PageSize,
+        now: Timestamp,
+    ) -> Result<Page<Invitation, InvitationId>, Error> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM invitations WHERE id > ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3"
+            ))
+            .or_domain()?;
+        let bounds = params![after.map_or(0, InvitationId::get), now.as_millis(), size.get() + 1];
+        let found = statement.query_map(bounds, invitation_from).and_then(Iterator::collect).or_domain()?;
+        Ok(Page::cut(found, size, |invitation: &Invitation| invitation.id))
+    }
+
+    /// Whose password a reset token sets. For the point door.
+    pub fn reset_target(&self, token: &TokenHash, now: Timestamp) -> Result<Option<User>, Error> {
+        let id: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT user_id FROM password_resets WHERE token_hash = ?1 AND expires_at > ?2")
+            .and_then(|mut statement| {
+                statement.query_row(params![token.as_bytes(), now.as_millis()], |row| row.get(0)).optional()
+            })
+            .or_domain()?;
+        id.and_then(UserId::new).map_or(Ok(None), |id| self.user(id))
+    }
+}
+
+impl Writer<'_> {
+    pub fn insert_invitation(&mut self, new: &NewInvitation) -> Result<Invitation, Error> {
+        self.connection
+            .prepare_cached(&format!(
+                "INSERT INTO invitations (token_hash, email, role, created_by, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING {COLUMNS}"
+            ))
+            .and_then(|mut statement| {
+                let values = params![
+                    new.token_hash.as_bytes(),
+                    new.email.as_ref().map(EmailAddress::as_str),
+                    new.role.as_str(),
+                    self.caller.user_id().map(UserId::get),
+                    self.now.as_millis(),
+                    new.expires_at.as_millis(),
+                ];
+                statement.query_row(values, invitation_from)
+            })
+            .or_domain()
+    }
+
+    /// Uses an invitation up. `None` where it can't be used, or no more.
+    pub fn spend_invitation(&mut self, token: &TokenHash) -> Result<Option<Invitation>, Error> {
+        self.connection
+            .prepare_cached(&format!(
+                "DELETE FROM invitations WHERE token_hash = ?1 AND expires_at > ?2 RETURNING {COLUMNS}"
+            ))
+            .and_then(|mut statement| {
+                statement.query_row(params![token.as_bytes(), self.now.as_millis()], invitation_from).optional()
+            })
+            .or_domain()
+    }
+
+    /// Takes an invitation back. `false` where there is none that can still be used.
+    pub fn delete_invitation(&mut self, id: InvitationId) -> Result<bool, Error> {
+        self.connection
+            .prepare_cached("DELETE FROM invitations WHERE id = ?1 AND expires_at > ?2")
+            .and_then(|mut statement| statement.execute(params![id.get(), self.now.as_millis()]))
+            .or_domain()
+            .map(|deleted| deleted == 1)
+    }
+
+    pub fn insert_password_reset(
+        &mut self,
+        user: UserId,
+        token: &TokenHash,
+        expires_at: Timestamp,
+    ) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO password_resets (token_hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![token.as_bytes(), user.get(), self.now.as_millis(), expires_at.as_millis()])
+            })
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Uses a reset token up, and tells whose password it sets. `None` where it can't be used, or no more.
+    pub fn spend_password_reset(&mut self, token: &TokenHash) -> Result<Option<UserId>, Error> {
+        let id: Option<i64> = self
+            .connection
+            .prepare_cached("DELETE FROM password_resets WHERE token_hash = ?1 AND expires_at > ?2 RETURNING user_id")
+            .and_then(|mut statement| {
+                statement.query_row(params![token.as_bytes(), self.now.as_millis()], |row| row.get(0)).optional()
+            })
+            .or_domain()?;
+        Ok(id.and_then(UserId::new))
+    }
+
+    /// Forgets what expired before a moment.
+    pub fn sweep_tokens(&mut self, expired: Timestamp) -> Result<(), Error> {
+        for sql in
+            ["DELETE FROM invitations WHERE expires_at < ?1", "DELETE FROM password_resets WHERE expires_at < ?1"]
+        {
+            self.connection.execute(sql, [expired.as_millis()]).or_domain()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Statements for the throttle: which addresses an account knows, and what outlives a restart.
+
+use super::{Reader, Writer, error::OrDomain};
+use crate::domain::{Error, Subscriber, Timestamp, UserId};
+use rusqlite::params;
+
+impl Reader<'_> {
+    /// Whether somebody has signed in to the account from there since a moment. Asked for nobody, too, so that the work
+    /// is the same. For the point door.
+    pub fn knows_address(
+        &self,
+        user: Option<UserId>,
+        subscriber: Option<Subscriber>,
+        since: Timestamp,
+    ) -> Result<bool, Error> {
+        const SQL: &str =
+            "SELECT EXISTS (SELECT 1 FROM sign_in_addresses WHERE user_id = ?1 AND address = ?2 AND last_at >= ?3)";
+        let (user, address) = (user.map_or(0, UserId::get), subscriber.map(|subscriber| subscriber.to_string()));
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row(params![user, address, since.as_millis()], |row| row.get(0)))
+            .or_domain()
+    }
+
+    /// The key under which the throttle hashes.
+    pub fn throttle_secret(&self) -> Result<[u8; 32], Error> {
+        self.connection.query_row("SELECT throttle_key FROM instance", [], |row| row.get(0)).or_domain()
+    }
+
+    /// When the budgets of accounts are full again, up to `limit`, those that are used up most first. Scans.
+    pub fn throttled_accounts(&self, limit: u32) -> Result<Vec<([u8; 16], Timestamp)>, Error> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT key, full_again_at FROM throttle_accounts ORDER BY full_again_at DESC LIMIT ?1")
+            .or_domain()?;
+        let account = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)));
+        statement.query_map([limit], account).and_then(Iterator::collect).or_domain()
+    }
+}
+
+impl Writer<'_> {
+    /// Notes from where somebody signed in. An account keeps its latest `most` addresses.
+    pub fn note_sign_in_address(&mut self, user: UserId, subscriber: Subscriber, most: u32) -> Result<(), Error> {
+        let address = subscriber.to_string();
+        self.connection
+            .prepare_cached(
+                "INSERT INTO sign_in_addresses (user_id, address, last_at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET last_at = ?3",
+            )
+            .and_then(|mut statement| statement.execute(params![user.get(), address, self.now.as_millis()]))
+            .or_domain()?;
+        self.connection
+            .prepare_cached(
+                "DELETE FROM sign_in_addresses WHERE user_id = ?1 AND address IN
+                    (SELECT address FROM sign_in_addresses WHERE user_id = ?1
+                     ORDER BY address = ?2 DESC, last_at DESC LIMIT -1 OFFSET ?3)",
+            )
+            .and_then(|mut statement| statement.execute(params![user.get(), address, most]))
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Stores when an account's budget is full again. `None`: it is.
+    pub fn set_throttled_account(&mut self, key: &[u8; 16], full_again_at: Option<Timestamp>) -> Result<(), Error> {
+        let changed = match full_again_at {
+            Some(at) => self
+                .connection
+                .prepare_cached("INSERT OR REPLACE INTO throttle_accounts (key, full_again_at) VALUES (?1, ?2)")
+                .and_then(|mut statement| statement.execute(params![key, at.as_millis()])),
+            None => self
+                .connection
+                .prepare_cached("DELETE FROM throttle_accounts WHERE key = ?1")
+                .and_then(|mut statement| statement.execute([key])),
+        };
+        changed.or_domain().map(drop)
+    }
+
+    /// Forgets budgets that are full again, those beyond `most`, and addresses that were last used before `unused`.
+    pub fn sweep_throttle(&mut self, most: u32, unused: Timestamp) -> Result<(), Error> {
+        let full = "DELETE FROM throttle_accounts WHERE full_again_at <= ?1";
+        self.connection.execute(full, [self.now.as_millis()]).or_domain()?;
+        let beyond = "DELETE FROM throttle_accounts WHERE key IN
+                (SELECT key FROM throttle_accounts ORDER BY full_again_at DESC LIMIT -1 OFFSET ?1)";
+        self.connection.execute(beyond, [most]).or_domain()?;
+        let forgotten = "DELETE FROM sign_in_addresses WHERE last_at < ?1";
+        self.connection.execute(forgotten, [unused.as_millis()]).or_domain().map(drop)
+    }
+}

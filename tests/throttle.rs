@@ -1,0 +1,263 @@
+//! Guessing, as a guesser and as the owner of the account meet its limits.
+
+mod support;
+
+use serde_json::json;
+use std::time::Duration;
+use support::{Answer, Client, PASSWORD, Server};
+
+const WRONG: &str = "a wrong password";
+
+/// A server behind a proxy that says where each request comes from.
+fn server() -> Server {
+    Server::with(|settings| {
+        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        settings.hash_queue = 1_000;
+    })
+}
+
+/// Sends from a certain address.
+fn from(client: &Client, ip: &str, path: &str, body: &serde_json::Value) -> Answer {
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+    client.send("POST", path, &headers, Some(body.to_string().as_bytes()))
+}
+
+fn login(server: &Server, ip: &str, email: &str, password: &str) -> Answer {
+    from(&server.anon(), ip, "/auth/login", &json!({"email": email, "password": password}))
+}
+
+fn stranger(n: u32) -> String {
+    std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string()
+}
+
+/// How many attempts are answered otherwise than with `429`, which tells when to come again.
+#[track_caller]
+fn let_through(attempt: impl Fn(u32) -> Answer, seconds: u64) -> u32 {
+    for n in 0..1_000 {
+        let answer = attempt(n);
+        if answer.status == 429 {
+            answer.is(429, "too_many_attempts");
+            assert_eq!(answer.header("retry-after"), seconds.to_string());
+            assert_eq!(answer.json()["error"]["details"], json!({"retry_after_seconds": seconds}));
+            return n;
+        }
+    }
+    panic!("there is no limit");
+}
+
+#[test]
+fn one_address_guesses_ten_times_at_one_account_and_fifty_times_in_all() {
+    let server = server();
+    server.user("ada");
+    let hashes = server.app.hashes();
+    assert_eq!(let_through(|_| login(&server, "203.0.113.7", "ada@example.com", WRONG), 300), 10);
+    assert_eq!(server.app.hashes() - hashes, 10, "what is refused costs no hash");
+    login(&server, "203.0.113.7", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    let others = |n| login(&server, "203.0.113.7", &format!("nobody{n}@example.com"), WRONG);
+    assert_eq!(let_through(others, 20), 40);
+}
+
+#[test]
+fn after_what_retry_after_says_one_attempt_is_let_through_and_not_a_moment_sooner() {
+    let server = server();
+    server.user("ada");
+    let attempt = || login(&server, "203.0.113.7", "ada@example.com", WRONG);
+    let_through(|_| attempt(), 300);
+    server.clock.advance(Duration::from_millis(299_999));
+    assert_eq!(attempt().is(429, "too_many_attempts").header("retry-after"), "1");
+    server.clock.advance(Duration::from_millis(1));
+    attempt().is(401, "invalid_credentials");
+    attempt().is(429, "too_many_attempts");
+    server.clock.set(usher::domain::Timestamp::from_millis(0));
+    attempt().is(429, "too_many_attempts");
+}
+
+#[test]
+fn an_account_that_does_not_exist_is_counted_like_one_that_does() {
+    let server = server();
+    server.user("ada");
+    for (net, email) in [(1, "ada@example.com"), (2, "nobody@example.com"), (3, "not an address")] {
+        let attempt = |n| login(&server, &stranger(net * 1_000 + n), email, WRONG);
+        assert_eq!(let_through(attempt, 3600), 100, "{email}");
+    }
+}
+
+#[test]
+fn a_hundred_and_twenty_guesses_at_once_are_evaluated_no_more_than_ten_times_and_the_owner_goes_on() {
+    // given: the owner signed in once from home, and uses his session
+    let server = server();
+    let ada = server.user("ada");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    let hashes = server.app.hashes();
+
+    // when
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let server = &server;
+        let guess = move |_| login(server, "203.0.113.7", "ada@example.com", WRONG).status;
+        let guessers: Vec<_> = (0..120).map(|n| scope.spawn(move || guess(n))).collect();
+        for _ in 0..50 {
+            ada.get("/auth/me").is(200, "");
+        }
+        guessers.into_iter().map(|guesser| guesser.join().unwrap()).collect()
+    });
+
+    // then
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 110);
+    assert_eq!(server.app.hashes() - hashes, 10);
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+}
+
+#[test]
+fn an_address_that_signed_in_before_is_not_locked_out_with_the_strangers() {
+    let server = server();
+    server.user("ada");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+
+    login(&server, "198.51.100.2", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    login(&server, "198.51.100.1", "ada@example.com", WRONG).is(401, "invalid_credentials");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+}
+
+#[test]
+fn an_address_is_known_for_ninety_days_and_an_account_knows_sixteen() {
+    let server = server();
+    server.user("ada");
+    for n in 0..20 {
+        server.clock.advance(Duration::from_secs(1));
+        login(&server, &format!("198.51.100.{n}"), "ada@example.com", PASSWORD).is(200, "");
+    }
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM sign_in_addresses"), 16);
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+    login(&server, "198.51.100.3", "ada@example.com", WRONG).is(429, "too_many_attempts");
+    login(&server, "198.51.100.4", "ada@example.com", WRONG).is(401, "invalid_credentials");
+
+    server.clock.advance(Duration::from_hours(90 * 24) + Duration::from_secs(1));
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+    login(&server, "198.51.100.4", "ada@example.com", WRONG).is(429, "too_many_attempts");
+    futures_executor::block_on(server.app.sweep()).unwrap();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM sign_in_addresses"), 0);
+}
+
+#[test]
+fn a_new_password_and_a_spent_reset_let_the_owner_in_again() {
+    let server = server();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let locked = || {
+        let_through(|_| login(&server, "203.0.113.7", "ada@example.com", WRONG), 300);
+        let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+    };
+    locked();
+    root.put(&ada.me(), json!({"password": "another long password"})).is(200, "");
+    login(&server, "203.0.113.7", "ada@example.com", "another long password").is(200, "");
+
+    server.clock.advance(Duration::from_hours(24));
+    locked();
+    let token = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None).json()["token"].clone();
+    from(&server.anon(), "203.0.113.9", "/auth/password-reset", &json!({"token": token, "password": PASSWORD}))
+        .is(204, "");
+    login(&server, "203.0.113.7", "ada@example.com", PASSWORD).is(200, "");
+}
+
+#[test]
+fn a_wrong_current_password_counts_as_a_failed_sign_in() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    let guess = || ada.put(&ada.me(), json!({"password": "another long one", "current_password": WRONG}));
+    for _ in 0..5 {
+        guess().is(403, "reauthentication_required");
+    }
+    for _ in 0..5 {
+        server.anon().login("ada@example.com", WRONG).is(401, "invalid_credentials");
+    }
+    guess().is(429, "too_many_attempts");
+    server.anon().login("ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    ada.get("/auth/me").is(200, "");
+}
+
+#[test]
+fn a_password_that_is_too_long_is_an_attempt_without_a_hash() {
+    let server = server();
+    let hashes = server.app.hashes();
+    let attempt = |_| login(&server, "203.0.113.7", "ada@example.com", &"x".repeat(257));
+    assert_eq!(let_through(attempt, 300), 10);
+    assert_eq!(server.app.hashes(), hashes);
+}
+
+#[test]
+fn registrations_are_counted_by_address_and_what_validation_refuses_is_not() {
+    let server = server();
+    let register = |ip: &str, name: &str| {
+        let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
+        from(&server.anon(), ip, "/users", &body)
+    };
+    for n in 0..100 {
+        register("203.0.113.7", &format!("-{n}")).is(400, "validation_failed");
+    }
+    let attempt = |n| register("203.0.113.7", if n % 2 == 0 { "taken".into() } else { format!("user{n}") }.as_str());
+    assert_eq!(let_through(attempt, 120), 30, "also those that learn that a name is taken");
+    register("203.0.113.8", "somebody").is(201, "");
+}
+
+#[test]
+fn administrators_are_not_slowed_down_when_they_make_accounts() {
+    let server = Server::start();
+    let root = server.admin("root");
+    for n in 0..40 {
+        let body = json!({"username": format!("u{n}"), "email": format!("u{n}@example.com"), "password": PASSWORD});
+        root.post("/users", body).is(201, "");
+    }
+}
+
+#[test]
+fn whoever_changes_his_address_learns_which_are_taken_as_slowly_as_who_registers() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.user("bob");
+    let probe = |_| ada.put(&ada.me(), json!({"email": "bob@example.com"}));
+    assert_eq!(let_through(probe, 120), 28, "two registrations came from here before");
+    ada.get("/auth/me").is(200, "");
+}
+
+#[test]
+fn wrong_reset_tokens_are_counted_by_address() {
+    let server = server();
+    let body = json!({"token": "ushr_wrong", "password": PASSWORD});
+    let attempt = |_| from(&server.anon(), "203.0.113.7", "/auth/password-reset", &body);
+    assert_eq!(let_through(attempt, 120), 30);
+    from(&server.anon(), "203.0.113.8", "/auth/password-reset", &body).is(400, "invalid_reset_token");
+}
+
+#[test]
+fn what_an_account_has_been_guessed_at_outlives_a_restart_and_tells_nobody_who() {
+    let server = server();
+    server.user("ada");
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+    server.flush();
+    let kept: i64 = server.query("SELECT count(*) FROM throttle_accounts");
+    assert_eq!(kept, 1);
+    let server = server.restart(|settings| settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
+    login(&server, &stranger(5_000), "ada@example.com", WRONG).is(429, "too_many_attempts");
+    server.clock.advance(Duration::from_hours(1));
+    login(&server, &stranger(5_001), "ada@example.com", PASSWORD).is(200, "");
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0, "a sign-in clears it");
+}
+
+#[test]
+fn behind_a_proxy_that_nobody_declared_the_account_alone_is_counted() {
+    let server = Server::start();
+    server.user("ada");
+    let attempt = |_| login(&server, "203.0.113.7", "ada@example.com", WRONG);
+    assert_eq!(let_through(attempt, 3600), 100);
+    login(&server, "203.0.113.7", "bob@example.com", WRONG).is(401, "invalid_credentials");
+}
+
+#[test]
+fn it_can_be_turned_off() {
+    let server = Server::with(|settings| settings.policy.throttle = false);
+    for _ in 0..60 {
+        server.anon().login("ada@example.com", WRONG).is(401, "invalid_credentials");
+    }
+}
