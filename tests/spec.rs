@@ -47,7 +47,8 @@ fn every_response_has_a_schema_and_an_example() {
         for (status, response) in responses {
             assert!(!response["description"].as_str().unwrap().is_empty(), "{name} {status}");
             assert!(response["headers"]["X-Request-Id"].is_object(), "{name} {status}");
-            if status == "204" {
+            if status == "204" || (name.as_str(), status.as_str()) == ("get /auth/verify", "200") {
+                assert!(response["content"].is_null(), "{name} {status}");
                 continue;
             }
             let media = &response["content"]["application/json"];

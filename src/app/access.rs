@@ -17,6 +17,8 @@ pub enum Operation<'a> {
     IssueReset,
     /// Making, listing and taking back invitations.
     Invite,
+    /// Passing a proxy as somebody who holds this role. Administrators hold all.
+    PassAs(Role),
 }
 
 /// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
@@ -37,7 +39,10 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         Some(_) => Err(Error::Forbidden),
     };
     match operation {
-        Operation::ListUsers | Operation::IssueReset | Operation::Invite => administers(),
+        Operation::ListUsers | Operation::IssueReset | Operation::Invite | Operation::PassAs(Role::Admin) => {
+            administers()
+        }
+        Operation::PassAs(Role::User) => id.map(|_| ()).ok_or(Error::AuthenticationRequired),
         Operation::Register(Role::User) => Ok(()),
         Operation::Register(Role::Admin) => Err(Error::Forbidden),
         Operation::ReadUser(target) | Operation::DeleteUser(target) | Operation::Sessions(target) => sees(target),
@@ -113,6 +118,8 @@ mod tests {
             ("other's disabled", Operation::ChangeUser(other, &disabled), [&anonymous, &hidden, &ok, &ok]),
             ("delete own", Operation::DeleteUser(own), [&anonymous, &ok, &ok, &ok]),
             ("delete other", Operation::DeleteUser(other), [&anonymous, &hidden, &ok, &ok]),
+            ("pass as a user", Operation::PassAs(Role::User), [&anonymous, &ok, &ok, &ok]),
+            ("pass as an administrator", Operation::PassAs(Role::Admin), [&anonymous, &forbidden, &ok, &ok]),
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
         ];

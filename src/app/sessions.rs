@@ -7,8 +7,8 @@ use super::{
     throttle::Target,
 };
 use crate::domain::{
-    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionDetails, SessionId,
-    SessionLimits, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
+    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails,
+    SessionId, SessionLimits, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
 };
 use std::{
     collections::HashMap,
@@ -207,6 +207,12 @@ impl App {
             self.uses.gather(&session.id, now);
         }
         Ok(())
+    }
+
+    /// Whose session it is, if its account holds the role. The account was read with the session and is not read again.
+    pub fn verify<'c>(&self, caller: &'c Caller, role: Role) -> Result<&'c User, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::PassAs(role)))?;
+        caller.signed_in().map(|signed_in| &signed_in.user).ok_or(Error::AuthenticationRequired)
     }
 
     /// Ends the caller's session.

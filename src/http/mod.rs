@@ -20,6 +20,7 @@ mod query;
 mod schema;
 mod sessions;
 mod users;
+mod verify;
 
 pub use error::ErrorCode;
 pub use openapi::spec;
@@ -38,6 +39,7 @@ use sessions::Sessions;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 use users::Users;
+use verify::Verify;
 
 /// What an operator decides about the server.
 #[derive(Debug, Clone)]
@@ -62,7 +64,13 @@ pub enum Stopped {
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Route {
     let own = || app.clone();
-    let api = (Users { app: own() }, Auth { app: own() }, Sessions { app: own() }, Invitations { app: own() });
+    let api = (
+        Users { app: own() },
+        Auth { app: own() },
+        Verify { app: own() },
+        Sessions { app: own() },
+        Invitations { app: own() },
+    );
     let routes = Route::new()
         .at("/healthz", get(beside::healthz))
         .at("/readyz", get(beside::readyz))

@@ -10,6 +10,7 @@ use super::{
     schema::CLOSED,
     sessions::{self, Sessions},
     users::{self, Users},
+    verify::{self, Verify},
 };
 use poem::{endpoint::BoxEndpoint, http::HeaderValue, http::Method};
 use poem_openapi::{
@@ -32,7 +33,7 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
 /// All operations. The methods of one path must be in one `#[OpenApi]` block: the spec would list the path twice.
-pub(super) type Api = (Users, Auth, Sessions, Invitations);
+pub(super) type Api = (Users, Auth, Verify, Sessions, Invitations);
 
 #[derive(Tags)]
 pub(super) enum Tag {
@@ -122,6 +123,9 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())
 }
 
+/// The headers of responses, as they are usually spelt.
+const HEADERS: [&str; 6] = ["ETag", "Location", "Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role"];
+
 /// Says what the generator has no words for: objects without other members, whole numbers, and the usual spelling of
 /// header names.
 fn tidy(value: &mut Value) {
@@ -130,8 +134,8 @@ fn tidy(value: &mut Value) {
             if members.get("additionalProperties").is_some_and(|mark| mark["title"] == CLOSED) {
                 members.insert("additionalProperties".into(), false.into());
             }
-            for (shouted, usual) in [("ETAG", "ETag"), ("LOCATION", "Location")] {
-                if let Some(header) = members.shift_remove(shouted) {
+            for usual in HEADERS {
+                if let Some(header) = members.shift_remove(&usual.to_ascii_uppercase()) {
                     members.insert(usual.into(), header);
                 }
             }
@@ -219,7 +223,9 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
     let mut failures =
-        [users::FAILURES, auth_routes::FAILURES, sessions::FAILURES, invitations::FAILURES].into_iter().flatten();
+        [users::FAILURES, auth_routes::FAILURES, verify::FAILURES, sessions::FAILURES, invitations::FAILURES]
+            .into_iter()
+            .flatten();
     let own = failures.find(|(name, _)| *name == id);
     codes.extend(own.expect("every operation lists its failures").1);
     codes
