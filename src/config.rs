@@ -53,7 +53,7 @@ pub struct CostSettings {
 /// How long sessions last.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sessions")]
-pub struct SessionSettings {
+pub struct LifetimeSettings {
     /// A session that is not used for this long ends; no longer than --session-lifetime
     #[arg(long, env = "USHER_SESSION_IDLE_TIMEOUT", value_name = "DURATION", default_value = "7d", value_parser = duration)]
     pub session_idle_timeout: Duration,
@@ -61,6 +61,14 @@ pub struct SessionSettings {
     /// A session ends this long after its sign-in, however much it is used
     #[arg(long, env = "USHER_SESSION_LIFETIME", value_name = "DURATION", default_value = "30d", value_parser = duration)]
     pub session_lifetime: Duration,
+}
+
+/// Everything about sessions.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sessions")]
+pub struct SessionSettings {
+    #[command(flatten)]
+    pub lifetimes: LifetimeSettings,
 
     /// How many sessions an account may have; a further sign-in ends the oldest
     #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -217,18 +225,21 @@ impl CostSettings {
     }
 }
 
-impl SessionSettings {
-    pub fn limits(&self) -> Result<SessionLimits, Unusable> {
+impl LifetimeSettings {
+    /// With no more than so many sessions for an account.
+    pub fn limits(&self, max_per_user: u32) -> Result<SessionLimits, Unusable> {
         if self.session_idle_timeout > self.session_lifetime {
             return Err(Unusable(
                 "--session-idle-timeout is longer than --session-lifetime: make it as long or shorter".into(),
             ));
         }
-        Ok(SessionLimits {
-            idle_timeout: self.session_idle_timeout,
-            lifetime: self.session_lifetime,
-            max_per_user: self.max_sessions_per_user,
-        })
+        Ok(SessionLimits { idle_timeout: self.session_idle_timeout, lifetime: self.session_lifetime, max_per_user })
+    }
+}
+
+impl SessionSettings {
+    pub fn limits(&self) -> Result<SessionLimits, Unusable> {
+        self.lifetimes.limits(self.max_sessions_per_user)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser, Page,
         PageSize, Password, PasswordHash, Registration, Role, TokenHash, User, UserChanges, UserCursor, UserFilter,
-        UserId, UserSort, UserUpdate, Username,
+        UserId, UserName, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
@@ -147,6 +147,17 @@ impl App {
             Some(signed_in) if signed_in.user.id == id => Ok(signed_in.user.clone()),
             _ => self.store.point(move |reader| reader.user(id)).await?.ok_or(Error::UserNotFound),
         }
+    }
+
+    /// Finds the account that a person at the shell means.
+    pub async fn user_named(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
+        decide(&caller.actor, &Operation::ListUsers)?;
+        let found = self.store.point(move |reader| match &name {
+            UserName::Id(id) => reader.user(*id),
+            UserName::Email(email) => Ok(reader.credentials_by_email(email.as_str())?.map(|found| found.user)),
+            UserName::Username(username) => reader.user_by_username(username),
+        });
+        found.await?.ok_or(Error::UserNotFound)
     }
 
     /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or

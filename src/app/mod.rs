@@ -180,12 +180,11 @@ impl App {
                 Ok(())
             })
             .await;
-        match &written {
-            Ok(()) => self.uses.settle(&uses),
-            Err(_) => {
-                self.refusals.put_back(events);
-                self.throttle.put_back(&budgets);
-            }
+        if written.is_ok() {
+            self.uses.settle(&uses);
+        } else {
+            self.refusals.put_back(events);
+            self.throttle.put_back(&budgets);
         }
         written
     }

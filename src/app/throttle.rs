@@ -180,14 +180,18 @@ impl Throttle {
             self.refused[limit as usize].fetch_add(1, Ordering::Relaxed);
             return Err(Error::TooManyAttempts(Duration::from_millis(wait)));
         }
-        charges.iter().for_each(|charge| budgets.take(charge, now));
+        for charge in &charges {
+            budgets.take(charge, now);
+        }
         Ok(Attempt(charges))
     }
 
     /// Gives back what an attempt was charged that was not evaluated, or that is allowed as often as one likes.
     pub fn refund(&self, attempt: Attempt) {
         let (now, mut budgets) = (self.now(), self.budgets());
-        attempt.0.iter().for_each(|charge| budgets.give_back(charge, now));
+        for charge in &attempt.0 {
+            budgets.give_back(charge, now);
+        }
     }
 
     /// After the right password: the address gets its charge back, the account's budgets are full again.
@@ -363,9 +367,12 @@ mod tests {
         (Throttle::new(true, clock.clone()), clock)
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "it is asked for as it is in a request")]
     fn subscriber(ip: &str) -> Option<Subscriber> {
         Some(Subscriber::of(ip.parse().unwrap()))
     }
+
+    type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
 
     fn target(email: &str) -> Target<'_> {
         Target { email, password_version: 1, knows_caller: false }
@@ -388,7 +395,6 @@ mod tests {
         let name = |n: u32| format!("user{n}@example.com");
         let address = |n: u32| subscriber(&format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255));
         let one = subscriber("203.0.113.7");
-        type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
         let (throttle, clock) = throttle();
         let table: Vec<(&str, u32, Duration, Attempting<'_>)> = vec![
             ("address", 50, Duration::from_secs(20), Box::new(|n| throttle.reserve_sign_in(one, target(&name(n))))),
@@ -426,7 +432,7 @@ mod tests {
     fn a_site_has_four_times_the_budget_of_a_subscriber() {
         let (throttle, _) = throttle();
         let name = |n: u32| format!("user{n}@example.com");
-        let in_site = |n: u32| subscriber(&format!("2001:db8:1:{:x}::1", n));
+        let in_site = |n: u32| subscriber(&format!("2001:db8:1:{n:x}::1"));
         assert_eq!(exhaust(|n| throttle.reserve_sign_in(in_site(1), target(&name(n)))).0, 50, "one /64");
         let (rest, wait) = exhaust(|n| throttle.reserve_sign_in(in_site(n + 2), target(&name(n))));
         assert_eq!((rest, wait), (150, Duration::from_secs(5)), "the whole /48");

@@ -1,10 +1,15 @@
 //! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
 
+mod account;
 mod create_admin;
+mod invitation;
 mod log;
 mod migrate;
+mod output;
 mod password;
 mod serve;
+mod session;
+mod user;
 
 use crate::{
     app::{App, Policy},
@@ -44,6 +49,13 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Make an account that may administer the others
     CreateAdmin(create_admin::CreateAdmin),
+    #[command(subcommand)]
+    User(user::UserCommand),
+    #[command(subcommand)]
+    Session(session::SessionCommand),
+    Invite(invitation::Invite),
+    #[command(subcommand)]
+    Invitation(invitation::InvitationCommand),
     /// Print the API's OpenAPI document
     Openapi,
 }
@@ -55,6 +67,10 @@ impl Cli {
             Command::Serve(settings) => serve::run(&database()?, *settings),
             Command::Migrate(command) => command.run(&database()?),
             Command::CreateAdmin(command) => command.run(&database()?),
+            Command::User(command) => command.run(&database()?),
+            Command::Session(command) => command.run(&database()?),
+            Command::Invite(command) => command.run(&database()?),
+            Command::Invitation(command) => command.run(&database()?),
             Command::Openapi => print(&crate::http::spec()),
         }
     }

@@ -65,6 +65,7 @@ pub struct AuditEvent {
 
 impl AuditEvent {
     /// The same entry for several alike.
+    #[must_use]
     pub fn times(self, count: u32) -> Self {
         Self { count, ..self }
     }

@@ -123,6 +123,38 @@ macro_rules! shown_as_text {
 }
 shown_as_text!(Username, EmailAddress, Role);
 
+/// How a person at the shell says which account is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserName {
+    Id(UserId),
+    Email(EmailAddress),
+    Username(Username),
+}
+
+impl UserName {
+    /// All digits are an id, what has an `@` is an address, and anything else a username.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            return UserId::parse(text).map(Self::Id).ok_or_else(|| "is no id: ids are 1, 2, 3 and so on".into());
+        }
+        if text.contains('@') {
+            EmailAddress::parse(text).map(Self::Email)
+        } else {
+            Username::parse(text).map(Self::Username)
+        }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Email(email) => email.fmt(f),
+            Self::Username(username) => username.fmt(f),
+        }
+    }
+}
+
 /// What someone may do: an administrator everything, a user what concerns his own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -299,6 +331,16 @@ mod tests {
         let labels = vec!["d".repeat(62); 4].join(".");
         assert!(EmailAddress::parse(&format!("aa@{labels}")).is_ok());
         assert!(EmailAddress::parse(&format!("aaa@{labels}")).is_err(), "254 characters are accepted, 255 are not");
+    }
+
+    #[test]
+    fn an_account_is_meant_by_its_id_its_address_or_its_username() {
+        assert_eq!(UserName::parse("42"), Ok(UserName::Id(UserId(42))));
+        assert!(matches!(UserName::parse("ada@example.com"), Ok(UserName::Email(_))));
+        assert!(matches!(UserName::parse("4da"), Ok(UserName::Username(_))));
+        for bad in ["", "0", "042", "99999999999999999999", "a@", "-a", "a b"] {
+            assert!(UserName::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     proptest! {

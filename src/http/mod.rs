@@ -23,6 +23,16 @@ mod users;
 mod verify;
 
 pub use error::ErrorCode;
+
+/// What the API answers with, for whoever shows the same.
+pub mod answers {
+    pub use super::{
+        invitations::{CreatedInvitation, Invitation, InvitationList},
+        sessions::SessionList,
+        users::{PasswordResetIssued, User},
+    };
+}
+
 pub use openapi::spec;
 
 use crate::app::App;

@@ -83,6 +83,15 @@ impl Reader<'_> {
             .or_domain()
     }
 
+    /// Looks for a username without regard to case. For the point door.
+    pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username = ?1");
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([username.as_str()], user_from).optional())
+            .or_domain()
+    }
+
     /// Whether anybody can administer this installation.
     pub fn has_enabled_admin(&self) -> Result<bool, Error> {
         self.has_enabled_admin_beside(None)

@@ -1,0 +1,131 @@
+//! `usher invite` and `usher invitation`
+
+use super::{
+    explain, open,
+    output::{Table, or_hyphen, print_json},
+    print, tell,
+};
+use crate::{
+    app::{Invite as Invitation, Policy},
+    config::InvitationSettings,
+    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role},
+    http::answers,
+};
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use futures_executor::block_on;
+use std::path::Path;
+
+/// Print an invitation, with which somebody can register once
+#[derive(Debug, Args)]
+pub(super) struct Invite {
+    /// The only address that may register with it; it counts as verified then
+    #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
+    email: Option<EmailAddress>,
+
+    /// The role of the account that is made with it: user or admin
+    #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
+    role: Role,
+
+    /// Print it as JSON, in the shape of POST /invitations
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: InvitationSettings,
+}
+
+impl Invite {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let policy = Policy { invitation_lifetime: self.settings.invitation_lifetime, ..Policy::default() };
+        let app = open(database, policy)?;
+        let invite = Invitation { email: self.email.clone(), role: self.role, expires_in: None };
+        let invited = block_on(app.invite(&Caller::shell(), invite)).map_err(explain)?;
+        let invitation = &invited.invitation;
+        tell(&format!(
+            "invitation {}, for the role {}, until {}",
+            invitation.id, invitation.role, invitation.expires_at
+        ));
+        if self.json {
+            return print_json(&answers::CreatedInvitation::from(invited));
+        }
+        print(&format!("{}\n", invited.token.reveal()))
+    }
+}
+
+/// See invitations and take them back, also while a server runs
+#[derive(Debug, Subcommand)]
+pub(super) enum InvitationCommand {
+    List(List),
+    Delete(Delete),
+}
+
+impl InvitationCommand {
+    pub(super) fn run(self, database: &Path) -> Result<()> {
+        match self {
+            Self::List(command) => command.run(database),
+            Self::Delete(command) => command.run(database),
+        }
+    }
+}
+
+/// List the invitations that can still be used
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Print one JSON document, in the shape of GET /invitations
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let shell = Caller::shell();
+            let listed = app.invitations(&shell, after, PageSize::LARGEST);
+            let Page { items, next } = block_on(listed).map_err(explain)?;
+            all.extend(items);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if self.json {
+            return print_json(&answers::InvitationList::from(Page { items: all, next: None }));
+        }
+        let mut table = Table::new(&["ID", "EMAIL", "ROLE", "MADE BY", "MADE", "UNTIL"])?;
+        for invitation in all {
+            table.row(&[
+                invitation.id.to_string(),
+                or_hyphen(invitation.email),
+                invitation.role.to_string(),
+                or_hyphen(invitation.created_by),
+                invitation.created_at.to_string(),
+                invitation.expires_at.to_string(),
+            ])?;
+        }
+        table.flush()
+    }
+}
+
+/// Take an invitation back
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    /// The invitation's id
+    #[arg(value_parser = invitation_id)]
+    id: InvitationId,
+}
+
+fn invitation_id(text: &str) -> Result<InvitationId, String> {
+    InvitationId::parse(text).ok_or_else(|| "an id is 1, 2, 3 and so on; see 'usher invitation list'".to_owned())
+}
+
+impl Delete {
+    fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        block_on(app.delete_invitation(&Caller::shell(), Some(self.id))).map_err(explain)?;
+        tell(&format!("invitation {} can't be used any more", self.id));
+        Ok(())
+    }
+}

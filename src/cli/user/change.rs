@@ -1,0 +1,160 @@
+//! `usher user disable`, `enable`, `set-role`, `set-username`, `set-email` and `set-password`
+
+use super::Named;
+use crate::{
+    app::{App, ExpectedRevision, Policy},
+    cli::{explain, open, open_for_passwords, output::print_json, password::PasswordSource, tell},
+    config::{CostSettings, PasswordSettings},
+    domain::{Caller, EmailAddress, Role, User, UserChanges, Username},
+    http::answers,
+};
+use anyhow::{Result, anyhow};
+use clap::Args;
+use futures_executor::block_on;
+use std::path::Path;
+
+/// Whose account, and how the result is shown.
+#[derive(Debug, Args)]
+struct Target {
+    #[command(flatten)]
+    named: Named,
+
+    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    #[arg(long)]
+    json: bool,
+}
+
+impl Target {
+    /// Changes the account, and says in one line what it is now.
+    fn change(&self, app: &App, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
+        let user = self.named.find(app)?;
+        let shell = Caller::shell();
+        let changed = app.update_user(&shell, Some(user.id), changes, ExpectedRevision::Any);
+        let user = block_on(changed).map_err(explain)?;
+        tell(&says(&user));
+        if self.json { print_json(&answers::User::from(user)) } else { Ok(()) }
+    }
+
+    fn change_in(&self, database: &Path, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
+        self.change(&open(database, Policy::default())?, changes, says)
+    }
+}
+
+/// Disable an account: it can't sign in, and its sessions end
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Disable {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Disable {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { disabled: Some(true), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| format!("{} is disabled, and has no sessions", user.username))
+    }
+}
+
+/// Enable an account again
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Enable {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Enable {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { disabled: Some(false), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| format!("{} is enabled", user.username))
+    }
+}
+
+/// Change what an account may do
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetRole {
+    #[command(flatten)]
+    target: Target,
+
+    /// user or admin
+    #[arg(value_parser = |text: &str| Role::parse(text))]
+    role: Role,
+}
+
+impl SetRole {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { role: Some(self.role), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| format!("{} has the role {}", user.username, user.role))
+    }
+}
+
+/// Change an account's username
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetUsername {
+    #[command(flatten)]
+    target: Target,
+
+    /// The new username
+    #[arg(value_name = "NAME", value_parser = |text: &str| Username::parse(text))]
+    username: Username,
+}
+
+impl SetUsername {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { username: Some(self.username.clone()), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| format!("the account {} is {}", user.id, user.username))
+    }
+}
+
+/// Change an account's address; it counts as verified
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetEmail {
+    #[command(flatten)]
+    target: Target,
+
+    /// The new address
+    #[arg(value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
+    email: EmailAddress,
+}
+
+impl SetEmail {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { email: Some(self.email.clone()), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| format!("{} has the address {}", user.username, user.email))
+    }
+}
+
+/// Set an account's password; its sessions end
+///
+/// The password is asked for twice on the terminal, unless a flag says otherwise.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetPassword {
+    #[command(flatten)]
+    named: Named,
+
+    #[command(flatten)]
+    source: PasswordSource,
+
+    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    #[arg(long, conflicts_with = "generate_password")]
+    json: bool,
+
+    #[command(flatten)]
+    passwords: PasswordSettings,
+
+    #[command(flatten)]
+    cost: CostSettings,
+}
+
+impl SetPassword {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open_for_passwords(database, &self.passwords, self.cost)?;
+        let user = self.named.find(&app)?;
+        let typed = self.source.read()?;
+        let names = [user.username.as_str(), user.email.as_str()];
+        let accepted = app.policy().passwords.accept(&typed, &names);
+        let password = accepted.map_err(|fault| anyhow!("password {fault}"))?;
+        let changes = UserChanges { password: Some(password), ..UserChanges::default() };
+        let target = Target { named: self.named.clone(), json: self.json };
+        target.change(&app, changes, |user| format!("{} has a new password, and no sessions", user.username))?;
+        self.source.reveal(&typed)
+    }
+}

@@ -1,0 +1,38 @@
+//! `usher user create`
+
+use crate::{
+    cli::{account::AccountFlags, explain, open_for_passwords, output::print_json, tell},
+    domain::{Caller, Role},
+    http::answers,
+};
+use anyhow::Result;
+use clap::Args;
+use futures_executor::block_on;
+use std::path::Path;
+
+/// Make an account
+///
+/// The password is asked for twice on the terminal, unless a flag says otherwise. Works in every registration mode.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Create {
+    #[command(flatten)]
+    flags: AccountFlags,
+
+    /// user or admin
+    #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
+    role: Role,
+
+    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    #[arg(long, conflicts_with = "generate_password")]
+    json: bool,
+}
+
+impl Create {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
+        let (account, password) = self.flags.account(self.role, &app.policy().passwords)?;
+        let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
+        tell(&format!("{} was made, with the id {} and the role {}", user.username, user.id, user.role));
+        if self.json { print_json(&answers::User::from(user)) } else { self.flags.source.reveal(&password) }
+    }
+}

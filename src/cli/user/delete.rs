@@ -1,0 +1,61 @@
+//! `usher user delete`
+
+use super::Named;
+use crate::{
+    app::{ExpectedRevision, Policy},
+    cli::{explain, open, tell},
+    domain::{Caller, User},
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use futures_executor::block_on;
+use std::{
+    io::{BufRead, IsTerminal, Write},
+    path::Path,
+};
+
+/// Delete an account with all that hangs on it; its id is never used again
+///
+/// Asks first, on the terminal.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Delete {
+    #[command(flatten)]
+    named: Named,
+
+    /// Don't ask
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Delete {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        let user = self.named.find(&app)?;
+        if !self.yes {
+            ask(&user)?;
+        }
+        let shell = Caller::shell();
+        let deleted = app.delete_user(&shell, Some(user.id), ExpectedRevision::Any);
+        block_on(deleted).map_err(explain)?;
+        tell(&format!("{} ({}) is gone", user.username, user.email));
+        Ok(())
+    }
+}
+
+/// Fails unless somebody says yes.
+fn ask(user: &User) -> Result<()> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("there is no terminal to ask on; nothing was deleted, use --yes");
+    }
+    let mut out = std::io::stderr();
+    write!(out, "Delete {} ({}, id {})? [y/N] ", user.username, user.email, user.id)
+        .and_then(|()| out.flush())
+        .context("the terminal can't be written")?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer).context("the terminal can't be read")?;
+    if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        bail!("nothing was deleted");
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `usher user`: what administrators do to accounts, at the shell. Each works on the file, with or without a server, and
+//! acts on the server's next request.
+
+mod change;
+mod create;
+mod delete;
+mod list;
+mod reset_token;
+mod show;
+
+use super::explain;
+use crate::{
+    app::App,
+    domain::{Caller, User, UserName},
+};
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use futures_executor::block_on;
+use std::path::Path;
+
+/// See and change accounts, also while a server runs
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    List(list::List),
+    Show(show::Show),
+    Create(Box<create::Create>),
+    Disable(change::Disable),
+    Enable(change::Enable),
+    SetRole(change::SetRole),
+    SetUsername(change::SetUsername),
+    SetEmail(change::SetEmail),
+    SetPassword(Box<change::SetPassword>),
+    Delete(delete::Delete),
+    ResetToken(reset_token::ResetToken),
+}
+
+impl UserCommand {
+    pub(super) fn run(self, database: &Path) -> Result<()> {
+        match self {
+            Self::List(command) => command.run(database),
+            Self::Show(command) => command.run(database),
+            Self::Create(command) => command.run(database),
+            Self::Disable(command) => command.run(database),
+            Self::Enable(command) => command.run(database),
+            Self::SetRole(command) => command.run(database),
+            Self::SetUsername(command) => command.run(database),
+            Self::SetEmail(command) => command.run(database),
+            Self::SetPassword(command) => command.run(database),
+            Self::Delete(command) => command.run(database),
+            Self::ResetToken(command) => command.run(database),
+        }
+    }
+}
+
+/// Which account.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Named {
+    /// The account: all digits are an id, what has an @ is an address, and anything else a username
+    #[arg(value_name = "USER", value_parser = user_name)]
+    user: UserName,
+}
+
+fn user_name(text: &str) -> Result<UserName, String> {
+    UserName::parse(text).map_err(|fault| format!("as an id, an address or a username, this {fault}"))
+}
+
+impl Named {
+    /// Looks the account up.
+    pub(super) fn find(&self, app: &App) -> Result<User> {
+        let found = block_on(app.user_named(&Caller::shell(), self.user.clone()));
+        found.map_err(explain).with_context(|| self.user.to_string())
+    }
+}

@@ -1,0 +1,44 @@
+//! `usher user reset-token`
+
+use super::Named;
+use crate::{
+    app::Policy,
+    cli::{explain, open, output::print_json, print, tell},
+    config::ResetSettings,
+    domain::Caller,
+    http::answers,
+};
+use anyhow::Result;
+use clap::Args;
+use futures_executor::block_on;
+use std::path::Path;
+
+/// Print a token with which somebody can set a new password once
+///
+/// Earlier tokens of the account are void. It is spent by POST /auth/password-reset, which ends all sessions.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ResetToken {
+    #[command(flatten)]
+    named: Named,
+
+    /// Print it as JSON, in the shape of POST /users/{user_id}/password-reset
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: ResetSettings,
+}
+
+impl ResetToken {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let policy = Policy { reset_lifetime: self.settings.reset_lifetime, ..Policy::default() };
+        let app = open(database, policy)?;
+        let user = self.named.find(&app)?;
+        let issued = block_on(app.issue_reset(&Caller::shell(), Some(user.id))).map_err(explain)?;
+        tell(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
+        if self.json {
+            return print_json(&answers::PasswordResetIssued::from(issued));
+        }
+        print(&format!("{}\n", issued.token.reveal()))
+    }
+}

@@ -1,0 +1,44 @@
+//! `usher user show`
+
+use super::Named;
+use crate::{
+    app::Policy,
+    cli::{
+        open,
+        output::{USER_COLUMNS, print_json, user_row},
+        print,
+    },
+    domain::User,
+    http::answers,
+};
+use anyhow::Result;
+use clap::Args;
+use std::path::Path;
+
+/// Show one account
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    #[command(flatten)]
+    named: Named,
+
+    /// Print it as JSON, in the shape of GET /users/{user_id}
+    #[arg(long)]
+    json: bool,
+}
+
+impl Show {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        let user = self.named.find(&app)?;
+        if self.json { print_json(&answers::User::from(user)) } else { print(&lines(&user)) }
+    }
+}
+
+/// One line for each property.
+fn lines(user: &User) -> String {
+    let verified = if user.email_verified { "verified" } else { "not verified" };
+    let more = [("ADDRESS IS", verified.to_owned()), ("CHANGED", user.updated_at.to_string())];
+    let properties = USER_COLUMNS.into_iter().zip(user_row(user)).chain(more);
+    let lines: Vec<String> = properties.map(|(name, value)| format!("{:<13} {value}\n", name.to_lowercase())).collect();
+    lines.concat()
+}
