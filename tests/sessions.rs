@@ -320,3 +320,95 @@ fn whoever_flushes_waits_for_what_another_has_begun_to_write() {
 
     assert_eq!(written, [1, 1]);
 }
+
+/// Signs in once more, calling itself something.
+fn sign_in_as(server: &Server, user_agent: &str) -> support::Client {
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let headers = [("content-type", "application/json"), ("user-agent", user_agent)];
+    let answer = server.anon().send("POST", "/auth/login", &headers, Some(body.as_bytes()));
+    server.anon().with_token(answer.is(200, "").json()["token"].as_str().unwrap())
+}
+
+#[test]
+fn sessions_are_listed_with_where_they_came_from_and_when_they_end() {
+    // given
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.clock.advance(Duration::from_mins(1));
+    let phone = sign_in_as(&server, "phone/1.0 (a \u{e9} phone)");
+
+    // when
+    let sessions = phone.get("/auth/sessions").is(200, "").json()["sessions"].clone();
+
+    // then
+    assert_eq!(sessions.as_array().unwrap().len(), 2);
+    let newest = &sessions[0];
+    assert_eq!((&newest["current"], &sessions[1]["current"]), (&true.into(), &false.into()));
+    assert_eq!((&newest["ip"], &newest["user_agent"]), (&"127.0.0.1".into(), &"phone/1.0 (a \u{e9} phone)".into()));
+    assert_eq!(
+        (&newest["created_at"], &newest["last_used_at"]),
+        (&"2026-11-22T10:01:00Z".into(), &newest["created_at"])
+    );
+    assert_eq!(newest["idle_expires_at"], "2026-11-29T10:01:00Z");
+    assert_eq!(newest["expires_at"], "2026-12-22T10:01:00Z");
+    assert_eq!(ada.get(&format!("{}/sessions", ada.me())).json()["sessions"][1]["current"], true);
+}
+
+#[test]
+fn what_a_client_calls_itself_is_cut_to_a_sane_length() {
+    let server = Server::start();
+    server.user("ada");
+    let long = sign_in_as(&server, &"x".repeat(5_000));
+    let listed = long.get("/auth/sessions").json();
+    assert_eq!(listed["sessions"][0]["user_agent"].as_str().unwrap().len(), 256);
+
+    let odd =
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: usher\r\nuser-agent: a\tb\u{85}\u{9b}31m\r\nconnection: close\r\n";
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let answer =
+        server.raw(format!("{odd}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let kept: String = server.query("SELECT user_agent FROM sessions ORDER BY rowid DESC LIMIT 1");
+    assert!(kept.chars().all(|c| !c.is_control()), "{kept:?}");
+}
+
+#[test]
+fn a_use_is_listed_before_it_is_written_and_a_session_that_ended_is_not_listed() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    let other = server.sign_in("ada");
+    server.clock.advance(Duration::from_hours(6 * 24));
+    ada.get("/auth/me").is(200, "");
+    assert_eq!(ada.get("/auth/sessions").json()["sessions"][1]["last_used_at"], "2026-11-28T10:00:00Z");
+    server.clock.advance(Duration::from_hours(2 * 24));
+    assert_eq!(ada.get("/auth/sessions").json()["sessions"].as_array().unwrap().len(), 1);
+    other.get("/auth/me").is(401, "invalid_token");
+}
+
+#[test]
+fn an_owner_ends_one_session_or_all_others_and_an_administrator_all() {
+    let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let (phone, tablet) = (server.sign_in("ada"), server.sign_in("ada"));
+    let id = |client: &support::Client| {
+        let listed = client.get("/auth/sessions").json();
+        let own = listed["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).cloned();
+        own.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (of_phone, of_root) = (id(&phone), id(&root));
+
+    ada.delete(&format!("/auth/sessions/{of_root}")).is(404, "session_not_found");
+    ada.delete(&format!("/auth/sessions/{of_phone}")).is(204, "");
+    phone.get("/auth/me").is(401, "invalid_token");
+    ada.delete(&format!("/auth/sessions/{of_phone}")).is(404, "session_not_found");
+
+    ada.delete("/auth/sessions").is(204, "");
+    tablet.get("/auth/me").is(401, "invalid_token");
+    ada.get("/auth/me").is(200, "");
+
+    root.delete(&format!("{}/sessions", ada.me())).is(204, "");
+    ada.get("/auth/me").is(401, "invalid_token");
+    root.get("/auth/me").is(200, "");
+    let ended: i64 = server.query("SELECT sum(count) FROM audit WHERE action = 'session.revoked' AND subject = 2");
+    assert_eq!(ended, 3);
+}
