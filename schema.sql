@@ -13,7 +13,7 @@ CREATE TABLE users (
     username        TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(username) BETWEEN 1 AND 64),
     email           TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(email) BETWEEN 3 AND 254),
     email_verified  INTEGER NOT NULL CHECK (email_verified IN (0, 1)),  -- 0: typed by its owner and by nobody else
-    password_hash   TEXT    NOT NULL,                      -- a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash
+    password_hash   TEXT    NOT NULL,                      -- a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash; imported ones as they were, until their owner signs in
     password_version INTEGER NOT NULL CHECK (password_version > 0),  -- counts passwords; the same one hashed anew stays
     role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
     disabled        INTEGER NOT NULL CHECK (disabled IN (0, 1)),

@@ -8,7 +8,7 @@
 //! | 3 | [`cli`] | the commands |
 //! | 2 | [`app`] | the use cases, and every rule about who may do what |
 //! | 1 | [`store`] | the SQLite file |
-//! | 1 | [`hashing`] | Argon2id on a bounded pool |
+//! | 1 | [`hashing`] | Argon2id on a bounded pool, and the hashes that other services leave behind |
 //! | 1 | [`clock`] | the time |
 //! | 0 | [`config`] | settings |
 //! | 0 | [`domain`] | what the words mean |

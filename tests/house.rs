@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("http", &["domain", "app"]),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
 ];
-const LIBRARIES: [(&str, &str); 7] = [
+const LIBRARIES: [(&str, &str); 12] = [
     ("rusqlite", "store"),
     ("r2d2", "store"),
     ("r2d2_sqlite", "store"),
@@ -21,6 +21,11 @@ const LIBRARIES: [(&str, &str); 7] = [
     ("poem", "http"),
     ("poem_openapi", "http"),
     ("argon2", "hashing"),
+    ("bcrypt", "hashing"),
+    ("pbkdf2", "hashing"),
+    ("scrypt", "hashing"),
+    ("sha1", "hashing"),
+    ("base64ct", "hashing"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -34,14 +34,15 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What is stored of a password: a PHC string with algorithm, parameters, salt and hash.
+/// What is stored of a password: algorithm, parameters, salt and hash in one text. A PHC string, or until the next
+/// sign-in of an account that came from another service, the form that one uses.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
     /// Takes the string as it is; what can't be verified is found out when somebody tries.
-    pub fn from_phc(phc: String) -> Self {
-        Self(phc)
+    pub fn from_text(text: String) -> Self {
+        Self(text)
     }
 
     pub fn as_str(&self) -> &str {
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         assert_eq!(format!("{:?}", Password::attempt("correct horse").unwrap()), "Password(…)");
-        assert_eq!(format!("{:?}", PasswordHash::from_phc("$argon2id$x".into())), "PasswordHash(…)");
+        assert_eq!(format!("{:?}", PasswordHash::from_text("$argon2id$x".into())), "PasswordHash(…)");
     }
 
     proptest! {

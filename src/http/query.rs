@@ -2,7 +2,7 @@
 
 use super::{error::ApiError, schema::Described};
 use crate::domain::{Faults, PageSize, Role, SearchPrefix, UserId, UserSort};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -132,7 +132,7 @@ pub(super) struct Cursor(String);
 impl Cursor {
     /// How a cursor is written.
     pub fn text_of(place: &str) -> String {
-        URL_SAFE_NO_PAD.encode(place)
+        Base64UrlUnpadded::encode_string(place.as_bytes())
     }
 
     /// What was written.
@@ -147,7 +147,7 @@ impl Cursor {
 
 impl FromParameter for Cursor {
     fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
-        let place = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let place = Base64UrlUnpadded::decode_vec(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         place.map(Self).ok_or_else(Self::fault)
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn user_from(row: &Row<'_>) -> rusqlite::Result<User> {
 fn credentials_from(row: &Row<'_>) -> rusqlite::Result<Credentials> {
     Ok(Credentials {
         user: user_from(row)?,
-        password_hash: PasswordHash::from_phc(row.get(10)?),
+        password_hash: PasswordHash::from_text(row.get(10)?),
         password_version: row.get(11)?,
     })
 }

@@ -1,0 +1,150 @@
+//! Argon2 (RFC 9106) in memory that is kept between hashes, and the PHC strings in which its hashes are stored.
+
+use super::{Cost, Scheme, Unverifiable};
+use crate::domain::{Error, Password, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use password_hash::phc;
+use rand::{TryRng, rngs::SysRng};
+
+/// Bytes of a new hash and of its salt (RFC 9106, section 4).
+pub(super) const OUTPUT: usize = 32;
+const SALT: usize = 16;
+
+/// What is asked of the allocator at least. glibc maps what is larger than 32 MiB for itself and unmaps it when it is
+/// freed; what is smaller it may keep for good. Memory that is not written to costs nothing.
+const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
+
+impl Cost {
+    /// `None` for what Argon2 can't do, and for what is dearer than `MOST`.
+    pub(super) fn params(self, output: usize) -> Option<Params> {
+        let params = Params::new(self.memory, self.iterations, self.parallelism, Some(output)).ok();
+        params.filter(|_| !self.is_too_dear())
+    }
+}
+
+/// The memory of one thread.
+#[derive(Default)]
+pub(super) struct Memory(Vec<Block>);
+
+impl Memory {
+    pub(super) fn give_back(&mut self) {
+        self.0 = Vec::new();
+    }
+
+    /// Hashes a new password with a fresh salt.
+    pub(super) fn hash(&mut self, password: &Password, cost: Cost) -> Result<PasswordHash, Error> {
+        let failed = || Error::Internal("a password could not be hashed".into());
+        let mut salt = [0u8; SALT];
+        SysRng.try_fill_bytes(&mut salt).map_err(|_| failed())?;
+        let mut stored = Stored::new(cost, &salt, vec![0; OUTPUT]);
+        stored.output = self.compute(password, &stored).ok_or_else(failed)?;
+        stored.to_phc().ok_or_else(failed)
+    }
+
+    /// `None` where it can't be found out.
+    pub(super) fn verify(&mut self, password: &Password, stored: &Stored) -> Option<bool> {
+        let output = self.compute(password, stored)?;
+        super::same(&output, &stored.output)
+    }
+
+    /// What comes out for this password with everything else as it is stored.
+    fn compute(&mut self, password: &Password, stored: &Stored) -> Option<Vec<u8>> {
+        let mut output = vec![0u8; stored.output.len()];
+        let params = stored.cost.params(output.len())?;
+        let blocks = params.block_count();
+        if self.0.capacity() < blocks {
+            self.0 = Vec::with_capacity(blocks.max(MAPPED_BLOCKS));
+        }
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        Argon2::new(stored.variant, stored.version, params)
+            .hash_password_into_with_memory(
+                password.as_str().as_bytes(),
+                &stored.salt,
+                &mut output,
+                &mut self.0[..blocks],
+            )
+            .ok()?;
+        Some(output)
+    }
+}
+
+/// A PHC string of Argon2, taken apart.
+pub(super) struct Stored {
+    variant: Algorithm,
+    version: Version,
+    cost: Cost,
+    salt: Vec<u8>,
+    output: Vec<u8>,
+}
+
+impl Stored {
+    fn new(cost: Cost, salt: &[u8], output: Vec<u8>) -> Self {
+        Self { variant: Algorithm::Argon2id, version: Version::V0x13, cost, salt: salt.to_vec(), output }
+    }
+
+    /// Reads a string that begins with `$argon2`.
+    pub(super) fn parse(text: &str) -> Result<Self, Unverifiable> {
+        let damaged = || Unverifiable::Damaged;
+        let parsed = phc::PasswordHash::new(text).map_err(|_| damaged())?;
+        let variant = Algorithm::new(parsed.algorithm.as_str()).map_err(|_| damaged())?;
+        let version = match parsed.version {
+            None | Some(0x10) => Version::V0x10,
+            Some(0x13) => Version::V0x13,
+            Some(_) => return Err(damaged()),
+        };
+        // A key or associated data (`keyid`, `data`) would be left out.
+        if parsed.params.iter().any(|(name, _)| !["m", "t", "p"].contains(&name.as_str())) {
+            return Err(damaged());
+        }
+        let param = |name: &str| parsed.params.get_decimal(name).ok_or_else(damaged);
+        let cost = Cost { memory: param("m")?, iterations: param("t")?, parallelism: param("p")? };
+        if cost.is_too_dear() {
+            return Err(Unverifiable::TooDear("Argon2 may here: 64 MiB of memory, 10 passes and 4 lanes"));
+        }
+        let (salt, output) = parsed.salt.zip(parsed.hash).ok_or_else(damaged)?;
+        cost.params(output.as_bytes().len()).ok_or_else(damaged)?;
+        Ok(Self { variant, version, cost, salt: salt.as_ref().to_vec(), output: output.as_bytes().to_vec() })
+    }
+
+    pub(super) fn scheme(&self) -> Scheme {
+        Scheme { algorithm: self.variant.as_str(), maker: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Whether a new hash at this cost would be of the same kind.
+    pub(super) fn is_as_new_at(&self, cost: Cost) -> bool {
+        let kind = (self.variant, self.version, self.output.len());
+        kind == (Algorithm::Argon2id, Version::V0x13, OUTPUT) && self.cost == cost
+    }
+
+    fn to_phc(&self) -> Option<PasswordHash> {
+        let mut params = phc::ParamsString::new();
+        let Cost { memory, iterations, parallelism } = self.cost;
+        for (name, value) in [("m", memory), ("t", iterations), ("p", parallelism)] {
+            params.add_decimal(name, value).ok()?;
+        }
+        let hash = phc::PasswordHash {
+            algorithm: phc::Ident::new(self.variant.as_str()).ok()?,
+            version: Some(self.version.into()),
+            params,
+            salt: Some(phc::Salt::new(&self.salt).ok()?),
+            hash: Some(phc::Output::new(&self.output).ok()?),
+        };
+        Some(PasswordHash::from_text(hash.to_string()))
+    }
+}
+
+/// A hash that no password has, as far as anybody knows: to find one would be to invert Argon2id.
+pub(super) fn nobody(cost: Cost) -> PasswordHash {
+    let mut drawn = [0u8; SALT + OUTPUT];
+    SysRng.try_fill_bytes(&mut drawn).expect("the operating system's random generator answers");
+    let (salt, output) = drawn.split_at(SALT);
+    let stored = Stored::new(cost, salt, output.to_vec());
+    stored.to_phc().expect("salt, output and parameters have the lengths of the format")
+}

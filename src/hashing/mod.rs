@@ -1,0 +1,531 @@
+//! Password hashing: Argon2id (RFC 9106) on a few threads of its own.
+//!
+//! Each hash costs tens of milliseconds and megabytes, so how many run at a time and how many wait is bounded. A
+//! `Place` is asked for first, before anything about an account is known; without one the answer is "overloaded". Each
+//! thread keeps its memory between hashes, and gives it back when nobody has needed it for a while.
+//!
+//! Hashes that another service left behind are verified here, too: one at a time, for they cost more than ours, and
+//! others pass them in the queue.
+
+mod argon;
+mod foreign;
+
+use crate::domain::{Error, Password, PasswordHash};
+use argon::Memory;
+use foreign::Foreign;
+use password_hash::phc;
+use std::{
+    collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// What a new hash costs. The defaults are OWASP's (Password Storage Cheat Sheet, Argon2id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// In KiB.
+    pub memory: u32,
+    pub iterations: u32,
+    /// Lanes. They are computed one after the other.
+    pub parallelism: u32,
+}
+
+impl Cost {
+    /// The most that a stored hash, or a setting, may ask for: what is verified is paid for by everyone who waits.
+    pub const MOST: Cost = Cost { memory: 65_536, iterations: 10, parallelism: 4 };
+    pub const DEFAULT: Cost = Cost { memory: 19_456, iterations: 2, parallelism: 1 };
+
+    fn is_too_dear(self) -> bool {
+        let most = Self::MOST;
+        self.memory > most.memory || self.iterations > most.iterations || self.parallelism > most.parallelism
+    }
+
+    /// Whether Argon2 can do this: at least 8 KiB a lane, one pass, one lane, and no more than `MOST`.
+    pub fn is_possible(self) -> bool {
+        self.params(argon::OUTPUT).is_some()
+    }
+}
+
+/// What computes a stored hash, and whose form that has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheme {
+    pub algorithm: &'static str,
+    /// The library whose form this is; `None` for one that many share.
+    pub maker: Option<&'static str>,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.algorithm)?;
+        self.maker.map_or(Ok(()), |maker| write!(f, " ({maker})"))
+    }
+}
+
+/// Why a stored hash can't be verified. The text goes after the name of the field; it repeats nothing of the hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unverifiable {
+    #[error("is no hash in a form that is known here")]
+    Unknown,
+    #[error("begins like a hash that is known here, and is cut off, damaged or of a variant that is not")]
+    Damaged,
+    #[error("asks for more than {0}")]
+    TooDear(&'static str),
+}
+
+/// Finds out what a hash is, and whether it can be verified here at a cost that is allowed.
+pub fn recognize(hash: &PasswordHash) -> Result<Scheme, Unverifiable> {
+    Stored::parse(hash).map(|stored| stored.scheme())
+}
+
+/// A stored hash that can be verified.
+enum Stored {
+    Argon2 { hash: argon::Stored, maker: Option<&'static str> },
+    Foreign(Foreign),
+}
+
+impl Stored {
+    fn parse(hash: &PasswordHash) -> Result<Self, Unverifiable> {
+        let text = hash.as_str();
+        // Django puts a name of its own before the PHC string.
+        let (argon2, maker) =
+            text.strip_prefix("argon2$argon2").map_or((text, None), |_| (&text["argon2".len()..], Some("Django")));
+        if argon2.starts_with("$argon2") {
+            return argon::Stored::parse(argon2).map(|hash| Self::Argon2 { hash, maker });
+        }
+        Foreign::parse(text).map(Self::Foreign)
+    }
+
+    fn scheme(&self) -> Scheme {
+        match self {
+            Self::Argon2 { hash, maker } => Scheme { maker: *maker, ..hash.scheme() },
+            Self::Foreign(foreign) => foreign.scheme(),
+        }
+    }
+}
+
+/// Compares hashes in constant time. `None` where one has a length that no hash has.
+fn same(one: &[u8], other: &[u8]) -> Option<bool> {
+    Some(phc::Output::new(one).ok()? == phc::Output::new(other).ok()?)
+}
+
+/// How long a thread keeps its memory while there is nothing to hash.
+const MEMORY_KEPT: Duration = Duration::from_secs(30);
+
+/// Threads that hash, and the places to wait for them.
+pub struct HashPool {
+    shared: Arc<Shared>,
+    places: Arc<Semaphore>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    kept: Duration,
+    cost: Cost,
+    /// Of the places in the queue, how many foreign hashes may take: they wait for each other, and others must not.
+    foreign_places: usize,
+    /// A hash at the current cost that no password has: its output was drawn, not computed.
+    nobody: PasswordHash,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    hashes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    foreign_runs: bool,
+    last_id: u64,
+    closed: bool,
+}
+
+/// The permit belongs to the job: a caller who leaves frees his place only if his job is still in the queue.
+struct Job {
+    id: u64,
+    foreign: bool,
+    work: Box<dyn FnOnce(&mut Memory) + Send>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl HashPool {
+    /// Starts `threads` threads; up to `waiting` more hashes may wait for one. The cost must be possible.
+    pub fn start(cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
+        Self::start_keeping(MEMORY_KEPT, cost, threads, waiting)
+    }
+
+    /// The same, with another time after which a thread that has nothing to do gives its memory back.
+    pub fn start_keeping(kept: Duration, cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            kept,
+            cost,
+            foreign_places: (waiting / 2).max(1),
+            nobody: argon::nobody(cost),
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            hashes: AtomicU64::new(0),
+        });
+        let start = |n: usize| {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(format!("usher-hash-{n}")).spawn(move || shared.run())
+        };
+        let handles = (0..threads).map(start).collect::<Result<_, _>>()?;
+        Ok(Self { places: Arc::new(Semaphore::new(threads + waiting)), shared, threads: handles })
+    }
+
+    /// Takes a place in the queue, or fails at once with `Overloaded`.
+    pub fn admit(&self) -> Result<Place, Error> {
+        let permit = self.places.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        Ok(Place { shared: self.shared.clone(), permit })
+    }
+
+    /// How many hashes have been computed since the start.
+    pub fn hashes(&self) -> u64 {
+        self.shared.hashes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a hash was made in another way, or at another cost, than a new one would be.
+    pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        match Stored::parse(hash) {
+            Ok(Stored::Argon2 { hash, maker: None }) => !hash.is_as_new_at(self.shared.cost),
+            _ => true,
+        }
+    }
+}
+
+impl Drop for HashPool {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The right to have one hash computed.
+pub struct Place {
+    shared: Arc<Shared>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// Hashes a new password with a fresh salt.
+    pub async fn hash(self, password: Password) -> Result<PasswordHash, Error> {
+        let cost = self.shared.cost;
+        self.run(false, move |memory| memory.hash(&password, cost)).await?
+    }
+
+    /// Whether the password is the one that was hashed. A stored hash that can't be verified (in an unknown form,
+    /// damaged, or dearer than is allowed) costs what any other does and is nobody's: `Ok(false)`, and a line in the log.
+    /// Fails with `Overloaded` where too many foreign hashes wait already.
+    pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<bool, Error> {
+        let stored = Stored::parse(&hash);
+        let nobody = self.shared.nobody.clone();
+        self.run(matches!(stored, Ok(Stored::Foreign(_))), move |memory| {
+            let verified = match &stored {
+                Ok(Stored::Argon2 { hash, .. }) => memory.verify(&password, hash),
+                Ok(Stored::Foreign(foreign)) => foreign.verify(&password),
+                Err(_) => None,
+            };
+            verified.unwrap_or_else(|| {
+                tracing::error!("a stored password hash can't be verified; set a new password for the account");
+                if let Ok(Stored::Argon2 { hash, .. }) = Stored::parse(&nobody) {
+                    memory.verify(&password, &hash); // for what it costs
+                }
+                false
+            })
+        })
+        .await
+    }
+
+    /// Costs what verifying costs, for someone who has no account.
+    pub async fn verify_nobody(self, password: Password) -> Result<(), Error> {
+        let nobody = self.shared.nobody.clone();
+        self.verify(password, nobody).await.map(drop)
+    }
+
+    async fn run<T: Send + 'static>(
+        self,
+        foreign: bool,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move |memory: &mut Memory| drop(answer.send(work(memory))));
+        let id = self.shared.enqueue(foreign, work, self.permit)?;
+        let _leaving = Waiting { id, shared: self.shared };
+        answered.await.map_err(|_| Error::Internal("a password hash was not computed".into()))
+    }
+}
+
+/// Takes a job out of the queue when nobody waits for its answer any more.
+struct Waiting {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.lock().jobs.retain(|job| job.id != self.id);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enqueue(
+        &self,
+        foreign: bool,
+        work: Box<dyn FnOnce(&mut Memory) + Send>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<u64, Error> {
+        let mut queue = self.lock();
+        if foreign && queue.jobs.iter().filter(|job| job.foreign).count() >= self.foreign_places {
+            return Err(Error::Overloaded);
+        }
+        queue.last_id += 1;
+        let id = queue.last_id;
+        queue.jobs.push_back(Job { id, foreign, work, _place: place });
+        self.changed.notify_one();
+        Ok(id)
+    }
+
+    fn run(&self) {
+        let mut memory = Memory::default();
+        while let Some(job) = self.next(&mut memory) {
+            self.hashes.fetch_add(1, Ordering::Relaxed);
+            // A panic loses one answer, not the thread.
+            let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
+            if job.foreign {
+                self.lock().foreign_runs = false;
+                self.changed.notify_one(); // this thread may take another job than the one that waited for this
+            }
+        }
+    }
+
+    /// Waits for a job. `None` when the pool is closed, which also ends jobs that still wait.
+    fn next(&self, memory: &mut Memory) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(job) = queue.take() {
+                return Some(job);
+            }
+            let (again, waited) = self.changed.wait_timeout(queue, self.kept).unwrap_or_else(PoisonError::into_inner);
+            queue = again;
+            if waited.timed_out() {
+                memory.give_back();
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// The first job that may run now: of foreign ones only one does at a time, and others pass those that wait.
+    fn take(&mut self) -> Option<Job> {
+        let runs = self.foreign_runs;
+        let at = self.jobs.iter().position(|job| !(job.foreign && runs))?;
+        let job = self.jobs.remove(at)?;
+        self.foreign_runs |= job.foreign;
+        Some(job)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_executor::block_on;
+    use proptest::prelude::*;
+
+    const CHEAP: Cost = Cost { memory: 64, iterations: 1, parallelism: 1 };
+
+    fn password(text: &str) -> Password {
+        Password::attempt(text).unwrap()
+    }
+
+    fn pool() -> HashPool {
+        HashPool::start(CHEAP, 1, 4).unwrap()
+    }
+
+    #[test]
+    fn a_hash_verifies_its_password_and_no_other() {
+        let pool = pool();
+        let hash = block_on(pool.admit().unwrap().hash(password("right"))).unwrap();
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        assert_eq!(block_on(pool.admit().unwrap().verify(password("right"), hash.clone())), Ok(true));
+        assert_eq!(block_on(pool.admit().unwrap().verify(password("wrong"), hash)), Ok(false));
+        assert_eq!(pool.hashes(), 3);
+    }
+
+    #[test]
+    fn a_hash_made_elsewhere_verifies() {
+        // Made with the reference implementation, through Python's argon2-cffi.
+        const HASH: &str =
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f2O21FsjnBvo1AiFcDuSXciCnKUrXFO+yfgNoM";
+        let (pool, hash) = (pool(), PasswordHash::from_text(HASH.into()));
+        let verified = pool.admit().unwrap().verify(password("correct horse battery"), hash.clone());
+        assert_eq!(block_on(verified), Ok(true));
+        assert!(pool.is_outdated(&hash), "it has another cost than this pool's");
+    }
+
+    #[test]
+    fn what_cannot_be_verified_costs_one_hash_and_is_nobodys() {
+        let pool = pool();
+        let unverifiable = [
+            "",
+            "plain",
+            "$2b$15$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS",
+            "pbkdf2_sha256$2000001$NaCl$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=",
+            "$argon2id$v=19$m=1048576,t=2,p=1$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI",
+            "$argon2id$v=19$m=64,t=4000000000,p=1$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI",
+            "$argon2id$v=20$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI",
+            "$argon2id$v=19$m=64,t=1,p=1,data=c2VjcmV0$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI",
+        ];
+        for (n, hash) in unverifiable.into_iter().enumerate() {
+            let verified = pool.admit().unwrap().verify(password("x"), PasswordHash::from_text(hash.into()));
+            assert_eq!(block_on(verified), Ok(false), "{hash}");
+            assert_eq!(pool.hashes(), n as u64 + 1);
+        }
+        block_on(pool.admit().unwrap().verify_nobody(password("x"))).unwrap();
+        assert_eq!(pool.hashes(), unverifiable.len() as u64 + 1);
+    }
+
+    #[test]
+    fn argon2_in_other_kinds_verifies_and_is_outdated() {
+        let (pool, cheap) = (pool(), "$argon2id$v=19$m=64,t=1,p=1$");
+        let current = block_on(pool.admit().unwrap().hash(password("x"))).unwrap();
+        assert!(current.as_str().starts_with(cheap) && !pool.is_outdated(&current));
+        let hashes = [
+            // Made with argon2-cffi, which uses the reference implementation.
+            "$argon2d$v=19$m=256,t=1,p=4$ExEOtFpZf+gpBYc2U4YYpQ$YFFBhNVjqWIU3scnlCuHpPGu2+s",
+            "$argon2i$v=16$m=64,t=1,p=1$TmFDbE5hQ2w$5dZKihvTJXmehi1VfwYKOdK27x+GsTiIS7k0tBYMwVQ",
+            "$argon2i$m=64,t=1,p=1$TmFDbE5hQ2w$5dZKihvTJXmehi1VfwYKOdK27x+GsTiIS7k0tBYMwVQ",
+        ];
+        for hash in hashes.map(|hash| PasswordHash::from_text(hash.into())) {
+            let verified = pool.admit().unwrap().verify(password("correct horse battery"), hash.clone());
+            assert_eq!((block_on(verified), pool.is_outdated(&hash)), (Ok(true), true), "{}", hash.as_str());
+        }
+        let django = PasswordHash::from_text(format!("argon2{}", current.as_str()));
+        assert!(pool.is_outdated(&django));
+        assert_eq!(recognize(&django).unwrap().to_string(), "argon2id (Django)");
+        assert_eq!(block_on(pool.admit().unwrap().verify(password("x"), django)), Ok(true));
+    }
+
+    /// A job that says when it begins, and ends when it is told to.
+    struct Held {
+        begun: std::sync::mpsc::Receiver<()>,
+        end: std::sync::mpsc::Sender<()>,
+        thread: JoinHandle<Result<(), Error>>,
+    }
+
+    impl Held {
+        fn start(pool: &HashPool, foreign: bool) -> Self {
+            let (begin, begun) = std::sync::mpsc::channel();
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let place = pool.admit().unwrap();
+            let work = move |_: &mut Memory| {
+                begin.send(()).unwrap();
+                let _ = ended.recv();
+            };
+            let thread = std::thread::spawn(move || block_on(place.run(foreign, work)));
+            Self { begun, end, thread }
+        }
+
+        fn end(self) {
+            self.end.send(()).unwrap();
+            self.thread.join().unwrap().unwrap();
+        }
+    }
+
+    fn until(what: &str, true_at_last: impl Fn() -> bool) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while !true_at_last() {
+            assert!(std::time::Instant::now() < deadline, "waited in vain: {what}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn one_foreign_hash_runs_at_a_time_and_others_pass_those_that_wait() {
+        let pool = HashPool::start(CHEAP, 2, 8).unwrap();
+        let first = Held::start(&pool, true);
+        first.begun.recv().unwrap();
+        let second = Held::start(&pool, true);
+        until("the second one to wait", || !pool.shared.lock().jobs.is_empty());
+
+        let hash = block_on(pool.admit().unwrap().hash(password("x"))).unwrap();
+        assert_eq!(block_on(pool.admit().unwrap().verify(password("x"), hash)), Ok(true));
+        assert!(second.begun.try_recv().is_err(), "it waits for the first one");
+
+        first.end();
+        second.begun.recv().unwrap();
+        second.end();
+        assert!(!pool.shared.lock().foreign_runs);
+    }
+
+    #[test]
+    fn a_foreign_hash_that_waited_is_taken_up_by_a_thread_that_sleeps() {
+        let pool = HashPool::start(CHEAP, 2, 8).unwrap();
+        let (first, ours) = (Held::start(&pool, true), Held::start(&pool, false));
+        first.begun.recv().unwrap();
+        ours.begun.recv().unwrap();
+        let later = Held::start(&pool, false);
+        until("ours to wait", || pool.shared.lock().jobs.len() == 1);
+        let second = Held::start(&pool, true);
+        until("the second one to wait", || pool.shared.lock().jobs.len() == 2);
+
+        ours.end();
+        later.begun.recv().unwrap();
+        first.end();
+        second.begun.recv().unwrap();
+        second.end();
+        later.end();
+    }
+
+    #[test]
+    fn foreign_hashes_leave_places_for_others() {
+        let pool = HashPool::start(CHEAP, 0, 4).unwrap();
+        let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
+        let verify = || pool.admit().unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut waiting = [Box::pin(verify()), Box::pin(verify())];
+        assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
+
+        assert_eq!(block_on(verify()), Err(Error::Overloaded));
+        assert!(pool.admit().is_ok());
+    }
+
+    #[test]
+    fn places_are_bounded_and_a_caller_who_leaves_frees_his() {
+        let pool = HashPool::start(CHEAP, 0, 2).unwrap();
+        let first = pool.admit().unwrap().verify_nobody(password("x"));
+        let second = pool.admit().unwrap();
+        assert_eq!(pool.admit().err(), Some(Error::Overloaded));
+
+        let mut first = Box::pin(first);
+        let waker = std::task::Waker::noop();
+        assert!(Future::poll(first.as_mut(), &mut std::task::Context::from_waker(waker)).is_pending());
+        drop(first);
+
+        assert!(pool.admit().is_ok());
+        drop(second);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_recognizing_panic(text in "(argon2)?\\$argon2(id|i|d)?(\\$v=[0-9]{2})?\\$(m=[0-9]{1,11},t=[0-9]{1,11},p=[0-9]{1,11}|[a-z=,0-9]{0,30})(\\$[A-Za-z0-9+/]{0,90}){0,3}|\\PC{0,99}") {
+            if let Ok(Stored::Argon2 { hash, .. }) = Stored::parse(&PasswordHash::from_text(text)) {
+                prop_assert!(hash.cost().is_possible());
+            }
+        }
+    }
+}
