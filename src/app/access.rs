@@ -19,6 +19,8 @@ pub enum Operation<'a> {
     Invite,
     /// Passing a proxy as somebody who holds this role. Administrators hold all.
     PassAs(Role),
+    /// Importing and exporting accounts with their password hashes.
+    TransferUsers,
 }
 
 /// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
@@ -44,7 +46,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         }
         Operation::PassAs(Role::User) => id.map(|_| ()).ok_or(Error::AuthenticationRequired),
         Operation::Register(Role::User) => Ok(()),
-        Operation::Register(Role::Admin) => Err(Error::Forbidden),
+        Operation::Register(Role::Admin) | Operation::TransferUsers => Err(Error::Forbidden),
         Operation::ReadUser(target) | Operation::DeleteUser(target) | Operation::Sessions(target) => sees(target),
         Operation::ChangeUser(target, changes) => {
             sees(target)?;
@@ -122,6 +124,7 @@ mod tests {
             ("pass as an administrator", Operation::PassAs(Role::Admin), [&anonymous, &forbidden, &ok, &ok]),
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
+            ("transfer", Operation::TransferUsers, [&forbidden, &forbidden, &forbidden, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
         for (name, operation, expected) in &table {

@@ -10,12 +10,14 @@ mod invitations;
 mod resets;
 mod sessions;
 mod throttle;
+mod transfer;
 
 pub use access::Operation;
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
 pub use invitations::{Invite, Invited};
 pub use resets::IssuedReset;
 pub use sessions::{Ending, ListedSession, SignIn};
+pub use transfer::ImportLine;
 
 use crate::{
     clock::Clock,

@@ -23,6 +23,8 @@ macro_rules! actions {
 actions! {
     /// An account was made, by its owner, an administrator or the shell.
     UserRegistered => "user.registered",
+    /// Accounts were taken over from a file: as many as the entry counts.
+    UserImported => "user.imported",
     /// Username or address changed, or the address was verified.
     UserUpdated => "user.updated",
     UserPasswordChanged => "user.password_changed",

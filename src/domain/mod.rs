@@ -23,4 +23,6 @@ pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
 pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, USER_AGENT_LENGTH};
 pub use time::Timestamp;
 pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
-pub use user::{Credentials, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserUpdate, Username};
+pub use user::{
+    Credentials, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserRecord, UserUpdate, Username,
+};

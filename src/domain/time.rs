@@ -1,6 +1,7 @@
 //! A point in time, as stored and as shown.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC, whole seconds (`2026-11-22T10:00:00Z`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,6 +14,13 @@ impl Timestamp {
 
     pub fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// Reads RFC 3339 with any offset; what is finer than a millisecond is cut off.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        let at = OffsetDateTime::parse(text, &Rfc3339);
+        let millis = at.ok().and_then(|at| i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok());
+        millis.map(Self).ok_or_else(|| "must be a time such as 2026-11-22T10:00:00Z".into())
     }
 
     /// How long ago `earlier` was. A time that lies ahead (the clock was set back) counts as no time at all.
@@ -44,7 +52,7 @@ impl Timestamp {
     /// Each answer shows a few times, so the digits are set one by one.
     fn rfc3339(self) -> [u8; 20] {
         let seconds = self.0.div_euclid(1000).clamp(*SHOWN.start(), *SHOWN.end());
-        let at = time::OffsetDateTime::from_unix_timestamp(seconds).expect("the range shown is within the library's");
+        let at = OffsetDateTime::from_unix_timestamp(seconds).expect("the range shown is within the library's");
         let (year, month, day) = at.to_calendar_date();
         let (hour, minute, second) = at.to_hms();
         let mut text = *b"0000-00-00T00:00:00Z";
@@ -84,6 +92,24 @@ mod tests {
         assert_eq!(Timestamp::from_millis(-1).to_string(), "1969-12-31T23:59:59Z");
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59Z");
         assert_eq!(Timestamp::from_millis(i64::MIN).to_string(), "0000-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_time_is_read_with_its_offset() {
+        for (text, millis) in [
+            ("2026-11-22T10:00:00Z", 1_795_341_600_000),
+            ("2026-11-22t11:30:00.1239+01:30", 1_795_341_600_123),
+            ("1969-12-31T23:59:59.9999Z", -1),
+            ("0000-01-01T00:00:00Z", -62_167_219_200_000),
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000),
+        ] {
+            assert_eq!(Timestamp::parse(text), Ok(Timestamp(millis)), "{text}");
+        }
+        for bad in
+            ["", "2026-11-22", "2026-11-22T10:00:00", "2026-02-30T10:00:00Z", "1795341600", "2026-11-22T24:00:00Z"]
+        {
+            assert!(Timestamp::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

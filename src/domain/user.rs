@@ -213,6 +213,20 @@ pub struct NewUser {
     pub password_hash: PasswordHash,
 }
 
+/// An account as a file carries it from one service to another. It has no number: each service gives out its own.
+#[derive(Debug, Clone)]
+pub struct UserRecord {
+    pub username: Username,
+    pub email: EmailAddress,
+    pub email_verified: bool,
+    pub role: Role,
+    pub disabled: bool,
+    /// As the other service made it.
+    pub password_hash: PasswordHash,
+    /// `None`: when it is written down here.
+    pub created_at: Option<Timestamp>,
+}
+
 /// What a caller asks to change about an account; what is `None` stays. Not to be shown: it holds a password as typed.
 #[derive(Clone, Default)]
 pub struct UserChanges {

@@ -3,7 +3,7 @@
 //! There are three doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
 //! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
 //! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. Statements live beside
-//! their row mappers, in `users`, `sessions` and `audit`. No name of an SQL library leaves this folder.
+//! their row mappers, in `users`, `records`, `sessions` and `audit`. No name of an SQL library leaves this folder.
 
 mod audit;
 mod backup;
@@ -13,6 +13,7 @@ mod file;
 mod invitations;
 mod migrate;
 mod points;
+mod records;
 mod sessions;
 mod threads;
 mod throttle;

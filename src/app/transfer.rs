@@ -1,0 +1,141 @@
+//! Moving accounts from one service to another: all of a file or nothing of it.
+
+use super::{
+    App,
+    access::{Operation, decide},
+    accounts::confirm,
+};
+use crate::{
+    domain::{
+        Action, AuditEvent, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username,
+    },
+    hashing::recognize,
+};
+use std::collections::HashMap;
+
+/// What a line of a file says of an account, and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct ImportLine {
+    /// Counted from 1.
+    pub number: u64,
+    pub username: Option<Username>,
+    pub email: Option<EmailAddress>,
+    pub password_hash: Option<PasswordHash>,
+    pub email_verified: bool,
+    pub role: Role,
+    pub disabled: bool,
+    pub created_at: Option<Timestamp>,
+    pub faults: Faults,
+}
+
+impl ImportLine {
+    /// A line that says nothing yet. Nobody here knows whether the other service had verified an address.
+    pub fn new(number: u64) -> Self {
+        Self {
+            number,
+            username: None,
+            email: None,
+            password_hash: None,
+            email_verified: false,
+            role: Role::User,
+            disabled: false,
+            created_at: None,
+            faults: Faults::default(),
+        }
+    }
+
+    /// `None` while something is wrong or missing.
+    pub fn record(self) -> Option<UserRecord> {
+        let Self { email_verified, role, disabled, created_at, .. } = self;
+        let (username, email, password_hash) = (self.username?, self.email?, self.password_hash?);
+        let record = UserRecord { username, email, email_verified, role, disabled, password_hash, created_at };
+        self.faults.is_empty().then_some(record)
+    }
+}
+
+impl App {
+    /// Finds out what is in the way of each line: a hash that can't be verified here, or a name or address that an
+    /// earlier line or an account has. Changes nothing.
+    pub async fn review_import(&self, caller: &Caller, mut lines: Vec<ImportLine>) -> Result<Vec<ImportLine>, Error> {
+        decide(&caller.actor, &Operation::TransferUsers)?;
+        let (mut usernames, mut emails) = (HashMap::new(), HashMap::new());
+        for line in &mut lines {
+            if let Some(Err(fault)) = line.password_hash.as_ref().map(recognize) {
+                line.faults.add("password_hash", fault.to_string());
+            }
+            let (username, email) = (line.username.as_ref().map(Username::as_str), line.email.as_ref());
+            note_twin(&mut usernames, "username", username, line.number, &mut line.faults);
+            note_twin(&mut emails, "email", email.map(EmailAddress::as_str), line.number, &mut line.faults);
+        }
+        self.store
+            .scan(move |reader| {
+                for line in &mut lines {
+                    let (username, email) = reader.are_taken(line.username.as_ref(), line.email.as_ref())?;
+                    for (field, _) in [("username", username), ("email", email)].into_iter().filter(|(_, taken)| *taken)
+                    {
+                        line.faults.add(field, "is taken by an account that is already there");
+                    }
+                }
+                Ok(lines)
+            })
+            .await
+    }
+
+    /// Adds every account or none; each comes with the number of its line. Everything that takes time has been done
+    /// before, so that others who write wait for the rows alone.
+    pub async fn import_users(&self, caller: &Caller, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
+        decide(&caller.actor, &Operation::TransferUsers)?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
+        let acting = caller.clone();
+        let imported = AuditEvent { count, ..AuditEvent::new(self.clock.now(), Action::UserImported, caller, None) };
+        self.store
+            .write(caller, move |writer| {
+                decide(&confirm(writer, &acting)?, &Operation::TransferUsers)?;
+                writer.expect_many_rows()?;
+                for (line, record) in &records {
+                    writer.insert_record(record).map_err(|error| of_line(*line, error))?;
+                }
+                writer.record_event(imported);
+                Ok(())
+            })
+            .await
+    }
+
+    /// Hands over every account with its password hash, as all of them are at one moment, until `each` fails. What `each`
+    /// returns is handed to it with the next account.
+    pub async fn export_users<T: Send + 'static, E: Send + 'static>(
+        &self,
+        caller: &Caller,
+        start: T,
+        each: impl FnMut(T, &UserRecord) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, Error> {
+        decide(&caller.actor, &Operation::TransferUsers)?;
+        self.store.scan(move |reader| reader.fold_records(start, each)).await
+    }
+}
+
+/// Notes a name that an earlier line has, too, without regard to case.
+fn note_twin(
+    seen: &mut HashMap<String, u64>,
+    field: &'static str,
+    name: Option<&str>,
+    number: u64,
+    faults: &mut Faults,
+) {
+    let Some(name) = name else { return };
+    let first = *seen.entry(name.to_ascii_lowercase()).or_insert(number);
+    if first != number {
+        faults.add(field, format!("is that of line {first}, too"));
+    }
+}
+
+/// Somebody took the name since the line was reviewed.
+fn of_line(number: u64, error: Error) -> Error {
+    let (Error::UsernameTaken | Error::EmailTaken) = error else { return error };
+    let mut faults = Faults::default();
+    faults.add(format!("line {number}:"), format!("{error}; nothing was imported"));
+    Error::Invalid(faults)
+}
