@@ -4,6 +4,8 @@
 mod change;
 mod create;
 mod delete;
+mod export;
+mod import;
 mod list;
 mod reset_token;
 mod show;
@@ -32,6 +34,8 @@ pub(super) enum UserCommand {
     SetPassword(Box<change::SetPassword>),
     Delete(delete::Delete),
     ResetToken(reset_token::ResetToken),
+    Import(import::Import),
+    Export(export::Export),
 }
 
 impl UserCommand {
@@ -48,6 +52,8 @@ impl UserCommand {
             Self::SetPassword(command) => command.run(database),
             Self::Delete(command) => command.run(database),
             Self::ResetToken(command) => command.run(database),
+            Self::Import(command) => command.run(database),
+            Self::Export(command) => command.run(database),
         }
     }
 }

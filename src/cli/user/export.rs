@@ -1,0 +1,66 @@
+//! `usher user export`
+
+use crate::{
+    app::Policy,
+    cli::{explain, open},
+    domain::{Caller, EmailAddress, Role, Timestamp, UserRecord, Username},
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use futures_executor::block_on;
+use serde::Serialize;
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+/// Print every account as a JSON line that import reads, password hashes included
+///
+/// The accounts are as they are at one moment, also while a server runs on the database. Keep what is printed as safe as
+/// the database itself: passwords can be guessed from their hashes. After 'umask 077' nobody else can read the file that
+/// it is written to.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {}
+
+/// A line. What is left out (ids, sessions, times of sign-ins) means nothing to another service.
+#[derive(Serialize)]
+struct Line<'r> {
+    username: &'r Username,
+    email: &'r EmailAddress,
+    email_verified: bool,
+    role: Role,
+    disabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+    password_hash: &'r str,
+}
+
+impl<'r> From<&'r UserRecord> for Line<'r> {
+    fn from(record: &'r UserRecord) -> Self {
+        let UserRecord { username, email, email_verified, role, disabled, password_hash, created_at } = record;
+        Self {
+            username,
+            email,
+            email_verified: *email_verified,
+            role: *role,
+            disabled: *disabled,
+            created_at: *created_at,
+            password_hash: password_hash.as_str(),
+        }
+    }
+}
+
+impl Export {
+    #[allow(clippy::unused_self, reason = "it has no arguments yet, and is run as every command is")]
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let (app, caller) = (open(database, Policy::default())?, Caller::shell());
+        let exported = app.export_users(&caller, BufWriter::new(io::stdout()), write_line);
+        let written = block_on(exported).map_err(explain)?.and_then(|mut out| out.flush());
+        written.context("standard output can't be written")
+    }
+}
+
+fn write_line<W: Write>(mut out: W, record: &UserRecord) -> io::Result<W> {
+    serde_json::to_writer(&mut out, &Line::from(record))?;
+    out.write_all(b"\n").map(|()| out)
+}

@@ -1,0 +1,166 @@
+//! `usher user import`
+
+mod line;
+
+use crate::{
+    app::{App, ImportLine, Policy},
+    cli::{explain, open, print, tell},
+    domain::{Caller, Role, UserRecord},
+    hashing::recognize,
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use futures_executor::block_on;
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+/// No account takes more; a file without line ends must not fill the memory.
+const MOST_BYTES: usize = 16 * 1024;
+/// Faulty lines that are shown. The first ones tell what is wrong with the others, too.
+const MOST_SHOWN: usize = 50;
+
+/// Add the accounts of another service, from a file of JSON lines
+///
+/// Adds all accounts or none, also while a server runs on the database. Each gets a new id, and can sign in with its
+/// password at once. Run it with --dry-run first.
+#[derive(Debug, Args)]
+#[command(after_long_help = FORMAT)]
+pub(in crate::cli) struct Import {
+    /// The file to read; - is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Only tell, line by line, what would be done or is wrong; exit with 1 if something is
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const FORMAT: &str = "\
+Each line is one JSON object. Empty lines are counted and passed over.
+  username        required; letters, digits, dots, underscores, hyphens
+  email           required
+  password_hash   required; as the other service stored it, see below
+  email_verified  true or false (false: only you know what it asked for)
+  role            \"user\" or \"admin\" (user)
+  disabled        true or false (false)
+  created_at      such as 2026-11-22T10:00:00Z (the time of the import)
+
+A password hash may be one of these; dearer ones are refused:
+  Argon2   a PHC string, also behind Django's argon2;
+           64 MiB, 10 passes and 4 lanes at most
+  bcrypt   $2a$, $2b$, $2y$, also behind Django's bcrypt, bcrypt_sha256;
+           a cost of 14 at most
+  PBKDF2   of Django, passlib, Werkzeug, or a PHC string, with SHA-1,
+           SHA-256 or SHA-512; 2,000,000 iterations at most
+  scrypt   of Django, passlib, Werkzeug, or a PHC string;
+           64 MiB of memory at most, and twice that with all of p
+
+It becomes Argon2id at its owner's first sign-in. Until then the account's
+sign-ins take another time than those of others, and wait for each other.
+Other writes wait while the rows are inserted: about half a second for
+100,000 accounts.";
+
+impl Import {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        let lines = self.read()?;
+        let lines = block_on(app.review_import(&Caller::shell(), lines)).map_err(explain)?;
+        if self.dry_run {
+            return tell_what_would_be(lines);
+        }
+        let faults: Vec<String> = lines.iter().filter_map(fault_of).collect();
+        faults.iter().take(MOST_SHOWN).for_each(|fault| tell(fault));
+        if let Some(more @ 1..) = faults.len().checked_sub(MOST_SHOWN) {
+            tell(&format!("and so on: {more} more"));
+        }
+        refuse_faulty(faults.len(), lines.len())?;
+        add(&app, lines)
+    }
+
+    /// Reads all lines before anything is asked of the database.
+    fn read(&self) -> Result<Vec<ImportLine>> {
+        let name = self.file.display();
+        if self.file.as_os_str() == "-" {
+            return read_lines(io::stdin().lock()).context("standard input can't be read");
+        }
+        let file = File::open(&self.file).map(BufReader::new);
+        file.and_then(read_lines).with_context(|| format!("{name} can't be read"))
+    }
+}
+
+fn read_lines(mut file: impl BufRead) -> io::Result<Vec<ImportLine>> {
+    let (mut lines, mut bytes) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        bytes.clear();
+        // One more than fits tells whether it fits.
+        let read = io::Read::take(&mut file, MOST_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
+        if read == 0 {
+            break;
+        }
+        if read > MOST_BYTES {
+            if bytes.last() != Some(&b'\n') {
+                file.skip_until(b'\n')?;
+            }
+            lines.push(line::too_long(number));
+        } else if !bytes.trim_ascii().is_empty() {
+            lines.push(line::read(number, &bytes));
+        }
+    }
+    Ok(lines)
+}
+
+fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
+    let records: Vec<(u64, UserRecord)> =
+        lines.into_iter().filter_map(|line| Some((line.number, line.record()?))).collect();
+    let count = users(records.len());
+    block_on(app.import_users(&Caller::shell(), records)).map_err(explain)?;
+    tell(&format!("{count} imported"));
+    Ok(())
+}
+
+/// Tells of one line after the other.
+fn tell_what_would_be(lines: Vec<ImportLine>) -> Result<()> {
+    let count = lines.len();
+    let faulty = lines.iter().filter(|line| !line.faults.is_empty()).count();
+    let told: String =
+        lines.into_iter().map(|line| fault_of(&line).unwrap_or_else(|| intent_of(line)) + "\n").collect();
+    print(&told)?;
+    refuse_faulty(faulty, count)?;
+    tell(&format!("{} would be imported; nothing was changed", users(count)));
+    Ok(())
+}
+
+fn refuse_faulty(faulty: usize, of: usize) -> Result<()> {
+    match faulty {
+        0 => Ok(()),
+        1 => bail!("1 line of {of} is faulty; nothing was imported"),
+        _ => bail!("{faulty} lines of {of} are faulty; nothing was imported"),
+    }
+}
+
+fn fault_of(line: &ImportLine) -> Option<String> {
+    let faults: Vec<String> = line.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+    (!faults.is_empty()).then(|| format!("line {}: {}", line.number, faults.join("; ")))
+}
+
+fn intent_of(line: ImportLine) -> String {
+    let number = line.number;
+    let Some(user) = line.record() else { return format!("line {number}: says nothing") };
+    let mut text = format!("line {number}: would add {} <{}>", user.username, user.email);
+    let remarks = [(user.role == Role::Admin, "an administrator"), (user.disabled, "disabled")];
+    for (_, remark) in remarks.into_iter().filter(|(applies, _)| *applies) {
+        text += &format!(", {remark}");
+    }
+    if let Ok(scheme) = recognize(&user.password_hash) {
+        let stays = scheme.algorithm == "argon2id" && scheme.maker.is_none();
+        text += &format!(", {scheme}{}", if stays { "" } else { ", hashed anew at the first sign-in" });
+    }
+    text
+}
+
+fn users(count: usize) -> String {
+    format!("{count} user{}", if count == 1 { "" } else { "s" })
+}

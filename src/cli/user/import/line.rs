@@ -1,0 +1,187 @@
+//! One line of an import: a JSON object, read strictly, with every faulty field noted. No value is repeated.
+
+use crate::{
+    app::ImportLine,
+    domain::{EmailAddress, Faults, PasswordHash, Role, Timestamp, Username},
+};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
+use std::{borrow::Cow, fmt};
+
+type Fault = Cow<'static, str>;
+
+const FIELDS: [&str; 7] = ["username", "email", "password_hash", "email_verified", "role", "disabled", "created_at"];
+
+pub(super) fn too_long(number: u64) -> ImportLine {
+    unreadable(number, "is longer than any account's")
+}
+
+/// Reads a line, whose end may be there or not.
+pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
+    let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
+    let mut line = ImportLine::new(number);
+    let mut json = serde_json::Deserializer::from_str(text);
+    let members = Members(&mut line.faults).deserialize(&mut json).and_then(|members| json.end().map(|()| members));
+    let Ok(members) = members else { return unreadable(number, "is not one JSON object") };
+    let mut fields = Fields { members, faults: &mut line.faults };
+    line.username = fields.required("username", |value| Username::parse(text_of(value)?));
+    line.email = fields.required("email", |value| EmailAddress::parse(text_of(value)?));
+    line.password_hash =
+        fields.required("password_hash", |value| Ok(PasswordHash::from_text(text_of(value)?.to_owned())));
+    line.email_verified = fields.optional("email_verified", truth_of).unwrap_or(line.email_verified);
+    line.role = fields.optional("role", |value| Role::parse(text_of(value)?)).unwrap_or(line.role);
+    line.disabled = fields.optional("disabled", truth_of).unwrap_or(line.disabled);
+    line.created_at = fields.optional("created_at", |value| Timestamp::parse(text_of(value)?));
+    fields.refuse_others();
+    line
+}
+
+fn unreadable(number: u64, fault: &'static str) -> ImportLine {
+    let mut line = ImportLine::new(number);
+    line.faults.add("the line", fault);
+    line
+}
+
+fn text_of(value: &Value) -> Result<&str, Fault> {
+    value.as_str().ok_or_else(|| "must be a string".into())
+}
+
+fn truth_of(value: &Value) -> Result<bool, Fault> {
+    value.as_bool().ok_or_else(|| "must be true or false".into())
+}
+
+struct Fields<'f> {
+    members: Map<String, Value>,
+    faults: &'f mut Faults,
+}
+
+impl Fields<'_> {
+    fn required<T>(&mut self, name: &'static str, parse: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+        if !self.members.contains_key(name) {
+            self.faults.add(name, "is required");
+        }
+        self.optional(name, parse)
+    }
+
+    fn optional<T>(&mut self, name: &'static str, parse: impl FnOnce(&Value) -> Result<T, Fault>) -> Option<T> {
+        let parsed = match self.members.get(name)? {
+            Value::Null => Err("must not be null; leave it out instead".into()),
+            value => parse(value),
+        };
+        self.faults.collect(name, parsed)
+    }
+
+    fn refuse_others(&mut self) {
+        for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+            self.faults.add(shown(name), "is not a field of an account");
+        }
+    }
+}
+
+/// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
+fn shown(name: &str) -> Cow<'static, str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }
+}
+
+/// Reads the members of one object, and notes those that come twice.
+struct Members<'f>(&'f mut Faults);
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if members.contains_key(&name) {
+                self.0.add(shown(&name), "must come only once");
+            }
+            members.insert(name, value);
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WHOLE: &str = r#"{"username":"ada","email":"ada@example.com","password_hash":"$2b$…","email_verified":true,
+        "role":"admin","disabled":true,"created_at":"2026-11-22T10:00:00Z"}"#;
+
+    fn faults(text: &str) -> String {
+        let line = read(1, text.as_bytes());
+        line.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn every_field_is_read_and_some_may_be_left_out() {
+        let line = read(7, WHOLE.as_bytes());
+        assert!(line.faults.is_empty() && line.number == 7);
+        let record = line.record().unwrap();
+        assert_eq!((record.role, record.disabled, record.email_verified), (Role::Admin, true, true));
+        assert_eq!(record.created_at.unwrap().to_string(), "2026-11-22T10:00:00Z");
+
+        let least =
+            read(1, b" {\"username\":\"ada\",\"email\":\"a@b\",\"password_hash\":\"x\"} \r\n").record().unwrap();
+        assert_eq!(
+            (least.role, least.disabled, least.email_verified, least.created_at),
+            (Role::User, false, false, None)
+        );
+    }
+
+    #[test]
+    fn every_faulty_field_is_noted_and_no_value_repeated() {
+        let found = faults(
+            r#"{"username":"-s3cret","email":7,"password_hash":null,"role":"root","disabled":"no","created_at":1,
+                "email_verified":0,"is_staff":true,"s3cret value":1}"#,
+        );
+        let fields: Vec<&str> = found.lines().map(|line| line.split_once(' ').unwrap().0).collect();
+        let expected = [
+            "(unknown)",
+            "created_at",
+            "disabled",
+            "email",
+            "email_verified",
+            "is_staff",
+            "password_hash",
+            "role",
+            "username",
+        ];
+        assert_eq!(fields, expected, "{found}");
+        assert!(!found.contains("s3cret"), "{found}");
+        assert!(read(1, b"{}").record().is_none());
+        assert_eq!(faults("{}").lines().count(), 3);
+        assert!(faults(&WHOLE.replace("\"disabled\"", "\"role\"")).contains("role must come only once"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_as_a_whole() {
+        for text in ["", "[]", "null", "1", "{", "{}{}", "{} x", "\u{feff}{}", &"{\"a\":".repeat(200_000)] {
+            assert_eq!(faults(text), "the line is not one JSON object", "{text:.20}");
+        }
+        assert!(read(1, b"{\"username\":\"\xff\"}").faults.contains("the line"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), name in "\\PC{0,9}", value in "\\PC{0,20}") {
+            let _ = read(1, &bytes);
+            let line = read(1, format!("{{{name:?}:{value:?},{value}}}").as_bytes());
+            prop_assert!(line.record().is_none());
+        }
+    }
+}
