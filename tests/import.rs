@@ -1,0 +1,417 @@
+//! Moving accounts between services: `usher user import` and `usher user export`, against the executable, and with
+//! password hashes that other libraries made.
+
+mod support;
+
+use futures_executor::block_on;
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Output};
+use support::{
+    CHEAP, PASSWORD, Server,
+    binary::{Serving, command, complaint, create_admin, usher, usher_reading},
+};
+use tempfile::{TempDir, tempdir};
+use usher::{
+    app::ImportLine,
+    domain::{Caller, EmailAddress, Error, Password, PasswordHash, Username},
+    hashing::{HashPool, recognize},
+};
+
+/// What tests/import/make_hashes.py printed.
+const HASHES: &str = include_str!("import/hashes.jsonl");
+/// Of the tests' password, cheap to verify.
+const DJANGO: &str = "pbkdf2_sha256$1$NaCl$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=";
+const WERKZEUG: &str = "pbkdf2:sha1:1000$ZyLeQvXu6QI5ALUc$dded8e90012c5e48f21bae6d70494a0e731ea41f";
+
+struct Made {
+    by: String,
+    password: String,
+    hash: String,
+}
+
+fn made(lines: &str) -> Vec<Made> {
+    let read = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let [by, password, hash] = ["by", "password", "hash"].map(|name| line[name].as_str().expect(name).to_owned());
+        Made { by, password, hash }
+    };
+    lines.lines().map(read).collect()
+}
+
+fn line(name: &str, hash: &str) -> Value {
+    json!({"username": name, "email": format!("{name}@example.com"), "password_hash": hash})
+}
+
+fn lines(lines: &[Value]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat()
+}
+
+/// A folder with a database in it.
+fn prepared() -> TempDir {
+    let folder = tempdir().unwrap();
+    assert_eq!(usher(folder.path(), &["migrate"]).status.code(), Some(0));
+    folder
+}
+
+/// Imports what a text says.
+fn import(folder: &Path, text: impl AsRef<[u8]>, more: &[&str]) -> Output {
+    usher_reading(folder, &[&["user", "import", "-"], more].concat(), text)
+}
+
+fn export(folder: &Path) -> String {
+    let exported = usher(folder, &["user", "export"]);
+    assert_eq!((exported.status.code(), complaint(&exported).as_str()), (Some(0), ""));
+    stdout(&exported)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+#[track_caller]
+fn succeeded(output: &Output, said: &str) {
+    assert_eq!((output.status.code(), complaint(output).as_str()), (Some(0), said));
+}
+
+/// One value from a database that no server has open.
+fn query<T: rusqlite::types::FromSql>(folder: &Path, sql: &str) -> T {
+    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
+    database.query_row(sql, [], |row| row.get(0)).expect(sql)
+}
+
+/// Imports hashes beside a running server, signs in with each, and finds that each has become one of ours.
+fn everyone_signs_in(hashes: &[Made]) {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let name = |n: usize| format!("user{n}");
+    let file: Vec<Value> = hashes.iter().enumerate().map(|(n, made)| line(&name(n), &made.hash)).collect();
+
+    let imported = import(folder.path(), lines(&file), &[]);
+
+    succeeded(&imported, &format!("{} users imported", hashes.len()));
+    for (n, Made { by, password, .. }) in hashes.iter().enumerate() {
+        let signed_in = serving.client().login(&format!("{}@example.com", name(n)), password);
+        assert_eq!(signed_in.status, 200, "{by}: {signed_in:?}");
+    }
+    let ours =
+        "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=64,t=2,p=1$%' AND password_version = 1";
+    let count = serving.sql().query_row(ours, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(usize::try_from(count), Ok(hashes.len()), "each was hashed anew");
+    for (n, Made { by, password, .. }) in hashes.iter().enumerate() {
+        let again = serving.client().login(&format!("{}@example.com", name(n)), password);
+        assert_eq!(again.status, 200, "{by}: {again:?}");
+    }
+    assert!(!serving.log().contains("can't be verified"), "{}", serving.log());
+}
+
+#[test]
+fn whoever_had_a_password_elsewhere_signs_in_with_it() {
+    everyone_signs_in(&made(HASHES));
+}
+
+#[test]
+fn a_hash_made_elsewhere_verifies_no_other_password() {
+    let pool = HashPool::start(CHEAP, 1, 1).unwrap();
+    for Made { by, password, hash } in made(HASHES) {
+        let wrong = Password::attempt(&format!("x{password}")).unwrap();
+        let verified = pool.admit().unwrap().verify(wrong, PasswordHash::from_text(hash));
+        assert_eq!(block_on(verified), Ok(false), "{by}");
+    }
+}
+
+#[test]
+fn every_hash_is_recognized_by_its_maker() {
+    for Made { by, hash, .. } in made(HASHES) {
+        let scheme = recognize(&PasswordHash::from_text(hash)).unwrap_or_else(|fault| panic!("{by}: {fault}"));
+        let maker = by.split(' ').next().unwrap();
+        let shared = ["argon2", "bcrypt", "scrypt"].iter().any(|name| scheme.algorithm.starts_with(name));
+        assert!(
+            scheme.maker == Some(maker) || (scheme.maker.is_none() && shared && maker != "Django"),
+            "{by}: {scheme}"
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_says_line_by_line_what_it_would_do_and_changes_nothing() {
+    // given
+    let folder = prepared();
+    let ours = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";
+    let mut boss = line("boss", ours);
+    boss["role"] = json!("admin");
+    boss["disabled"] = json!(true);
+    let good = lines(&[line("ada", DJANGO), boss]);
+
+    // when
+    let told = import(folder.path(), &good, &["--dry-run"]);
+    let complained = import(folder.path(), format!("{good}\n{}", lines(&[line("ADA", WERKZEUG)])), &["--dry-run"]);
+
+    // then
+    succeeded(&told, "2 users would be imported; nothing was changed");
+    let intents = "line 1: would add ada <ada@example.com>, pbkdf2-sha256 (Django), hashed anew at the first sign-in\n\
+                   line 2: would add boss <boss@example.com>, an administrator, disabled, argon2id\n";
+    assert_eq!(stdout(&told), intents);
+    assert_eq!(complained.status.code(), Some(1));
+    let fault = "line 4: email is that of line 1, too; username is that of line 1, too\n";
+    assert_eq!(stdout(&complained), format!("{intents}{fault}"));
+    assert_eq!(complaint(&complained), "usher: 1 line of 3 is faulty; nothing was imported");
+    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
+    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM audit"), 0);
+}
+
+#[test]
+fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
+    // given
+    let folder = prepared();
+    create_admin(folder.path(), "root");
+    let dear = "pbkdf2_sha256$2000001$s3cret$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=";
+    let argon2 = "argon2$argon2id$v=19$m=102400,t=2,p=8$aGE2dlZoU0VpMWN1YUFTZGNQZm1JVw$OaPx9ik5XYuK3ZK7LaR7oqnoewkdEjzI5xuv+guzaQg";
+    let file = [
+        line("ada", DJANGO).to_string(),
+        line("-s3cret", dear).to_string(),
+        "s3cret".to_owned(),
+        line("eve", "s3cret").to_string(),
+        line("eva", argon2).to_string(),
+        line("ROOT", DJANGO).to_string(),
+        format!("{{\"username\": \"{}\"}}", "s3cret".repeat(10_000)),
+        line("bob", "scrypt:1024:8:1$s3cret$00").to_string(),
+        "{\"username\":\"bob\",\"username\":\"bob\",\"is_staff\":true,\"email\":null}".to_owned(),
+    ];
+
+    // when
+    let refused = import(folder.path(), file.join("\r\n"), &[]);
+
+    // then
+    let said = complaint(&refused);
+    assert_eq!((refused.status.code(), stdout(&refused)), (Some(1), String::new()));
+    let expected = [
+        "line 2: email must be an e-mail address such as name@example.com",
+        "line 2: password_hash asks for more than 2,000,000 iterations",
+        "line 2: username must consist of",
+        "line 3: the line is not one JSON object",
+        "line 4: password_hash is no hash in a form that is known here",
+        "line 5: password_hash asks for more than Argon2 may here: 64 MiB",
+        "line 6: email is taken by an account that is already there",
+        "line 6: username is taken by an account that is already there",
+        "line 7: the line is longer than any account's",
+        "line 8: password_hash begins like a hash that is known here",
+        "line 9: email must not be null",
+        "line 9: is_staff is not a field of an account",
+        "line 9: password_hash is required",
+        "line 9: username must come only once",
+        "usher: 8 lines of 9 are faulty; nothing was imported",
+    ];
+    for fault in expected.iter().filter(|fault| !fault.starts_with("line 2: email")) {
+        let (number, rest) = fault.split_once(": ").unwrap();
+        let told = said.lines().any(|told| told.starts_with(&format!("{number}: ")) && told.contains(rest));
+        assert!(told, "{fault}\n{said}");
+    }
+    assert_eq!(said.lines().count(), 9, "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 1);
+}
+
+#[test]
+fn of_very_many_faulty_lines_the_first_ones_are_shown() {
+    let folder = prepared();
+    let refused = import(folder.path(), "{}\n".repeat(1_000), &[]);
+    let said = complaint(&refused);
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 52), "{said}");
+    assert!(said.contains("line 50: ") && said.contains("and so on: 950 more"), "{said}");
+}
+
+#[test]
+fn an_account_has_what_its_line_says_and_the_rest_is_as_for_new_ones() {
+    // given
+    let folder = prepared();
+    let full = json!({"username": "Ada", "email": "Ada@Example.com", "email_verified": true, "role": "admin", "disabled": true,
+        "created_at": "2019-01-02T03:04:05+01:00", "password_hash": DJANGO});
+
+    // when
+    let file = format!("\n{full}\r\n   \n{}", line("bob", WERKZEUG));
+    succeeded(&import(folder.path(), file, &[]), "2 users imported");
+
+    // then
+    let columns =
+        "SELECT group_concat(id || ' ' || username || ' ' || email || ' ' || email_verified || role || disabled || ' '
+        || created_at || ' ' || revision || password_version || (last_login_at IS NULL), '; ') FROM users WHERE id = ";
+    assert_eq!(
+        query::<String>(folder.path(), &format!("{columns} 1")),
+        "1 Ada Ada@Example.com 1admin1 1546394645000 111"
+    );
+    let bob: String = query(folder.path(), &format!("{columns} 2"));
+    assert!(bob.starts_with("2 bob bob@example.com 0user0 1") && bob.ends_with(" 111"), "{bob}");
+    let age = "SELECT abs(unixepoch() * 1000 - created_at) FROM users WHERE id = 2 AND created_at = updated_at";
+    assert!(query::<i64>(folder.path(), age) < 60_000);
+    let audit = "SELECT group_concat(action || ' ' || count || (actor IS NULL) || (subject IS NULL)) FROM audit";
+    assert_eq!(query::<String>(folder.path(), audit), "user.imported 211");
+}
+
+#[test]
+fn a_file_without_accounts_is_no_fault() {
+    let folder = prepared();
+    fs::write(folder.path().join("none.jsonl"), "\n").unwrap();
+    succeeded(&usher(folder.path(), &["user", "import", "none.jsonl"]), "0 users imported");
+    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM audit"), 0);
+    assert_eq!(export(folder.path()), "");
+}
+
+#[test]
+fn what_cannot_be_read_or_written_is_status_1_and_a_wrong_command_line_2() {
+    let folder = prepared();
+    for (arguments, status, said) in [
+        (&["user", "import", "missing.jsonl"][..], 1, "missing.jsonl can't be read"),
+        (&["user", "import", "."], 1, ". can't be read"),
+        (&["user", "import"], 2, "FILE"),
+        (&["user", "import", "-", "--force"], 2, "--force"),
+        (&["user", "export", "users.jsonl"], 2, "users.jsonl"),
+        (&["--database", "none.db", "user", "export"], 1, "none.db"),
+    ] {
+        let refused = usher(folder.path(), arguments);
+        let line = complaint(&refused);
+        assert_eq!((refused.status.code(), line.lines().count()), (Some(status), 1), "{line}");
+        assert!(line.contains(said), "{line}");
+    }
+    assert_eq!(import(folder.path(), lines(&[line("ada", DJANGO)]), &[]).status.code(), Some(0));
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let refused = command(folder.path()).args(["user", "export"]).stdout(full).output().unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(complaint(&refused).contains("standard output can't be written"), "{}", complaint(&refused));
+    }
+}
+
+#[test]
+fn what_is_exported_is_imported_elsewhere_as_it_was() {
+    // given
+    let (here, there) = (tempdir().unwrap(), prepared());
+    let serving = Serving::start(here.path(), &[]);
+    create_admin(here.path(), "root");
+    assert_eq!(serving.register("eve").status, 201);
+    let mut others = [line("ada", DJANGO), line("bob", WERKZEUG)];
+    others[0]["created_at"] = json!("2001-02-03T04:05:06Z");
+    others[1]["disabled"] = json!(true);
+    succeeded(&import(here.path(), lines(&others), &[]), "2 users imported");
+
+    // when
+    let exported = export(here.path());
+    fs::write(there.path().join("users.jsonl"), &exported).unwrap();
+    succeeded(&usher(there.path(), &["user", "import", "users.jsonl"]), "4 users imported");
+
+    // then
+    assert_eq!(exported.lines().count(), 4);
+    assert_eq!(export(there.path()), exported);
+    for expected in [
+        "\"username\":\"root\",\"email\":\"root@example.com\",\"email_verified\":true,\"role\":\"admin\",\"disabled\":false",
+        "\"created_at\":\"2001-02-03T04:05:06Z\"",
+        "\"password_hash\":\"$argon2id$v=19$m=64,",
+        DJANGO,
+    ] {
+        assert!(exported.contains(expected), "{expected}\n{exported}");
+    }
+    let elsewhere = Serving::start(there.path(), &[]);
+    for name in ["root", "eve", "ada"] {
+        elsewhere.sign_in(name);
+    }
+    elsewhere.client().login("bob@example.com", PASSWORD).is(401, "invalid_credentials");
+}
+
+#[test]
+fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole() {
+    // given
+    let server = Server::start();
+    let shell = Caller::shell();
+    let read = |number: u64, name: &str| ImportLine {
+        username: Username::parse(name).ok(),
+        email: EmailAddress::parse(&format!("{name}@example.com")).ok(),
+        password_hash: Some(PasswordHash::from_text(DJANGO.into())),
+        ..ImportLine::new(number)
+    };
+    let reviewed = block_on(server.app.review_import(&shell, vec![read(1, "ada"), read(2, "bob")])).unwrap();
+    assert!(reviewed.iter().all(|line| line.faults.is_empty()));
+
+    // when
+    server.user("BOB");
+    let records = reviewed.into_iter().map(|line| (line.number, line.record().unwrap())).collect();
+    let refused = block_on(server.app.import_users(&shell, records));
+
+    // then
+    let Err(Error::Invalid(faults)) = refused else { panic!("{refused:?}") };
+    assert!(faults.contains("line 2:"), "{faults:?}");
+    assert_eq!(server.query::<String>("SELECT group_concat(username) FROM users"), "BOB");
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'user.imported'"), 0);
+}
+
+#[test]
+fn nobody_but_the_shell_moves_accounts() {
+    let server = Server::start();
+    let anonymous = Caller { actor: usher::domain::Actor::Anonymous, ..Caller::shell() };
+    assert_eq!(block_on(server.app.import_users(&anonymous, vec![])).err(), Some(Error::Forbidden));
+    assert!(block_on(server.app.review_import(&anonymous, vec![])).is_err());
+    let exported = block_on(server.app.export_users(&anonymous, (), |(), _| Ok::<_, ()>(())));
+    assert_eq!(exported, Err(Error::Forbidden));
+}
+
+#[test]
+fn a_stored_hash_beyond_the_bounds_lets_nobody_in() {
+    // given
+    let server = Server::start();
+    server.user("ada");
+    let dear = DJANGO.replace("$1$", "$2000001$");
+    server.sql().execute("UPDATE users SET password_hash = ?1", [&dear]).unwrap();
+    let hashes = server.app.hashes();
+
+    // when
+    let answer = server.anon().login("ada@example.com", PASSWORD);
+
+    // then
+    answer.is(401, "invalid_credentials");
+    assert_eq!(server.app.hashes(), hashes + 1, "it costs what another one does");
+    assert_eq!(server.query::<String>("SELECT password_hash FROM users"), dear);
+}
+
+#[test]
+fn a_password_that_is_set_while_a_foreign_hash_is_verified_stays() {
+    // given: a hash that takes a while, and an owner who signs in
+    let server = Server::start();
+    let owner = server.user("ada");
+    let slow = made(HASHES).into_iter().find(|made| made.by == "Django bcrypt").unwrap();
+    server.sql().execute("UPDATE users SET password_hash = ?1", [&slow.hash]).unwrap();
+
+    // when
+    let signing_in = std::thread::spawn({
+        let anon = server.anon();
+        move || anon.login("ada@example.com", PASSWORD).status
+    });
+    let changed = owner.put(&owner.me(), json!({"password": "another horse, another battery"}));
+
+    // then
+    assert_eq!(changed.status, 200);
+    signing_in.join().unwrap();
+    assert_eq!(server.anon().login("ada@example.com", "another horse, another battery").status, 200);
+    server.anon().login("ada@example.com", PASSWORD).is(401, "invalid_credentials");
+}
+
+/// Makes hashes anew, with the libraries themselves.
+#[cfg(feature = "system-tests")]
+#[test]
+fn what_django_passlib_and_werkzeug_make_today_is_imported() {
+    use std::process::Command;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import");
+    let folder = tempdir().unwrap();
+    let venv = folder.path().join("venv");
+    let run = |command: &mut Command| {
+        let done = command.output().expect("it runs");
+        assert!(done.status.success(), "{}", complaint(&done));
+        stdout(&done)
+    };
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv));
+    let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(venv.join("bin/python")).args(pip).arg(here.join("requirements.txt")));
+
+    let printed = run(Command::new(venv.join("bin/python")).arg(here.join("make_hashes.py")));
+
+    assert_eq!(made(&printed).len(), made(HASHES).len());
+    everyone_signs_in(&made(&printed));
+}
