@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("http", &["domain", "app"]),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
 ];
-const LIBRARIES: [(&str, &str); 12] = [
+const LIBRARIES: [(&str, &str); 11] = [
     ("rusqlite", "store"),
     ("r2d2", "store"),
     ("r2d2_sqlite", "store"),
@@ -25,7 +25,6 @@ const LIBRARIES: [(&str, &str); 12] = [
     ("pbkdf2", "hashing"),
     ("scrypt", "hashing"),
     ("sha1", "hashing"),
-    ("base64ct", "hashing"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
