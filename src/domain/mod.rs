@@ -1,4 +1,4 @@
-//! What the words mean: accounts, passwords, sessions, audit events, and the ways to fail.
+//! What the words mean: accounts, passwords, sessions, audit events, origins, and the ways to fail.
 //!
 //! No I/O here, and no knowledge of HTTP, SQL or the command line. A value that somebody typed becomes one of these types
 //! only through its `parse` (a password's: `accept` and `attempt`), and what that refuses never reaches the floors above.
@@ -7,6 +7,7 @@ mod audit;
 mod caller;
 mod error;
 mod invitation;
+mod origin;
 mod page;
 mod password;
 mod session;
@@ -18,6 +19,7 @@ pub use audit::{Action, AuditEvent, ChainHash};
 pub use caller::{Actor, Caller, Client, Subscriber};
 pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
+pub use origin::Origin;
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
 pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
 pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, USER_AGENT_LENGTH};

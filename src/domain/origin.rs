@@ -1,0 +1,186 @@
+//! The origin of a web app: where a browser loaded it from.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+/// Scheme, host and, unless it is the scheme's own, port: as browsers write it in the `Origin` header (WHATWG URL,
+/// "origin", serialized). Two spellings of an origin can't both be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Takes only the spelling that browsers use, for another would never match. The error says which one that is.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        match text {
+            "*" => return Err("every origin is too many: name the ones that may read the answers".into()),
+            "null" => return Err("files and sandboxed pages all send 'null', so it names nobody".into()),
+            _ => {}
+        }
+        let origin = Self::usual_spelling(text)?;
+        if origin.0 == text {
+            return Ok(origin);
+        }
+        Err(format!("browsers send it as {origin}: write it so").into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What browsers make of an address, path and all.
+    fn usual_spelling(text: &str) -> Result<Self, Cow<'static, str>> {
+        let expected = || {
+            Cow::from(
+                "an origin is http:// or https://, a host, and the port if it has one, such as https://app.example.com",
+            )
+        };
+        let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let usual_port = match scheme.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return Err(expected()),
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (host, port) = split_port(authority).ok_or_else(expected)?;
+        if !host.is_ascii() {
+            return Err("browsers send a host with such letters in its ASCII form, which begins with xn--".into());
+        }
+        let host = usual_host(&host.to_ascii_lowercase()).ok_or_else(expected)?;
+        let port = port.filter(|port| *port != usual_port).map(|port| format!(":{port}")).unwrap_or_default();
+        Ok(Self(format!("{scheme}://{host}{port}")))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The host, and the port where there is one. A colon with nothing after it means the scheme's own.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let Some(colon) = authority[after_host..].find(':').map(|at| after_host + at) else {
+        return Some((authority, None));
+    };
+    match &authority[colon + 1..] {
+        "" => Some((&authority[..colon], None)),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            let port = digits.parse().ok().filter(|port| *port != 0)?;
+            Some((&authority[..colon], Some(port)))
+        }
+        _ => None,
+    }
+}
+
+/// A domain, or an address in its canonical form (WHATWG URL, "host serializer").
+fn usual_host(host: &str) -> Option<String> {
+    if let Some(address) = host.strip_prefix('[') {
+        let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
+        return Some(match (address.to_ipv4_mapped(), address.segments()) {
+            (Some(_), [.., high, low]) => format!("[::ffff:{high:x}:{low:x}]"),
+            (None, _) => format!("[{address}]"),
+        });
+    }
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let labels = host.split('.');
+    // Whatever ends in a number is an IPv4 address, or nothing.
+    let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x");
+    if labels.clone().next_back().is_some_and(numeric) {
+        return host.parse::<Ipv4Addr>().ok().map(|address| address.to_string());
+    }
+    (labels.clone().all(is_label) && host.len() <= 253).then(|| host.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_origin_is_what_browsers_send() {
+        for text in [
+            "https://app.example.com",
+            "https://app.example.com:8443",
+            "http://localhost:5173",
+            "http://127.0.0.1:8080",
+            "https://[2001:db8::1]",
+            "https://[::ffff:102:304]:444",
+            "https://my_app.example",
+            "https://xn--bcher-kva.example",
+            "http://example.com:443",
+        ] {
+            assert_eq!(Origin::parse(text).map(|origin| origin.to_string()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn another_spelling_is_refused_with_the_right_one() {
+        for (text, right) in [
+            ("https://app.example.com/", "https://app.example.com"),
+            ("https://app.example.com/some/path?query#part", "https://app.example.com"),
+            ("HTTPS://App.Example.COM", "https://app.example.com"),
+            ("https://app.example.com:443", "https://app.example.com"),
+            ("http://app.example.com:80/", "http://app.example.com"),
+            ("http://app.example.com:", "http://app.example.com"),
+            ("http://app.example.com:08080", "http://app.example.com:8080"),
+            ("http://[2001:DB8:0:0:0:0:0:1]:80", "http://[2001:db8::1]"),
+            ("http://[::ffff:1.2.3.4]", "http://[::ffff:102:304]"),
+        ] {
+            let fault = Origin::parse(text).unwrap_err();
+            assert!(fault.contains(&format!(" {right}: write it so")), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_no_origin_is_refused() {
+        for text in [
+            "",
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://*",
+            "https://*.example.com",
+            "//app.example.com",
+            "https:app.example.com",
+            "file:///index.html",
+            "ftp://example.com",
+            "https://user@example.com",
+            "https://user:password@example.com",
+            "https://example.com:0",
+            "https://example.com:65536",
+            "https://example.com:80a",
+            "https://example.com:+80",
+            "https://a..b",
+            "https://.example.com",
+            "https://example.com.",
+            "https://a b",
+            "https://bücher.example",
+            "https://127.1",
+            "https://0x7f.0.0.1",
+            "https://1.2.3.4.5",
+            "https://[::1",
+            "https://::1",
+            "https://[::1]8080",
+            "https://a,https://b",
+        ] {
+            assert!(Origin::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_parsing_panic_and_what_is_suggested_is_accepted(text in "[hH]ttps?://[^a]{0,8}|\\PC{0,20}|http://[a-zA-Z0-9.:\\[\\]/]{0,20}") {
+            if let Ok(right) = Origin::usual_spelling(&text) {
+                prop_assert_eq!(Origin::parse(right.as_str()), Ok(right));
+            }
+        }
+    }
+}
