@@ -1,7 +1,7 @@
 //! Settings: each is a flag and an environment variable, explained where it is defined. There is no configuration file.
 
 use crate::{
-    domain::{Password, Registration, SessionLimits},
+    domain::{Origin, Password, Registration, SessionLimits},
     hashing::Cost,
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
@@ -156,6 +156,12 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_THROTTLE", value_enum, value_name = "ON|OFF", default_value_t = Switch::On)]
     pub throttle: Switch,
 
+    /// An origin whose web apps may use the API from a browser, exactly as browsers send it: https://app.example.com, with
+    /// the port unless it is the scheme's own, and nothing after it; repeat the flag, or separate by commas, for several.
+    /// Cookies play no part: an app sends its token in the Authorization header
+    #[arg(long, env = "USHER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    pub cors_origin: Vec<Origin>,
+
     /// How many connections may be open; beyond it the one that has been without a complete request for longest is
     /// closed
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
@@ -279,6 +285,11 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
         .map_err(|_| "an address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+/// An origin, with the space that follows a comma.
+fn origin(text: &str) -> Result<Origin, String> {
+    Origin::parse(text.trim()).map_err(Into::into)
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
     }
     let http = HttpSettings {
         trusted_proxies: settings.trusted_proxy,
+        cors_origins: settings.cors_origin,
         max_connections: settings.max_connections.try_into()?,
         shutdown_timeout: settings.shutdown_timeout,
         docs: !settings.no_docs,

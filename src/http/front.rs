@@ -1,12 +1,15 @@
 //! What every request passes on its way in and out: an id, the client's address, the envelope for whatever failed, the
-//! headers that every answer carries, and the observer.
+//! headers that every answer carries, what browsers are told, and the observer.
 
 use super::{
+    HttpSettings,
     beside::Draining,
     client::{Proxies, REQUEST_ID},
     connection::Connection,
+    cors::{Cors, Grant},
     error::{ApiError, ErrorCode},
     observer::{self, Served},
+    openapi,
 };
 use crate::{
     app::App,
@@ -58,20 +61,23 @@ pub(super) struct Front<E> {
     routes: E,
     app: Arc<App>,
     proxies: Proxies,
+    cors: Cors,
     paths: HashMap<String, Path>,
     draining: Arc<Draining>,
     request_ids: RequestIds,
 }
 
 impl<E: Endpoint> Front<E> {
-    pub fn new(
-        routes: E,
-        app: Arc<App>,
-        proxies: Proxies,
-        paths: HashMap<String, Path>,
-        draining: Arc<Draining>,
-    ) -> Self {
-        Self { routes, app, proxies, paths, draining, request_ids: RequestIds::new() }
+    pub fn new(routes: E, app: Arc<App>, settings: &HttpSettings, draining: Arc<Draining>) -> Self {
+        Self {
+            routes,
+            app,
+            proxies: Proxies::new(settings.trusted_proxies.clone()),
+            cors: Cors::new(&settings.cors_origins),
+            paths: openapi::paths(),
+            draining,
+            request_ids: RequestIds::new(),
+        }
     }
 
     fn context(&self, request: &Request) -> Context {
@@ -90,8 +96,14 @@ impl<E: Endpoint> Front<E> {
         }
     }
 
-    /// The one place where a failure becomes a response.
-    fn answer_failure(&self, error: poem::Error, context: &Context) -> (Response, Option<&Path>) {
+    /// The one place where a failure becomes a response. That there is no method OPTIONS is how the router tells which
+    /// path a preflight is about.
+    fn answer_failure(
+        &self,
+        error: poem::Error,
+        context: &Context,
+        grant: Option<&Grant>,
+    ) -> (Response, Option<&Path>) {
         let path = if error.is::<NotFoundError>() { None } else { self.path(error.data()) };
         let error = ApiError::from(error);
         if let Some(internal) = &error.internal {
@@ -105,6 +117,9 @@ impl<E: Endpoint> Front<E> {
         let not_allowed = error.code == ErrorCode::MethodNotAllowed;
         let mut response = error.into_response();
         if let Some(path) = path.filter(|_| not_allowed) {
+            if let Some(answer) = Grant::to_preflight(grant, &path.allow) {
+                return (answer, Some(path));
+            }
             response.headers_mut().insert(header::ALLOW, path.allow.clone());
         }
         (response, path)
@@ -121,7 +136,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let begun = Instant::now();
         let context = Arc::new(self.context(&request));
-        let method = request.method().clone();
+        let (method, grant) = (request.method().clone(), self.cors.grant(&request));
         request.set_data(context.clone());
         let result = match admit(&mut request) {
             Ok(()) => self.routes.call(request).await,
@@ -132,9 +147,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
                 let path = self.path(response.data());
                 (response, path)
             }
-            Err(error) => self.answer_failure(error, &context),
+            Err(error) => self.answer_failure(error, &context, grant.as_ref()),
         };
         put_common_headers(&mut response, &context.request_id);
+        Grant::put_headers(grant, &mut response);
         observer::served(&Served {
             method: &method,
             route: path.map_or("unmatched", |path| &path.template),

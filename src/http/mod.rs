@@ -9,6 +9,7 @@ mod beside;
 mod body;
 mod client;
 mod connection;
+mod cors;
 mod error;
 mod front;
 mod if_match;
@@ -35,10 +36,9 @@ pub mod answers {
 
 pub use openapi::spec;
 
-use crate::app::App;
+use crate::{app::App, domain::Origin};
 use auth_routes::Auth;
 use beside::Draining;
-use client::Proxies;
 use error::ApiError;
 use front::Front;
 use invitations::Invitations;
@@ -55,6 +55,8 @@ use verify::Verify;
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose web apps may use the API from a browser.
+    pub cors_origins: Vec<Origin>,
     pub max_connections: usize,
     /// How long requests in progress may take once the server stops.
     pub shutdown_timeout: Duration,
@@ -100,8 +102,7 @@ fn endpoint(
     settings: &HttpSettings,
     draining: Arc<Draining>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let proxies = Proxies::new(settings.trusted_proxies.clone());
-    Front::new(catching_panics(routes(&app, settings.docs)), app, proxies, openapi::paths(), draining)
+    Front::new(catching_panics(routes(&app, settings.docs)), app, settings, draining)
 }
 
 /// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
@@ -160,9 +161,15 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_in_the_envelope_and_tells_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let proxies = Proxies::new(vec![]);
+        let settings = HttpSettings {
+            trusted_proxies: vec![],
+            cors_origins: vec![],
+            max_connections: 1,
+            shutdown_timeout: Duration::ZERO,
+            docs: false,
+        };
         let routes = catching_panics(Route::new().at("/panics", get(panics)));
-        let front = Front::new(routes, app(&folder), proxies, openapi::paths(), Arc::default());
+        let front = Front::new(routes, app(&folder), &settings, Arc::default());
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
         let mut response = front.get_response(request).await;

@@ -51,6 +51,7 @@ impl Default for Settings {
             policy: Policy::default(),
             http: HttpSettings {
                 trusted_proxies: vec![],
+                cors_origins: vec![],
                 max_connections: 4096,
                 shutdown_timeout: Duration::from_secs(10),
                 docs: true,
@@ -347,7 +348,7 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
 }
 
 fn hold_against_spec(method: &str, path: &str, answer: &Answer) {
-    for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff")] {
+    for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff"), ("vary", "Origin")] {
         assert_eq!(answer.header(name), value, "{method} {path}");
     }
     assert!(!answer.header("x-request-id").is_empty(), "{method} {path}");
