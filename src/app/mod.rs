@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod audit;
 mod invitations;
+mod measures;
 mod resets;
 mod sessions;
 mod throttle;
@@ -15,17 +16,19 @@ mod transfer;
 pub use access::Operation;
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
 pub use invitations::{Invite, Invited};
+pub use measures::{HashMeasures, Measures, Rows, StoreMeasures, Waits};
 pub use resets::IssuedReset;
 pub use sessions::{Ending, ListedSession, SignIn};
 pub use transfer::ImportLine;
 
 use crate::{
     clock::Clock,
-    domain::{Caller, Error, PasswordPolicy, Registration, SessionLimits},
+    domain::{Caller, Error, PasswordPolicy, Registration, SessionLimits, Timestamp},
     hashing::HashPool,
     store::Store,
 };
 use audit::Refusals;
+use measures::Counted;
 use sessions::Uses;
 use std::time::Duration;
 use throttle::Throttle;
@@ -76,6 +79,8 @@ pub struct App {
     throttle: Throttle,
     /// Held while what was gathered is being written.
     flushing: tokio::sync::Mutex<()>,
+    started_at: Timestamp,
+    counted: Counted,
 }
 
 impl App {
@@ -88,11 +93,13 @@ impl App {
             uses: Uses::default(),
             refusals: Refusals::default(),
             throttle: Throttle::new(policy.throttle, clock.clone()),
+            started_at: clock.now(),
             store,
             hashing,
             clock,
             policy,
             flushing: tokio::sync::Mutex::default(),
+            counted: Counted::default(),
         }
     }
 
@@ -103,11 +110,6 @@ impl App {
         let (secret, accounts) = left.await?;
         self.throttle.resume(secret, accounts);
         Ok(())
-    }
-
-    /// How many attempts each of the throttle's limits has refused since the start.
-    pub fn throttled(&self) -> Vec<(&'static str, u64)> {
-        self.throttle.refused()
     }
 
     pub fn policy(&self) -> &Policy {

@@ -9,10 +9,14 @@
 
 mod argon;
 mod foreign;
+mod measures;
+
+pub use measures::{HashMeasures, Waits};
 
 use crate::domain::{Error, Password, PasswordHash};
 use argon::Memory;
 use foreign::Foreign;
+use measures::WaitCounts;
 use password_hash::phc;
 use std::{
     collections::VecDeque,
@@ -23,7 +27,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -122,6 +126,9 @@ const MEMORY_KEPT: Duration = Duration::from_secs(30);
 pub struct HashPool {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
+    /// How many places there are, free or taken.
+    all_places: usize,
+    refused: AtomicU64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -135,6 +142,7 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     hashes: AtomicU64,
+    waits: WaitCounts,
 }
 
 #[derive(Default)]
@@ -149,6 +157,7 @@ struct Queue {
 struct Job {
     id: u64,
     foreign: bool,
+    asked: Instant,
     work: Box<dyn FnOnce(&mut Memory) + Send>,
     _place: OwnedSemaphorePermit,
 }
@@ -169,18 +178,24 @@ impl HashPool {
             queue: Mutex::default(),
             changed: Condvar::new(),
             hashes: AtomicU64::new(0),
+            waits: WaitCounts::default(),
         });
         let start = |n: usize| {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("usher-hash-{n}")).spawn(move || shared.run())
         };
         let handles = (0..threads).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { places: Arc::new(Semaphore::new(threads + waiting)), shared, threads: handles })
+        let all_places = threads + waiting;
+        let places = Arc::new(Semaphore::new(all_places));
+        Ok(Self { places, all_places, refused: AtomicU64::new(0), shared, threads: handles })
     }
 
     /// Takes a place in the queue, or fails at once with `Overloaded`.
     pub fn admit(&self) -> Result<Place, Error> {
-        let permit = self.places.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let permit = self.places.clone().try_acquire_owned().map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Error::Overloaded
+        })?;
         Ok(Place { shared: self.shared.clone(), permit })
     }
 
@@ -292,7 +307,7 @@ impl Shared {
         }
         queue.last_id += 1;
         let id = queue.last_id;
-        queue.jobs.push_back(Job { id, foreign, work, _place: place });
+        queue.jobs.push_back(Job { id, foreign, asked: Instant::now(), work, _place: place });
         self.changed.notify_one();
         Ok(id)
     }
@@ -318,6 +333,7 @@ impl Shared {
                 return None;
             }
             if let Some(job) = queue.take() {
+                self.waits.note(job.asked.elapsed());
                 return Some(job);
             }
             let (again, waited) = self.changed.wait_timeout(queue, self.kept).unwrap_or_else(PoisonError::into_inner);
@@ -510,11 +526,14 @@ mod tests {
         let first = pool.admit().unwrap().verify_nobody(password("x"));
         let second = pool.admit().unwrap();
         assert_eq!(pool.admit().err(), Some(Error::Overloaded));
+        assert_eq!((pool.measures().places_taken, pool.measures().refused), (2, 1));
 
         let mut first = Box::pin(first);
         let waker = std::task::Waker::noop();
         assert!(Future::poll(first.as_mut(), &mut std::task::Context::from_waker(waker)).is_pending());
+        assert_eq!(pool.measures().queued, 1);
         drop(first);
+        assert_eq!((pool.measures().queued, pool.measures().places_taken), (0, 1));
 
         assert!(pool.admit().is_ok());
         drop(second);

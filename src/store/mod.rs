@@ -11,6 +11,7 @@ mod connection;
 mod error;
 mod file;
 mod invitations;
+mod measures;
 mod migrate;
 mod points;
 mod records;
@@ -28,12 +29,16 @@ use connection::Purpose;
 use error::OrDomain;
 use file::Identity;
 pub use file::{Lock, OpenError, locate};
+pub use measures::{Rows, StoreMeasures};
 pub use migrate::{Prepared, SchemaStatus};
 use points::Points;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use threads::{Pool, Threads};
@@ -47,6 +52,8 @@ pub struct Store {
     opened: Identity,
     clock: Clock,
     points: Points,
+    /// How many look-ups had to run on a thread.
+    fallbacks: AtomicU64,
     writer: Threads,
     scans: Threads,
 }
@@ -89,6 +96,7 @@ impl Store {
             opened,
             clock,
             points,
+            fallbacks: AtomicU64::new(0),
             writer: threads("usher-writer", &writing)?,
             scans: threads("usher-scan", &scanning)?,
         })
@@ -102,7 +110,10 @@ impl Store {
     ) -> Result<T, Error> {
         let here = self.points.with(|connection| work(&Reader { connection }));
         match here {
-            None | Some(Err(Error::Overloaded)) => self.scan(work).await,
+            None | Some(Err(Error::Overloaded)) => {
+                self.fallbacks.fetch_add(1, Ordering::Relaxed);
+                self.scan(work).await
+            }
             Some(found) => found,
         }
     }
@@ -256,6 +267,7 @@ mod tests {
             std::thread::spawn(look_up).join().expect("it does not panic")
         });
         assert!(block_on(found).unwrap().unwrap().starts_with("usher-scan"));
+        assert_eq!(store.measures().fallbacks, 1);
     }
 
     #[test]

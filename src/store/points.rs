@@ -21,6 +21,16 @@ impl Points {
         Ok(Self { connections })
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many are in use right now.
+    pub(super) fn in_use(&self) -> usize {
+        let busy = |connection: &&Mutex<Pooled>| matches!(connection.try_lock(), Err(TryLockError::WouldBlock));
+        self.connections.iter().filter(busy).count()
+    }
+
     /// Does the work on a connection that nobody uses, or returns `None` at once.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> Option<T> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);

@@ -7,6 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -23,6 +24,8 @@ const QUEUE: usize = 4096;
 /// Threads that take jobs in order. Dropping this waits for what has been taken on.
 pub(super) struct Threads {
     jobs: Option<SyncSender<Job>>,
+    /// Jobs that no thread has begun.
+    waiting: Arc<AtomicUsize>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -36,7 +39,12 @@ impl Threads {
             std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || run(&queue, &pool))
         };
         let handles = (0..count).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { jobs: Some(jobs), handles })
+        Ok(Self { jobs: Some(jobs), waiting: Arc::default(), handles })
+    }
+
+    /// How many jobs no thread has begun.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Runs `work` on one of the threads. What has waited for longer than the writer may is given up, not begun.
@@ -45,8 +53,9 @@ impl Threads {
         work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let asked = Instant::now();
+        let (asked, waiting) = (Instant::now(), self.waiting.clone());
         let job: Job = Box::new(move |pool| {
+            waiting.fetch_sub(1, Ordering::Relaxed);
             let result = if asked.elapsed() > WRITER_WAIT {
                 Err(Error::Overloaded)
             } else {
@@ -57,10 +66,14 @@ impl Threads {
             let _ = answer.send(result); // nobody may be waiting any more; the work is done all the same
         });
         let jobs = self.jobs.as_ref().expect("only Drop takes the sender");
-        match jobs.try_send(job) {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into()))),
-            Err(TrySendError::Full(_)) => Err(Error::Overloaded),
-            Err(TrySendError::Disconnected(_)) => Err(Error::Internal("the database threads are gone".into())),
+        self.waiting.fetch_add(1, Ordering::Relaxed); // before it is sent, so that it is never less than none
+        let Err(refused) = jobs.try_send(job) else {
+            return answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into())));
+        };
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        match refused {
+            TrySendError::Full(_) => Err(Error::Overloaded),
+            TrySendError::Disconnected(_) => Err(Error::Internal("the database threads are gone".into())),
         }
     }
 }

@@ -1,0 +1,54 @@
+//! What an operator watches: how much there is to do, and how much there is.
+
+use super::App;
+use crate::domain::Timestamp;
+pub use crate::{
+    hashing::{HashMeasures, Waits},
+    store::{Rows, StoreMeasures},
+};
+use std::time::Duration;
+
+/// All of it, at one moment. What is counted is counted from the start of the process.
+#[derive(Debug, Clone)]
+pub struct Measures {
+    pub started_at: Timestamp,
+    pub hashing: HashMeasures,
+    pub store: StoreMeasures,
+    /// At most a minute old; `None` where they could not be counted.
+    pub rows: Option<Rows>,
+    /// Attempts that were turned away, by the limit that they met.
+    pub throttled: Vec<(&'static str, u64)>,
+}
+
+/// Rows that were counted, and when.
+pub(super) type Counted = tokio::sync::Mutex<Option<(Timestamp, Rows)>>;
+
+impl App {
+    /// Counting reads whole tables, so it is done once a minute, however many ask.
+    const COUNTS_KEPT: Duration = Duration::from_mins(1);
+
+    pub async fn measures(&self) -> Measures {
+        Measures {
+            started_at: self.started_at,
+            hashing: self.hashing.measures(),
+            store: self.store.measures(),
+            rows: self.rows().await,
+            throttled: self.throttle.refused(),
+        }
+    }
+
+    async fn rows(&self) -> Option<Rows> {
+        let mut counted = self.counted.lock().await;
+        let now = self.clock.now();
+        // A clock that was set back must not keep them for longer.
+        let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::COUNTS_KEPT);
+        if let Some((_, rows)) = fresh {
+            return Some(rows);
+        }
+        let idle_timeout = self.policy.sessions.idle_timeout;
+        let rows = self.store.scan(move |reader| reader.count_rows(now, idle_timeout)).await;
+        let rows = rows.inspect_err(|error| tracing::warn!(%error, "rows could not be counted")).ok();
+        *counted = rows.map(|rows| (now, rows));
+        rows
+    }
+}

@@ -1,0 +1,86 @@
+//! How the pool is doing, counted as it goes and read when somebody asks.
+
+use super::HashPool;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// How the pool is doing. What is counted is counted from the start.
+#[derive(Debug, Clone)]
+pub struct HashMeasures {
+    pub computed: u64,
+    /// How often there was no place, and the answer was "overloaded".
+    pub refused: u64,
+    /// Hashes that no thread has begun.
+    pub queued: usize,
+    /// Places that are taken, by hashes that wait or are computed and by callers who are about to ask for one.
+    pub places_taken: usize,
+    pub places: usize,
+    pub waits: Waits,
+}
+
+/// How long hashes waited for a thread.
+#[derive(Debug, Clone)]
+pub struct Waits {
+    /// Upper bounds, and how many waited for up to that long but longer than the bound before.
+    pub up_to: Vec<(Duration, u64)>,
+    /// How many waited longer than that.
+    pub longer: u64,
+    pub total: Duration,
+}
+
+impl HashPool {
+    pub fn measures(&self) -> HashMeasures {
+        HashMeasures {
+            computed: self.hashes(),
+            refused: self.refused.load(Ordering::Relaxed),
+            queued: self.shared.lock().jobs.len(),
+            places_taken: self.all_places.saturating_sub(self.places.available_permits()),
+            places: self.all_places,
+            waits: self.shared.waits.read(),
+        }
+    }
+}
+
+const MILLISECONDS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
+
+/// Counts waits by their length.
+#[derive(Debug, Default)]
+pub(super) struct WaitCounts {
+    counts: [AtomicU64; MILLISECONDS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl WaitCounts {
+    pub(super) fn note(&self, waited: Duration) {
+        let bound = MILLISECONDS.iter().position(|bound| waited <= Duration::from_millis(*bound));
+        self.counts[bound.unwrap_or(MILLISECONDS.len())].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Waits {
+        let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        Waits {
+            up_to: MILLISECONDS.map(Duration::from_millis).into_iter().zip(counts.iter().copied()).collect(),
+            longer: counts[MILLISECONDS.len()],
+            total: Duration::from_nanos(self.nanos.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_counted_once_at_the_least_bound_that_it_does_not_exceed() {
+        let counts = WaitCounts::default();
+        for millis in [0, 1, 2, 5, 11_000] {
+            counts.note(Duration::from_millis(millis));
+        }
+        let waits = counts.read();
+        assert_eq!(waits.up_to[..3].iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 2, 0]);
+        assert_eq!((waits.longer, waits.total), (1, Duration::from_millis(11_008)));
+    }
+}
