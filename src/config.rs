@@ -162,6 +162,11 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<Origin>,
 
+    /// An address and port for metrics (Prometheus, at /metrics) and nothing else, apart from --listen; without it there are
+    /// none. Whoever reaches it can read them
+    #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// How many connections may be open; beyond it the one that has been without a complete request for longest is
     /// closed
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
@@ -228,6 +233,23 @@ impl CostSettings {
                 cost.memory, cost.iterations, cost.parallelism, most.memory, most.iterations, most.parallelism
             ))
         })
+    }
+}
+
+impl ServeSettings {
+    /// Where the metrics are, which must not be where everything else is.
+    pub fn metrics_listen(&self) -> Result<Option<SocketAddr>, Unusable> {
+        let (listen, metrics) = (self.listen, self.metrics_listen);
+        let overlap = |metrics: &SocketAddr| {
+            let everywhere = metrics.ip().is_unspecified() || listen.ip().is_unspecified();
+            metrics.port() == listen.port() && metrics.port() != 0 && (everywhere || metrics.ip() == listen.ip())
+        };
+        match metrics.filter(overlap) {
+            Some(metrics) => Err(Unusable(format!(
+                "--metrics-listen {metrics} and --listen {listen} are the same port: choose another for the metrics"
+            ))),
+            None => Ok(metrics),
+        }
     }
 }
 

@@ -13,13 +13,14 @@ const ROOMS: [(&str, &[&str]); 8] = [
     ("http", &["domain", "app"]),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
 ];
-const LIBRARIES: [(&str, &str); 11] = [
+const LIBRARIES: [(&str, &str); 12] = [
     ("rusqlite", "store"),
     ("r2d2", "store"),
     ("r2d2_sqlite", "store"),
     ("rusqlite_migration", "store"),
     ("poem", "http"),
     ("poem_openapi", "http"),
+    ("prometheus_client", "http"),
     ("argon2", "hashing"),
     ("bcrypt", "hashing"),
     ("pbkdf2", "hashing"),

@@ -6,7 +6,7 @@ use crate::{
     clock::Clock,
     config::{RegistrationMode, ServeSettings, Switch},
     hashing::HashPool,
-    http::{self, HttpSettings, Stopped},
+    http::{self, HttpSettings, Listeners, Stopped},
     store::{Prepared, Store},
 };
 use anyhow::{Context, Result, anyhow};
@@ -30,6 +30,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         throttle: settings.throttle == Switch::On,
     };
     let cost = settings.cost.cost()?;
+    settings.metrics_listen()?;
     let lock = Store::lock(database)?;
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open(database, u32::try_from(workers)?, Clock::System)?;
@@ -49,8 +50,17 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
 }
 
 async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
-    let listener = bind(settings.listen).await?;
-    let address = listener.local_addr()?;
+    let listeners = Listeners {
+        public: bind(settings.listen, "--listen").await?,
+        metrics: match settings.metrics_listen {
+            Some(address) => Some(bind(address, "--metrics-listen").await?),
+            None => None,
+        },
+    };
+    let address = listeners.public.local_addr()?;
+    if let Some(metrics) = &listeners.metrics {
+        report_metrics(metrics.local_addr()?);
+    }
     let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
     let _file_size_limit = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
@@ -71,21 +81,28 @@ async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
         shutdown_timeout: settings.shutdown_timeout,
         docs: !settings.no_docs,
     };
-    Ok(http::serve(listener, app, http, stop_on_signal(interrupt, terminate)).await)
+    Ok(http::serve(listeners, app, http, stop_on_signal(interrupt, terminate)).await)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
+fn report_metrics(address: SocketAddr) {
+    tracing::info!(%address, "metrics are at http://{address}/metrics");
+    if !address.ip().is_loopback() {
+        tracing::warn!("metrics can be read by everyone who can reach {address}");
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow!("{address} is in use by another program; stop that one, or choose another with --listen")
+            anyhow!("{address} is in use by another program; stop that one, or choose another with {flag}")
         }
         ErrorKind::PermissionDenied => {
-            anyhow!("{address} may not be used (ports below 1024 are for root); choose another with --listen")
+            anyhow!("{address} may not be used (ports below 1024 are for root); choose another with {flag}")
         }
         ErrorKind::AddrNotAvailable => {
-            anyhow!("this machine does not have the address {}; choose another with --listen", address.ip())
+            anyhow!("this machine does not have the address {}; choose another with {flag}", address.ip())
         }
-        _ => anyhow!("{address} can't be listened on: {error}; choose another with --listen"),
+        _ => anyhow!("{address} can't be listened on: {error}; choose another with {flag}"),
     })
 }
 

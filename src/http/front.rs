@@ -8,6 +8,7 @@ use super::{
     connection::Connection,
     cors::{Cors, Grant},
     error::{ApiError, ErrorCode},
+    metrics::Metrics,
     observer::{self, Served},
     openapi,
 };
@@ -62,13 +63,21 @@ pub(super) struct Front<E> {
     app: Arc<App>,
     proxies: Proxies,
     cors: Cors,
-    paths: HashMap<String, Path>,
+    paths: &'static HashMap<String, Path>,
     draining: Arc<Draining>,
+    /// Where requests are counted, if anybody may ask.
+    metrics: Option<Arc<Metrics>>,
     request_ids: RequestIds,
 }
 
 impl<E: Endpoint> Front<E> {
-    pub fn new(routes: E, app: Arc<App>, settings: &HttpSettings, draining: Arc<Draining>) -> Self {
+    pub fn new(
+        routes: E,
+        app: Arc<App>,
+        settings: &HttpSettings,
+        draining: Arc<Draining>,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Self {
         Self {
             routes,
             app,
@@ -76,6 +85,7 @@ impl<E: Endpoint> Front<E> {
             cors: Cors::new(&settings.cors_origins),
             paths: openapi::paths(),
             draining,
+            metrics,
             request_ids: RequestIds::new(),
         }
     }
@@ -103,7 +113,7 @@ impl<E: Endpoint> Front<E> {
         error: poem::Error,
         context: &Context,
         grant: Option<&Grant>,
-    ) -> (Response, Option<&Path>) {
+    ) -> (Response, Option<&'static Path>) {
         let path = if error.is::<NotFoundError>() { None } else { self.path(error.data()) };
         let error = ApiError::from(error);
         if let Some(internal) = &error.internal {
@@ -125,7 +135,7 @@ impl<E: Endpoint> Front<E> {
         (response, path)
     }
 
-    fn path(&self, pattern: Option<&PathPattern>) -> Option<&Path> {
+    fn path(&self, pattern: Option<&PathPattern>) -> Option<&'static Path> {
         pattern.and_then(|pattern| self.paths.get(&*pattern.0))
     }
 }
@@ -136,7 +146,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let begun = Instant::now();
         let context = Arc::new(self.context(&request));
-        let (method, grant) = (request.method().clone(), self.cors.grant(&request));
+        let (method, grant) = (observer::method_name(request.method()), self.cors.grant(&request));
         request.set_data(context.clone());
         let result = match admit(&mut request) {
             Ok(()) => self.routes.call(request).await,
@@ -151,15 +161,17 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
         };
         put_common_headers(&mut response, &context.request_id);
         Grant::put_headers(grant, &mut response);
-        observer::served(&Served {
-            method: &method,
+        let client = context.client.ip.map(|ip| context.connection.text_of(ip));
+        let served = Served {
+            method,
             route: path.map_or("unmatched", |path| &path.template),
             status: response.status(),
             took: begun.elapsed(),
             request_id: &context.request_id,
-            client: context.client.ip.map(|ip| context.connection.text_of(ip)).as_deref(),
+            client: client.as_deref(),
             user: context.user.get().copied(),
-        });
+        };
+        observer::served(&served, self.metrics.as_deref());
         Ok(response)
     }
 }
@@ -209,13 +221,18 @@ fn without_foreign_bytes(path: &str) -> Option<String> {
     found.then_some(plain)
 }
 
-fn put_common_headers(response: &mut Response, request_id: &str) {
+/// What is said about every answer on every port: it is for now, and is what it says it is.
+pub(super) fn put_headers_of_all(response: &mut Response) {
     const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+}
+
+fn put_common_headers(response: &mut Response, request_id: &str) {
+    put_headers_of_all(response);
     if let Ok(id) = HeaderValue::from_str(request_id) {
-        headers.insert(REQUEST_ID, id);
+        response.headers_mut().insert(REQUEST_ID, id);
     }
 }
 

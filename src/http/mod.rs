@@ -14,6 +14,7 @@ mod error;
 mod front;
 mod if_match;
 mod invitations;
+mod metrics;
 mod observer;
 mod openapi;
 mod path;
@@ -43,6 +44,7 @@ use error::ApiError;
 use front::Front;
 use invitations::Invitations;
 use ipnet::IpNet;
+use metrics::{Metrics, Scraped};
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 use sessions::Sessions;
@@ -62,6 +64,14 @@ pub struct HttpSettings {
     pub shutdown_timeout: Duration,
     /// Whether `/docs` is there.
     pub docs: bool,
+}
+
+/// Where the server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    pub public: TcpListener,
+    /// For `/metrics`, and for nothing else. Without it nothing is counted.
+    pub metrics: Option<TcpListener>,
 }
 
 /// How the server came to its end.
@@ -101,22 +111,26 @@ fn endpoint(
     app: Arc<App>,
     settings: &HttpSettings,
     draining: Arc<Draining>,
+    metrics: Option<Arc<Metrics>>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    Front::new(catching_panics(routes(&app, settings.docs)), app, settings, draining)
+    Front::new(catching_panics(routes(&app, settings.docs)), app, settings, draining, metrics)
 }
 
 /// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
 /// is written before this returns.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Listeners,
     app: Arc<App>,
     settings: HttpSettings,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped {
     let draining = Arc::<Draining>::default();
-    let endpoint = Arc::new(endpoint(app.clone(), &settings, draining.clone()));
+    let metrics = listeners.metrics.map(|listener| (listener, Arc::new(Metrics::new())));
+    let counting = metrics.as_ref().map(|(_, metrics)| metrics.clone());
+    let endpoint = Arc::new(endpoint(app.clone(), &settings, draining.clone(), counting));
     let (stop, stopping) = watch::channel(false);
-    let serving = connection::serve(listener, endpoint, settings.max_connections, stopping);
+    let scrapes = serve_metrics(metrics, app.clone(), stopping.clone());
+    let requests = connection::serve(listeners.public, endpoint, settings.max_connections, stopping);
     let stopped = async {
         shutdown.await;
         draining.begin();
@@ -124,7 +138,7 @@ pub async fn serve(
         tokio::time::sleep(settings.shutdown_timeout).await;
     };
     let end = tokio::select! {
-        () = serving => Stopped::Drained,
+        _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
         () = app.keep_house() => unreachable!("housekeeping goes on for ever"),
     };
@@ -132,6 +146,12 @@ pub async fn serve(
         tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
     }
     end
+}
+
+async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<App>, stopping: watch::Receiver<bool>) {
+    if let Some((listener, metrics)) = metrics {
+        connection::serve(listener, Arc::new(Scraped { app, metrics }), Scraped::MOST, stopping).await;
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +189,7 @@ mod tests {
             docs: false,
         };
         let routes = catching_panics(Route::new().at("/panics", get(panics)));
-        let front = Front::new(routes, app(&folder), &settings, Arc::default());
+        let front = Front::new(routes, app(&folder), &settings, Arc::default(), None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
         let mut response = front.get_response(request).await;

@@ -1,15 +1,17 @@
-//! What is told about each answer: one line of the log. Never a path, a query, a header or a body, for people paste
+//! What is told about each answer: one line of the log, and the metrics where there are any. Never a path, a query, a header or a body, for people paste
 //! tokens anywhere.
 
+use super::metrics::Metrics;
 use crate::domain::UserId;
 use poem::http::{Method, StatusCode};
 use std::time::Duration;
 
 /// One answered request.
 pub(super) struct Served<'a> {
-    pub method: &'a Method,
+    /// See `method_name`.
+    pub method: &'static str,
     /// The route's template, such as `/api/v1/users/{user_id}`, or `unmatched`.
-    pub route: &'a str,
+    pub route: &'static str,
     pub status: StatusCode,
     pub took: Duration,
     pub request_id: &'a str,
@@ -19,27 +21,30 @@ pub(super) struct Served<'a> {
 }
 
 /// Methods that anybody can make up are one.
-fn known(method: &Method) -> &str {
-    const KNOWN: [Method; 9] = [
-        Method::GET,
-        Method::POST,
-        Method::PUT,
-        Method::DELETE,
-        Method::HEAD,
-        Method::OPTIONS,
-        Method::PATCH,
-        Method::TRACE,
-        Method::CONNECT,
-    ];
-    if KNOWN.contains(method) { method.as_str() } else { "other" }
+pub(super) fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "other",
+    }
 }
 
 /// Called once for every answer.
-pub(super) fn served(served: &Served<'_>) {
+pub(super) fn served(served: &Served<'_>, metrics: Option<&Metrics>) {
+    if let Some(metrics) = metrics {
+        metrics.record(served);
+    }
     // `display`: these texts need no quotes, and looking for what to escape takes longer than writing them.
     tracing::info!(
         target: "usher::request",
-        method = display(known(served.method)),
+        method = display(served.method),
         route = display(served.route),
         status = served.status.as_u16(),
         micros = u64::try_from(served.took.as_micros()).unwrap_or(u64::MAX),

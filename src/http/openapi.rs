@@ -18,7 +18,10 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::OnceLock,
+};
 
 /// Where the API lives.
 pub(super) const PREFIX: &str = "/api/v1";
@@ -87,7 +90,12 @@ pub(super) fn page() -> String {
 }
 
 /// The service's paths as the router spells them (`/users/:user_id`), with their templates and methods.
-pub(super) fn paths() -> HashMap<String, front::Path> {
+pub(super) fn paths() -> &'static HashMap<String, front::Path> {
+    static PATHS: OnceLock<HashMap<String, front::Path>> = OnceLock::new();
+    PATHS.get_or_init(find_paths)
+}
+
+fn find_paths() -> HashMap<String, front::Path> {
     let described = Api::meta().into_iter().flat_map(|api| api.paths).map(|path| {
         let methods: Vec<String> = path.operations.iter().map(|operation| operation.method.to_string()).collect();
         (format!("{PREFIX}{}", path.path), methods)

@@ -25,7 +25,7 @@ use usher::{
     clock::Clock,
     domain::{Caller, EmailAddress, PasswordPolicy, Role, Timestamp, Username},
     hashing::{Cost, HashPool},
-    http::{self, HttpSettings},
+    http::{self, HttpSettings, Listeners},
     store::Store,
 };
 
@@ -40,6 +40,8 @@ pub const START: i64 = 1_795_341_600_000;
 pub struct Settings {
     pub policy: Policy,
     pub http: HttpSettings,
+    /// Whether there is a port for metrics.
+    pub metrics: bool,
     pub cost: Cost,
     pub hash_threads: usize,
     pub hash_queue: usize,
@@ -56,6 +58,7 @@ impl Default for Settings {
                 shutdown_timeout: Duration::from_secs(10),
                 docs: true,
             },
+            metrics: false,
             cost: CHEAP,
             hash_threads: 2,
             hash_queue: 128,
@@ -66,6 +69,8 @@ impl Default for Settings {
 /// A server of its own for one test, on a port of its own, with a database of its own and a clock that the test moves.
 pub struct Server {
     pub address: SocketAddr,
+    /// Where the metrics are, if the settings ask for them.
+    pub metrics: Option<SocketAddr>,
     pub clock: Clock,
     pub app: Arc<App>,
     folder: Option<tempfile::TempDir>,
@@ -101,15 +106,19 @@ impl Server {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 serving.resume().await.expect("the database answers");
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-                bound.send(listener.local_addr().expect("an address")).expect("the test waits");
+                let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port") };
+                let metrics = if settings.metrics { Some(listen().await) } else { None };
+                let listeners = Listeners { public: listen().await, metrics };
+                let address = |listener: &tokio::net::TcpListener| listener.local_addr().expect("an address");
+                let addresses = (address(&listeners.public), listeners.metrics.as_ref().map(address));
+                bound.send(addresses).expect("the test waits");
                 let shutdown = async { drop(stopped.await) };
-                http::serve(listener, serving, settings.http, shutdown).await;
+                http::serve(listeners, serving, settings.http, shutdown).await;
             });
             drop(lock);
         });
-        let address = address.recv().expect("the server starts");
-        Self { address, clock, app, folder: Some(folder), stop: Some(stop), thread: Some(thread) }
+        let (address, metrics) = address.recv().expect("the server starts");
+        Self { address, metrics, clock, app, folder: Some(folder), stop: Some(stop), thread: Some(thread) }
     }
 
     /// Stops, and starts again on the same database.

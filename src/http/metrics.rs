@@ -1,0 +1,236 @@
+//! Metrics for Prometheus, in the OpenMetrics text format, on a port of their own.
+//!
+//! Requests are counted as they are answered; everything else is asked of the app when somebody scrapes. Labels have few
+//! values: methods from a fixed set, route templates, statuses. Nothing that a caller can make up becomes one.
+
+use super::{
+    error::{ApiError, ErrorCode},
+    front::put_headers_of_all,
+    observer::Served,
+};
+use crate::app::{App, HashMeasures, Measures, StoreMeasures, Waits};
+use poem::{Endpoint, IntoResponse, Request, Response, http::Method};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::ConstGauge,
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+use std::{fmt, sync::Arc, time::Duration};
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds. A look-up takes a tenth of a millisecond, a sign-in what its hash takes.
+#[rustfmt::skip]
+const LATENCIES: [f64; 16] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    method: &'static str,
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    method: &'static str,
+    route: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
+/// The requests that were answered.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    answered: Family<Outcome, Counter>,
+    took: Family<Operation, Histogram, fn() -> Histogram>,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        Self { answered: Family::default(), took: Family::new_with_constructor(|| Histogram::new(LATENCIES)) }
+    }
+
+    /// Counts one answer. Costs no allocation, but for the first of its kind.
+    pub fn record(&self, served: &Served<'_>) {
+        let (method, route) = (served.method, served.route);
+        self.answered.get_or_create(&Outcome { method, route, status: served.status.as_u16() }).inc();
+        self.took.get_or_create(&Operation { method, route }).observe(served.took.as_secs_f64());
+    }
+
+    /// Everything there is to tell.
+    fn text(&self, measures: &Measures) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        let started_at = Duration::from_millis(u64::try_from(measures.started_at.as_millis()).unwrap_or(0));
+        let started_at = ConstGauge::new(started_at.as_secs_f64());
+        registry.register_with_unit("process_start_time", "When the process started", Unit::Seconds, started_at);
+        let usher = registry.sub_registry_with_prefix("usher");
+        usher.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        self.register_requests(usher);
+        register_hashing(usher, &measures.hashing);
+        register_store(usher, &measures.store);
+        register_accounts(usher, measures);
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    fn register_requests(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Requests that were answered", self.answered.clone());
+        let help = "Time from the head of a request to its answer";
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, self.took.clone());
+    }
+}
+
+fn register_hashing(registry: &mut Registry, hashing: &HashMeasures) {
+    registry.register("hashes", "Password hashes that were computed", ConstCounter::new(hashing.computed));
+    let help = "Password hashes that wait for a thread";
+    registry.register("hash_queue_length", help, ConstGauge::new(hashing.queued));
+    let help = "Places taken by password hashes that wait, are computed, or are about to be asked for";
+    registry.register("hash_places_taken", help, ConstGauge::new(hashing.places_taken));
+    let help = "Places for password hashes; when all are taken, what needs one is answered with 503";
+    registry.register("hash_places", help, ConstGauge::new(hashing.places));
+    let help = "Password hashes that were refused, since every place was taken";
+    registry.register("hash_refusals", help, ConstCounter::new(hashing.refused));
+    let help = "Time that password hashes waited for a thread";
+    registry.register_with_unit("hash_wait", help, Unit::Seconds, WaitHistogram::from(&hashing.waits));
+}
+
+fn register_store(registry: &mut Registry, store: &StoreMeasures) {
+    let help = "Connections for look-ups";
+    registry.register("database_lookup_connections", help, ConstGauge::new(store.points));
+    let help = "Connections for look-ups that are in use";
+    registry.register("database_lookup_connections_in_use", help, ConstGauge::new(store.points_in_use));
+    let help = "Look-ups that had to run on a thread, since no connection was free or the file was locked";
+    registry.register("database_lookup_fallbacks", help, ConstCounter::new(store.fallbacks));
+    let help = "Changes that wait for the one writer";
+    registry.register("database_write_queue_length", help, ConstGauge::new(store.writer_queue));
+    let help = "Lists, counts and displaced look-ups that wait for their thread";
+    registry.register("database_scan_queue_length", help, ConstGauge::new(store.scan_queue));
+    let sizes = [
+        ("database_size", "Size of the database file", store.database_size),
+        ("database_wal_size", "Size of the write-ahead log beside it", store.log_size),
+    ];
+    for (name, help, size) in sizes {
+        if let Some(size) = size {
+            registry.register_with_unit(name, help, Unit::Bytes, ConstGauge::new(size));
+        }
+    }
+}
+
+fn register_accounts(registry: &mut Registry, measures: &Measures) {
+    if let Some(rows) = measures.rows {
+        registry.register("users", "Accounts, counted once a minute", ConstGauge::new(rows.users));
+        let help = "Sessions that can still be used, counted once a minute";
+        registry.register("sessions", help, ConstGauge::new(rows.sessions));
+    }
+    let throttled = Family::<Limit, Counter>::default();
+    for (limit, count) in &measures.throttled {
+        throttled.get_or_create(&Limit { limit }).inc_by(*count);
+    }
+    registry.register("throttled_attempts", "Attempts that were answered with 429, by limit", throttled);
+}
+
+/// A histogram that was counted elsewhere.
+#[derive(Debug)]
+struct WaitHistogram {
+    sum: f64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl From<&Waits> for WaitHistogram {
+    fn from(waits: &Waits) -> Self {
+        let bounded = waits.up_to.iter().map(|(bound, count)| (bound.as_secs_f64(), *count));
+        Self { sum: waits.total.as_secs_f64(), buckets: bounded.chain([(f64::INFINITY, waits.longer)]).collect() }
+    }
+}
+
+impl EncodeMetric for WaitHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let count = self.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum, count, &self.buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// All that is served on the port for metrics.
+pub(super) struct Scraped {
+    pub app: Arc<App>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Scraped {
+    /// How many scrapers may be connected.
+    pub const MOST: usize = 64;
+
+    async fn answer(&self) -> Response {
+        match self.metrics.text(&self.app.measures().await) {
+            Ok(text) => Response::builder().content_type(CONTENT_TYPE).body(text),
+            Err(fmt::Error) => ApiError::internal("metrics could not be written").into_response(),
+        }
+    }
+}
+
+impl Endpoint for Scraped {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let mut response = match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/metrics") => self.answer().await,
+            _ => ApiError::new(ErrorCode::NotFound).into_response(),
+        };
+        put_headers_of_all(&mut response);
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn what_could_not_be_counted_is_left_out_and_what_was_throttled_is_told_by_limit() {
+        let waits = Waits { up_to: vec![], longer: 0, total: Duration::ZERO };
+        let mut measures = Measures {
+            started_at: Timestamp::from_millis(1_500),
+            hashing: HashMeasures { computed: 0, refused: 0, queued: 0, places_taken: 0, places: 0, waits },
+            store: StoreMeasures {
+                points: 0,
+                points_in_use: 0,
+                fallbacks: 0,
+                writer_queue: 0,
+                scan_queue: 0,
+                database_size: None,
+                log_size: None,
+            },
+            rows: None,
+            throttled: vec![],
+        };
+        let bare = Metrics::new().text(&measures).unwrap();
+        measures.throttled = vec![("address", 2), ("account", 0)];
+        let throttled = Metrics::new().text(&measures).unwrap();
+
+        assert!(bare.contains("\nprocess_start_time_seconds 1.5\n"), "{bare}");
+        for missing in ["usher_users", "usher_sessions", "_bytes", "throttled"] {
+            assert!(!bare.contains(missing), "{missing}: {bare}");
+        }
+        for line in ["{limit=\"address\"} 2", "{limit=\"account\"} 0"] {
+            assert!(throttled.contains(&format!("usher_throttled_attempts_total{line}\n")), "{throttled}");
+        }
+    }
+}
