@@ -227,7 +227,7 @@ fn what_lies_beside_the_api_can_be_read_by_a_granted_app() {
 fn a_preflight_is_answered_with_the_methods_of_its_path() {
     let server = server();
     for (path, methods) in [
-        ("/users", "POST"),
+        ("/users", "GET, HEAD, POST"),
         ("/users/1", "DELETE, GET, HEAD, PUT"),
         ("/users/abc", "DELETE, GET, HEAD, PUT"),
         ("/auth/me", "GET, HEAD"),
