@@ -275,6 +275,18 @@ fn the_queue_for_hashes_is_shown_and_what_it_refuses_is_counted() {
 }
 
 #[test]
+fn attempts_that_the_throttle_turned_away_are_counted_by_limit() {
+    let server = server();
+    let limited = |limit: &str| Scrape::of(&server).count("usher_throttled_attempts_total", &[("limit", limit)]);
+    assert_eq!(limited("address_and_account"), 0);
+    for _ in 0..13 {
+        server.anon().login("ada@example.com", "a wrong password");
+    }
+    let limits = ["address", "address_and_account", "account", "registration", "reset"];
+    assert_eq!(limits.map(limited), [0, 3, 0, 0, 0]);
+}
+
+#[test]
 fn hashes_and_their_waits_are_counted() {
     let server = server();
     let ada = server.user("ada");
