@@ -237,8 +237,8 @@ impl CostSettings {
 }
 
 impl ServeSettings {
-    /// Where the metrics are, which must not be where everything else is.
-    pub fn metrics_listen(&self) -> Result<Option<SocketAddr>, Unusable> {
+    /// Refuses one port for both the metrics and everything else.
+    pub fn check_ports(&self) -> Result<(), Unusable> {
         let (listen, metrics) = (self.listen, self.metrics_listen);
         let overlap = |metrics: &SocketAddr| {
             let everywhere = metrics.ip().is_unspecified() || listen.ip().is_unspecified();
@@ -248,7 +248,7 @@ impl ServeSettings {
             Some(metrics) => Err(Unusable(format!(
                 "--metrics-listen {metrics} and --listen {listen} are the same port: choose another for the metrics"
             ))),
-            None => Ok(metrics),
+            None => Ok(()),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         throttle: settings.throttle == Switch::On,
     };
     let cost = settings.cost.cost()?;
-    settings.metrics_listen()?;
+    settings.check_ports()?;
     let lock = Store::lock(database)?;
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open(database, u32::try_from(workers)?, Clock::System)?;

@@ -1,5 +1,5 @@
-//! What is told about each answer: one line of the log, and the metrics where there are any. Never a path, a query, a header or a body, for people paste
-//! tokens anywhere.
+//! What is told about each answer: one line of the log, and the metrics where there are any. Never a path, a query, a
+//! header or a body, for people paste tokens anywhere.
 
 use super::metrics::Metrics;
 use crate::domain::UserId;
