@@ -1,8 +1,7 @@
-//! What is written down about who did what, and the chain that ties the entries together.
+//! What is written down about who did what, and what is kept of it.
 
-use super::{Caller, Timestamp, UserId};
-use sha2::{Digest, Sha256};
-use std::{fmt, net::IpAddr, sync::Arc};
+use super::{Caller, ChainHash, Timestamp, UserId, chain::ChainedEntry};
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 macro_rules! actions {
     ($($(#[doc = $doc:literal])* $name:ident => $text:literal,)*) => {
@@ -15,6 +14,11 @@ macro_rules! actions {
 
             pub fn as_str(self) -> &'static str {
                 match self { $(Action::$name => $text,)* }
+            }
+
+            pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+                let known = Self::ALL.iter().find(|action| action.as_str() == text);
+                known.copied().ok_or_else(|| "must be one of the actions that the spec lists".into())
             }
         }
     };
@@ -48,6 +52,8 @@ actions! {
     SignInFailed => "session.sign_in_failed",
     /// Someone asked for what is not his to do.
     AccessDenied => "access.denied",
+    /// An attempt that came too soon after others, and was not looked at.
+    AttemptThrottled => "attempt.throttled",
 }
 
 /// One entry. Accounts appear as ids, never as names; what someone typed never appears.
@@ -84,48 +90,82 @@ impl AuditEvent {
         }
     }
 
-    /// SHA-256 over this entry, numbered `id`, and the hash of the one before. Each part is preceded by its length in
-    /// eight bytes, so that no two entries have the same encoding; an absent part has the length `u64::MAX`.
+    /// The hash of this entry, numbered `id`, and of the hash before it.
     pub fn chain(&self, id: i64, before: &ChainHash) -> ChainHash {
-        const VERSION: &[u8] = b"usher audit 1";
-        let mut hash = Sha256::new();
-        let mut part = |bytes: Option<&[u8]>| {
-            hash.update(bytes.map_or(u64::MAX, |bytes| bytes.len() as u64).to_be_bytes());
-            hash.update(bytes.unwrap_or_default());
+        let ip = self.ip.map(|ip| ip.to_string());
+        let entry = ChainedEntry {
+            id,
+            at: self.at.as_millis(),
+            action: self.action.as_str().as_bytes(),
+            actor: self.actor.map(UserId::get),
+            subject: self.subject.map(UserId::get),
+            ip: ip.as_deref().map(str::as_bytes),
+            request_id: self.request_id.as_deref().map(str::as_bytes),
+            count: self.count.into(),
         };
-        let number = |id: Option<UserId>| id.map(|id| id.get().to_be_bytes());
-        part(Some(VERSION));
-        part(Some(&before.0));
-        part(Some(&id.to_be_bytes()));
-        part(Some(&self.at.as_millis().to_be_bytes()));
-        part(Some(self.action.as_str().as_bytes()));
-        part(number(self.actor).as_ref().map(|bytes| &bytes[..]));
-        part(number(self.subject).as_ref().map(|bytes| &bytes[..]));
-        part(self.ip.map(|ip| ip.to_string()).as_deref().map(str::as_bytes));
-        part(self.request_id.as_deref().map(str::as_bytes));
-        part(Some(&self.count.to_be_bytes()));
-        ChainHash(hash.finalize().into())
+        entry.hash(before)
     }
 }
 
-/// The hash of one entry, which the next one contains.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ChainHash(pub [u8; 32]);
-
-impl ChainHash {
-    /// What stands before the first entry.
-    pub const START: ChainHash = ChainHash([0; 32]);
+/// An entry as it is read, whoever wrote it: an action that only a later version knows, or an id that no account can
+/// have, is shown as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub id: i64,
+    pub at: Timestamp,
+    pub action: String,
+    pub actor: Option<i64>,
+    pub subject: Option<i64>,
+    pub ip: Option<String>,
+    pub request_id: Option<String>,
+    pub count: i64,
+    pub hash: ChainHash,
 }
 
-impl fmt::Display for ChainHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+/// Which entries are read: those that have all of what is given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub action: Option<Action>,
+    pub actor: Option<UserId>,
+    pub subject: Option<UserId>,
+}
+
+/// Where a page of the log begins: before the entry of this id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditCursor(pub i64);
+
+impl AuditCursor {
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = text.strip_prefix("audit ")?;
+        id.parse().ok().filter(|number: &i64| number.to_string() == id).map(Self)
     }
 }
 
-impl fmt::Debug for ChainHash {
+impl fmt::Display for AuditCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChainHash({self})")
+        write!(f, "audit {}", self.0)
+    }
+}
+
+/// How much of the log is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLimits {
+    /// What is older goes.
+    pub retention: Duration,
+    /// Of more entries than this the oldest go.
+    pub max_rows: u32,
+}
+
+impl AuditLimits {
+    /// At each hourly sweep, age takes away no more than this span of the log, so that a clock that jumps ahead by years
+    /// leaves a week to notice: ninety days go in as many half days, one an hour.
+    pub const SPAN_AT_ONCE: Duration = Duration::from_hours(12);
+}
+
+impl Default for AuditLimits {
+    fn default() -> Self {
+        Self { retention: Duration::from_hours(90 * 24), max_rows: 1_000_000 }
     }
 }
 
@@ -165,5 +205,18 @@ mod tests {
     fn the_texts_of_actions_are_unique() {
         let texts: std::collections::HashSet<_> = Action::ALL.iter().map(|action| action.as_str()).collect();
         assert_eq!(texts.len(), Action::ALL.len());
+        assert!(Action::ALL.iter().all(|action| Action::parse(action.as_str()) == Ok(*action)));
+        assert!(Action::parse("user.").is_err());
+    }
+
+    #[test]
+    fn a_cursor_reads_back() {
+        for id in [i64::MIN, 0, 1, i64::MAX] {
+            assert_eq!(AuditCursor::parse(&AuditCursor(id).to_string()), Some(AuditCursor(id)));
+        }
+        for bad in ["", "1", "audit", "audit ", "audit +1", "audit 01", "audit 1 ", "id 1", "audit 9223372036854775808"]
+        {
+            assert_eq!(AuditCursor::parse(bad), None, "{bad:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod caller;
+mod chain;
 mod error;
 mod invitation;
 mod origin;
@@ -15,8 +16,9 @@ mod time;
 mod token;
 mod user;
 
-pub use audit::{Action, AuditEvent, ChainHash};
+pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, Subscriber};
+pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
 pub use origin::Origin;
