@@ -6,6 +6,7 @@
 //! their row mappers, in `users`, `records`, `sessions` and `audit`. No name of an SQL library leaves this folder.
 
 mod audit;
+mod audit_list;
 mod backup;
 mod connection;
 mod error;
@@ -25,6 +26,7 @@ use crate::{
     clock::Clock,
     domain::{Action, AuditEvent, Caller, Error, Timestamp, UserId},
 };
+pub use audit::Pruned;
 use connection::Purpose;
 use error::OrDomain;
 use file::Identity;
