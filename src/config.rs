@@ -1,7 +1,7 @@
 //! Settings: each is a flag and an environment variable, explained where it is defined. There is no configuration file.
 
 use crate::{
-    domain::{Origin, Password, Registration, SessionLimits},
+    domain::{AuditLimits, Origin, Password, Registration, SessionLimits},
     hashing::Cost,
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
@@ -126,6 +126,26 @@ pub enum Switch {
     Off,
 }
 
+/// How much of the audit log is kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Audit log")]
+pub struct AuditSettings {
+    /// Entries that are older than this go, from the beginning of the log: at the start and then hourly, and half a day
+    /// of the log at a time, so that a clock that jumps ahead does not empty it
+    #[arg(long, env = "USHER_AUDIT_RETENTION", value_name = "DURATION", default_value = "90d", value_parser = duration)]
+    pub audit_retention: Duration,
+
+    /// Beyond this many entries the oldest go, whatever their age; a million take about 250 MiB
+    #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub audit_max_rows: u32,
+}
+
+impl From<AuditSettings> for AuditLimits {
+    fn from(settings: AuditSettings) -> Self {
+        Self { retention: settings.audit_retention, max_rows: settings.audit_max_rows }
+    }
+}
+
 /// How lines of the log look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -195,6 +215,9 @@ pub struct ServeSettings {
 
     #[command(flatten)]
     pub passwords: PasswordSettings,
+
+    #[command(flatten)]
+    pub audit: AuditSettings,
 
     #[command(flatten)]
     pub cost: CostSettings,
@@ -335,9 +358,12 @@ mod tests {
         struct Flags {
             #[command(flatten)]
             sessions: SessionSettings,
+            #[command(flatten)]
+            audit: AuditSettings,
         }
-        let limits = <Flags as clap::Parser>::parse_from(["usher"]).sessions.limits().unwrap();
-        assert_eq!(limits, SessionLimits::default());
+        let flags = <Flags as clap::Parser>::parse_from(["usher"]);
+        assert_eq!(flags.sessions.limits().unwrap(), SessionLimits::default());
+        assert_eq!(AuditLimits::from(flags.audit), AuditLimits::default());
     }
 
     #[test]

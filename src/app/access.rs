@@ -21,6 +21,7 @@ pub enum Operation<'a> {
     PassAs(Role),
     /// Importing and exporting accounts with their password hashes.
     TransferUsers,
+    ReadAudit,
 }
 
 /// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
@@ -41,9 +42,11 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
         Some(_) => Err(Error::Forbidden),
     };
     match operation {
-        Operation::ListUsers | Operation::IssueReset | Operation::Invite | Operation::PassAs(Role::Admin) => {
-            administers()
-        }
+        Operation::ListUsers
+        | Operation::IssueReset
+        | Operation::Invite
+        | Operation::ReadAudit
+        | Operation::PassAs(Role::Admin) => administers(),
         Operation::PassAs(Role::User) => id.map(|_| ()).ok_or(Error::AuthenticationRequired),
         Operation::Register(Role::User) => Ok(()),
         Operation::Register(Role::Admin) | Operation::TransferUsers => Err(Error::Forbidden),
@@ -125,6 +128,7 @@ mod tests {
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
             ("transfer", Operation::TransferUsers, [&forbidden, &forbidden, &forbidden, &ok]),
+            ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
         for (name, operation, expected) in &table {

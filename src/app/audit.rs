@@ -1,106 +1,80 @@
-//! What was attempted and refused: gathered here, written together, so that a guesser can't order commits.
+//! The audit log: who reads it, and how much of it is kept.
 
-use super::App;
-use crate::domain::{Action, AuditEvent, Caller, Error, UserId};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+use super::{
+    App,
+    access::{Operation, decide},
 };
+use crate::domain::{AuditCursor, AuditEntry, AuditFilter, AuditLimits, Caller, ChainPoint, Error, Page, PageSize};
 
-/// Entries that wait to be written one by one. What comes beyond is counted, by kind, account and minute.
-const WAITING: usize = 256;
-
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    events: Vec<AuditEvent>,
-    counted: HashMap<(Action, Option<UserId>, i64), AuditEvent>,
-}
-
-impl Queue {
-    fn push(&mut self, event: AuditEvent) {
-        if self.events.len() < WAITING {
-            return self.events.push(event);
-        }
-        // A flood against ever new accounts is one entry: so many keys and no more.
-        let minute = event.at.as_millis().div_euclid(60_000);
-        let key = (event.action, event.subject, minute);
-        let known = self.counted.len() < WAITING || self.counted.contains_key(&key);
-        let key = if known { key } else { (event.action, None, minute) };
-        let blank = AuditEvent { actor: None, subject: key.1, ip: None, request_id: None, count: 0, ..event };
-        let entry = self.counted.entry(key).or_insert(blank);
-        entry.count = entry.count.saturating_add(event.count);
-    }
-}
-
-impl Refusals {
-    fn push(&self, event: AuditEvent) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
-    }
-
-    pub(super) fn take(&self) -> Vec<AuditEvent> {
-        let queue = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        queue.events.into_iter().chain(queue.counted.into_values()).collect()
-    }
-
-    pub(super) fn put_back(&self, events: Vec<AuditEvent>) {
-        for event in events {
-            self.push(event);
-        }
-    }
-}
+/// How many entries are taken away in one transaction.
+const PRUNED_AT_ONCE: u32 = 500;
 
 impl App {
-    /// Notes an attempt that changed nothing.
-    pub(super) fn note(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
-        self.refusals.push(AuditEvent::new(self.clock.now(), action, caller, subject));
-    }
-
-    /// Passes a result on, and notes it where it is a `403`.
-    pub(super) fn noting_refusal<T>(
+    /// Reads a page of the log, the newest entries first. What has been refused up to now is in it, except for counts of
+    /// the minute that is not over.
+    pub async fn audit(
         &self,
         caller: &Caller,
-        subject: Option<UserId>,
-        result: Result<T, Error>,
-    ) -> Result<T, Error> {
-        if let Err(Error::Forbidden | Error::ReauthenticationRequired | Error::RegistrationClosed) = result {
-            self.note(Action::AccessDenied, caller, subject);
-        }
-        result
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Timestamp;
-
-    #[test]
-    fn a_flood_becomes_counted_entries_and_loses_no_attempt() {
-        let refusals = Refusals::default();
-        for n in 0..5_000 {
-            let at = Timestamp::from_millis(0);
-            let mut event = AuditEvent::new(at, Action::SignInFailed, &Caller::shell(), UserId::new(n % 3 + 1));
-            event.actor = None;
-            refusals.push(event);
-        }
-        let events = refusals.take();
-        assert_eq!(events.len(), WAITING + 3);
-        assert_eq!(events.iter().map(|event| event.count).sum::<u32>(), 5_000);
-        assert!(refusals.take().is_empty());
+        filter: AuditFilter,
+        before: Option<AuditCursor>,
+        size: PageSize,
+    ) -> Result<Page<AuditEntry, AuditCursor>, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
+        let _ = self.flush_due().await; // on a full disk the log can still be read
+        self.store.scan(move |reader| reader.audit(&filter, before, size)).await
     }
 
-    #[test]
-    fn a_flood_against_many_accounts_takes_bounded_memory() {
-        let refusals = Refusals::default();
-        for n in 1..=100_000 {
-            let at = Timestamp::from_millis(0);
-            refusals.push(AuditEvent::new(at, Action::SignInFailed, &Caller::shell(), UserId::new(n)));
+    /// Reads on from an entry, up to `limit` of them, the oldest first. This is for whoever reads the log as it grows.
+    pub async fn audit_after(
+        &self,
+        caller: &Caller,
+        filter: AuditFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
+        self.store.scan(move |reader| reader.audit_after(&filter, after, limit)).await
+    }
+
+    /// After which entry the newest so many begin.
+    pub async fn audit_before_newest(&self, caller: &Caller, filter: AuditFilter, newest: u32) -> Result<i64, Error> {
+        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
+        self.store.scan(move |reader| reader.audit_before_newest(&filter, newest)).await
+    }
+
+    /// The last entry's id and hash, to be kept elsewhere.
+    pub async fn audit_head(&self) -> Result<ChainPoint, Error> {
+        self.store.point(|reader| reader.audit_head()).await
+    }
+
+    /// Writes the head into the service's own log, which is kept elsewhere than the database, or so one hopes.
+    pub async fn log_audit_head(&self) -> Result<(), Error> {
+        let head = self.audit_head().await?;
+        tracing::info!(
+            target: "usher::audit",
+            %head,
+            "the end of the audit log; 'usher check --audit-head' proves that the log still contains it"
+        );
+        Ok(())
+    }
+
+    /// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age takes half a
+    /// day of the log at most, see [`AuditLimits::SPAN_AT_ONCE`].
+    pub async fn prune_audit(&self) -> Result<(), Error> {
+        let AuditLimits { retention, max_rows } = self.policy.audit;
+        let Some(oldest) = self.store.point(|reader| reader.oldest_audit()).await? else { return Ok(()) };
+        let older_than = (self.clock.now() - retention).min(oldest + AuditLimits::SPAN_AT_ONCE);
+        loop {
+            let pruned = self
+                .store
+                .write(&Caller::shell(), move |writer| writer.prune_audit(older_than, max_rows, PRUNED_AT_ONCE))
+                .await?;
+            for fault in pruned.faults {
+                tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now taken this part away");
+            }
+            if pruned.entries < PRUNED_AT_ONCE.into() {
+                return Ok(());
+            }
         }
-        let events = refusals.take();
-        assert!(events.len() <= 2 * WAITING + 1);
-        assert_eq!(events.iter().map(|event| event.count).sum::<u32>(), 100_000);
     }
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod invitations;
 mod measures;
+mod refusals;
 mod resets;
 mod sessions;
 mod throttle;
@@ -23,12 +24,12 @@ pub use transfer::ImportLine;
 
 use crate::{
     clock::Clock,
-    domain::{Caller, Error, PasswordPolicy, Registration, SessionLimits, Timestamp},
+    domain::{AuditLimits, Caller, Error, PasswordPolicy, Registration, SessionLimits, Timestamp},
     hashing::HashPool,
     store::Store,
 };
-use audit::Refusals;
 use measures::Counted;
+use refusals::Refusals;
 use sessions::Uses;
 use std::time::Duration;
 use throttle::Throttle;
@@ -38,6 +39,7 @@ use throttle::Throttle;
 pub struct Policy {
     pub passwords: PasswordPolicy,
     pub sessions: SessionLimits,
+    pub audit: AuditLimits,
     pub registration: Registration,
     /// How long a token to set a new password can be used.
     pub reset_lifetime: Duration,
@@ -59,6 +61,7 @@ impl Default for Policy {
         Self {
             passwords: PasswordPolicy::default(),
             sessions: SessionLimits::default(),
+            audit: AuditLimits::default(),
             registration: Registration::default(),
             reset_lifetime: Duration::from_hours(1),
             invitation_lifetime: Duration::from_hours(7 * 24),
@@ -130,28 +133,15 @@ impl App {
         self.hashing.hashes()
     }
 
-    /// Writes what was gathered and sweeps what has ended, for as long as it is polled.
+    /// Writes what was gathered and sweeps what has ended, for as long as it is polled. Sweeping may take long, and
+    /// writing does not wait for it.
     pub async fn keep_house(&self) {
-        let mut sweep = tokio::time::interval(Self::SWEEP_EVERY);
-        let mut flush = tokio::time::interval(Self::FLUSH_EVERY);
-        let mut failing = false; // said once, not four times a second onto the same full disk
-        loop {
-            let result = tokio::select! {
-                _ = sweep.tick() => self.sweep().await,
-                _ = flush.tick() => self.flush().await,
-            };
-            match &result {
-                Err(error) if !failing => {
-                    tracing::warn!(%error, "what was gathered can't be written; it is kept, and tried again");
-                }
-                Ok(()) if failing => tracing::info!("what was gathered is written again"),
-                _ => {}
-            }
-            failing = result.is_err();
-        }
+        let flush = regularly(Self::FLUSH_EVERY, "what was gathered", || self.flush_due());
+        let sweep = regularly(Self::SWEEP_EVERY, "what has ended", || self.sweep());
+        tokio::join!(flush, sweep);
     }
 
-    /// Deletes what has ended for good.
+    /// Deletes what has ended for good, and what is too old to be kept.
     pub async fn sweep(&self) -> Result<(), Error> {
         self.sweep_sessions().await?;
         let (most, unused) = (u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX), self.clock.now() - ADDRESS_KEPT);
@@ -161,24 +151,35 @@ impl App {
                 writer.sweep_tokens(expired)?;
                 writer.sweep_throttle(most, unused)
             })
-            .await
+            .await?;
+        self.prune_audit().await?;
+        self.log_audit_head().await
     }
 
-    /// Writes what was gathered, in one transaction. What can't be written is kept for the next time. When this returns
-    /// `Ok`, what another call had begun to write is on disk, too.
+    /// Writes everything that was gathered, in one transaction. What can't be written is kept for the next time. When
+    /// this returns `Ok`, what another call had begun to write is on disk, too.
     pub async fn flush(&self) -> Result<(), Error> {
+        self.write_gathered(None).await
+    }
+
+    /// The same, but attempts that are counted by the minute wait until it is over.
+    async fn flush_due(&self) -> Result<(), Error> {
+        self.write_gathered(Some(self.clock.now())).await
+    }
+
+    async fn write_gathered(&self, now: Option<Timestamp>) -> Result<(), Error> {
         let _only_one = self.flushing.lock().await;
-        let (uses, events, budgets) = (self.uses.waiting(), self.refusals.take(), self.throttle.changed_accounts());
-        if uses.is_empty() && events.is_empty() && budgets.is_empty() {
+        let (uses, refused, budgets) = (self.uses.waiting(), self.refusals.take(now), self.throttle.changed_accounts());
+        if uses.is_empty() && refused.is_empty() && budgets.is_empty() {
             return Ok(());
         }
-        let (used, refused, used_up) = (uses.clone(), events.clone(), budgets.clone());
+        let (used, events, used_up) = (uses.clone(), refused.events(), budgets.clone());
         let written = self
             .store
             .write(&Caller::shell(), move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
                 used_up.iter().try_for_each(|(key, at)| writer.set_throttled_account(key, *at))?;
-                for event in refused {
+                for event in events {
                     writer.record_event(event);
                 }
                 Ok(())
@@ -187,9 +188,25 @@ impl App {
         if written.is_ok() {
             self.uses.settle(&uses);
         } else {
-            self.refusals.put_back(events);
+            self.refusals.put_back(refused);
             self.throttle.put_back(&budgets);
         }
         written
+    }
+}
+
+/// Does something again and again. That it fails is said once, not four times a second onto the same full disk.
+async fn regularly<F: Future<Output = Result<(), Error>>>(every: Duration, what: &str, work: impl Fn() -> F) {
+    let mut tick = tokio::time::interval(every);
+    let mut failing = false;
+    loop {
+        tick.tick().await;
+        let result = work().await;
+        match &result {
+            Err(error) if !failing => tracing::warn!(%error, "{what} can't be written; it is kept, and tried again"),
+            Ok(()) if failing => tracing::info!("{what} is written again"),
+            _ => {}
+        }
+        failing = result.is_err();
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     let policy = Policy {
         passwords: settings.passwords.policy()?,
         sessions: settings.sessions.limits()?,
+        audit: settings.audit.clone().into(),
         reauthenticate_after: settings.sessions.reauthenticate_after,
         registration: settings.registration.into(),
         reset_lifetime: settings.resets.reset_lifetime,

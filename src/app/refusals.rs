@@ -1,0 +1,317 @@
+//! What was attempted and refused: gathered here, written together, and bounded in every way, so that a guesser can
+//! neither order commits, nor fill the memory or the disk, nor push what others did out of the log.
+
+use super::App;
+use crate::domain::{Action, AuditEvent, Caller, Error, Timestamp, UserId};
+use ipnet::IpNet;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Entries that wait to be written at most, of either kind.
+const WAITING: usize = 256;
+
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<Queue>);
+
+/// Attempts are entries of their own while there is budget for that. Beyond it, alike ones become one entry a minute; and
+/// where there is no budget for more of those either, all of one kind.
+#[derive(Default)]
+struct Queue {
+    single: Vec<AuditEvent>,
+    singles: Budget,
+    counted: HashMap<Key, AuditEvent>,
+    keys: Budget,
+}
+
+/// What attempts have in common that are counted as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    action: Action,
+    subject: Option<UserId>,
+    /// The address, or the /64 of an IPv6 one.
+    network: Option<IpAddr>,
+    minute: i64,
+}
+
+/// How many entries may be made: so many at once, and then one every ten seconds. A month of guessing makes a quarter of
+/// what the log keeps by default.
+#[derive(Debug)]
+struct Budget {
+    left: usize,
+    /// Until when it has been filled up.
+    at: Timestamp,
+}
+
+impl Budget {
+    const MOST: usize = 256;
+    const ONE_EVERY: Duration = Duration::from_secs(10);
+
+    fn spend(&mut self, now: Timestamp) -> bool {
+        let gained = now.since(self.at).as_secs() / Self::ONE_EVERY.as_secs();
+        let left = self.left.saturating_add(usize::try_from(gained).unwrap_or(usize::MAX));
+        // A clock that was set back begins anew: it may not stop the budget from filling until the old time comes again.
+        if left >= Self::MOST || now < self.at {
+            self.at = now;
+        } else {
+            self.at = self.at + Duration::from_secs(gained * Self::ONE_EVERY.as_secs());
+        }
+        self.left = left.min(Self::MOST);
+        let granted = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        granted
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { left: Self::MOST, at: Timestamp::from_millis(0) }
+    }
+}
+
+fn minute_of(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(60_000)
+}
+
+/// The address itself, or the first of the /64 that one subscriber has.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(_) => IpNet::new(ip, 64).map_or(ip, |network| network.trunc().addr()),
+    }
+}
+
+impl Queue {
+    /// The address belongs to an entry of its own only; in a counted one it says no more than which account.
+    fn push(&mut self, event: AuditEvent) {
+        if self.single.len() < WAITING && self.singles.spend(event.at) {
+            return self.single.push(event);
+        }
+        self.count(AuditEvent { ip: None, ..event });
+    }
+
+    fn count(&mut self, event: AuditEvent) {
+        let minute = minute_of(event.at);
+        let key = Key { action: event.action, subject: event.subject, network: event.ip.map(network_of), minute };
+        let known = self.counted.contains_key(&key) || (self.counted.len() < WAITING && self.keys.spend(event.at));
+        let key = if known { key } else { Key { subject: None, network: None, ..key } };
+        // While nothing can be written minutes pile up, too; those that come then are one.
+        let room = self.counted.len() < 2 * WAITING || self.counted.contains_key(&key);
+        self.add(if room { key } else { Key { minute: i64::MIN, ..key } }, event);
+    }
+
+    fn add(&mut self, key: Key, event: AuditEvent) {
+        let Key { subject, network: ip, .. } = key;
+        let blank = AuditEvent { actor: None, subject, ip, request_id: None, count: 0, ..event };
+        let entry = self.counted.entry(key).or_insert(blank);
+        entry.count = entry.count.saturating_add(event.count);
+    }
+}
+
+/// What is being written.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    single: Vec<AuditEvent>,
+    counted: Vec<(Key, AuditEvent)>,
+}
+
+impl Taken {
+    pub(super) fn is_empty(&self) -> bool {
+        self.single.is_empty() && self.counted.is_empty()
+    }
+
+    pub(super) fn events(&self) -> Vec<AuditEvent> {
+        self.single.iter().chain(self.counted.iter().map(|(_, event)| event)).cloned().collect()
+    }
+}
+
+impl Refusals {
+    fn with<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be written: all there is, or, where the time is given, only counts of minutes that are over.
+    pub(super) fn take(&self, now: Option<Timestamp>) -> Taken {
+        let current = now.map(minute_of);
+        self.with(|queue| Taken {
+            single: std::mem::take(&mut queue.single),
+            counted: queue.counted.extract_if(|key, _| current != Some(key.minute)).collect(),
+        })
+    }
+
+    /// Keeps what could not be written for the next time.
+    pub(super) fn put_back(&self, taken: Taken) {
+        self.with(|queue| {
+            let later = std::mem::replace(&mut queue.single, taken.single);
+            for event in later {
+                if queue.single.len() < WAITING {
+                    queue.single.push(event);
+                } else {
+                    queue.count(AuditEvent { ip: None, ..event });
+                }
+            }
+            for (key, event) in taken.counted {
+                queue.add(key, event);
+            }
+        });
+    }
+}
+
+impl App {
+    /// Notes an attempt that changed nothing.
+    pub(super) fn note(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
+        self.refusals.with(|queue| queue.push(event));
+    }
+
+    /// Notes an attempt that is one of many: those on one account from one address are one entry a minute.
+    #[allow(dead_code, reason = "for the throttle")]
+    pub(super) fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
+        self.refusals.with(|queue| queue.count(event));
+    }
+
+    /// Passes a result on, and notes it where it is a `403`.
+    pub(super) fn noting_refusal<T>(
+        &self,
+        caller: &Caller,
+        subject: Option<UserId>,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(Error::Forbidden | Error::ReauthenticationRequired | Error::RegistrationClosed) = result {
+            self.note(Action::AccessDenied, caller, subject);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(seconds: i64, subject: i64, ip: &str) -> AuditEvent {
+        AuditEvent {
+            ip: ip.parse().ok(),
+            ..AuditEvent::new(
+                Timestamp::from_millis(seconds * 1000),
+                Action::SignInFailed,
+                &Caller::shell(),
+                UserId::new(subject),
+            )
+        }
+    }
+
+    fn total(events: &[AuditEvent]) -> u32 {
+        events.iter().map(|event| event.count).sum()
+    }
+
+    #[test]
+    fn a_flood_becomes_counted_entries_and_loses_no_attempt() {
+        let refusals = Refusals::default();
+        for n in 0..5_000 {
+            refusals.with(|queue| queue.push(attempt(0, n % 3 + 1, "203.0.113.9")));
+        }
+        let events = refusals.take(None).events();
+        assert_eq!((events.len(), total(&events)), (Budget::MOST + 3, 5_000));
+        assert!(refusals.take(None).is_empty());
+    }
+
+    #[test]
+    fn a_flood_against_many_accounts_takes_bounded_memory() {
+        let refusals = Refusals::default();
+        for n in 1..=100_000 {
+            refusals.with(|queue| queue.push(attempt(0, n, "203.0.113.9")));
+        }
+        let events = refusals.take(None).events();
+        assert!(events.len() <= 2 * WAITING + 1);
+        assert_eq!(total(&events), 100_000);
+    }
+
+    #[test]
+    fn a_flood_that_goes_on_for_a_day_makes_few_entries_however_often_they_are_taken() {
+        let (refusals, mut written, mut attempts) = (Refusals::default(), 0, 0);
+        for second in 0..86_400 {
+            for n in 0..3 {
+                refusals.with(|queue| queue.push(attempt(second, 1 + second * 3 + n, "203.0.113.9")));
+            }
+            let events = refusals.take(Some(Timestamp::from_millis(second * 1000))).events();
+            written += events.len();
+            attempts += total(&events);
+        }
+        attempts += total(&refusals.take(None).events());
+        assert_eq!(attempts, 3 * 86_400);
+        assert!(written <= 2 * Budget::MOST + 24 * 60 * 13, "{written}");
+    }
+
+    #[test]
+    fn a_count_is_written_once_its_minute_is_over() {
+        let refusals = Refusals::default();
+        for second in [0, 20, 59, 60] {
+            refusals.with(|queue| queue.count(attempt(second, 1, "203.0.113.9")));
+        }
+        assert_eq!(refusals.take(Some(Timestamp::from_millis(61_000))).events().len(), 1);
+        assert!(refusals.take(Some(Timestamp::from_millis(119_999))).is_empty());
+        let second = refusals.take(Some(Timestamp::from_millis(120_000))).events();
+        assert_eq!((second.len(), total(&second), second[0].at), (1, 1, Timestamp::from_millis(60_000)));
+    }
+
+    #[test]
+    fn what_is_counted_is_told_apart_by_account_and_by_what_one_subscriber_has_of_addresses() {
+        let refusals = Refusals::default();
+        for (subject, ip) in [
+            (1, "203.0.113.9"),
+            (1, "203.0.113.9"),
+            (1, "203.0.113.10"),
+            (2, "203.0.113.9"),
+            (1, "2001:db8::1"),
+            (1, "2001:db8::ffff:2"),
+            (1, "2001:db8:0:1::1"),
+        ] {
+            refusals.with(|queue| queue.count(attempt(0, subject, ip)));
+        }
+        let events = refusals.take(None).events();
+        let mut found: Vec<_> = events
+            .iter()
+            .map(|event| (event.ip.unwrap().to_string(), event.subject.unwrap().get(), event.count))
+            .collect();
+        found.sort();
+        let found: Vec<_> = found.iter().map(|(ip, subject, count)| (ip.as_str(), *subject, *count)).collect();
+        let expected = [
+            ("2001:db8:0:1::", 1, 1),
+            ("2001:db8::", 1, 2),
+            ("203.0.113.10", 1, 1),
+            ("203.0.113.9", 1, 2),
+            ("203.0.113.9", 2, 1),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_kept_in_bounded_memory_and_no_attempt_is_lost() {
+        let (refusals, mut attempts) = (Refusals::default(), 0);
+        for minute in 0..3_000 {
+            for n in 0..30 {
+                refusals.with(|queue| queue.push(attempt(minute * 60, 1 + minute * 30 + n, "203.0.113.9")));
+                attempts += 1;
+            }
+            let taken = refusals.take(Some(Timestamp::from_millis(minute * 60_000)));
+            refusals.put_back(taken);
+        }
+        let events = refusals.take(None).events();
+        assert_eq!(total(&events), attempts);
+        assert!(events.len() <= 3 * WAITING + Action::ALL.len(), "{}", events.len());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_neither_fills_nor_stops_the_budget() {
+        let mut budget = Budget::default();
+        let (late, early) = (Timestamp::from_millis(1_000_000_000), Timestamp::from_millis(500_000_000));
+        assert!((0..Budget::MOST).all(|_| budget.spend(late)));
+        assert!(!budget.spend(late) && !budget.spend(early));
+        assert!(budget.spend(early + Budget::ONE_EVERY));
+        assert!(!budget.spend(early + Budget::ONE_EVERY));
+    }
+}
