@@ -16,6 +16,11 @@ macro_rules! actions {
                 match self { $(Action::$name => $text,)* }
             }
 
+            /// What that means, for people.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Action::$name => concat!($($doc),*).trim_ascii(),)* }
+            }
+
             pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
                 let known = Self::ALL.iter().find(|action| action.as_str() == text);
                 known.copied().ok_or_else(|| "must be one of the actions that the spec lists".into())
@@ -31,26 +36,35 @@ actions! {
     UserImported => "user.imported",
     /// Username or address changed, or the address was verified.
     UserUpdated => "user.updated",
+    /// An account has a new password.
     UserPasswordChanged => "user.password_changed",
+    /// An account became an administrator's, or ceased to be one.
     UserRoleChanged => "user.role_changed",
+    /// An account was disabled, which ends its sessions.
     UserDisabled => "user.disabled",
+    /// A disabled account was enabled.
     UserEnabled => "user.enabled",
+    /// An account was deleted with all that belonged to it.
     UserDeleted => "user.deleted",
     /// A reset token was made for an account.
     ResetIssued => "user.reset_issued",
     /// A reset token was spent on a new password.
     PasswordReset => "user.password_reset",
+    /// An invitation was made.
     InvitationCreated => "invitation.created",
+    /// An invitation was taken back.
     InvitationDeleted => "invitation.deleted",
     /// An account was made with an invitation.
     InvitationSpent => "invitation.spent",
+    /// A session was opened.
     SignedIn => "session.signed_in",
+    /// A session was ended by its owner.
     SignedOut => "session.signed_out",
     /// Sessions of an account were ended by its owner from another one, by an administrator or the shell.
     SessionsRevoked => "session.revoked",
     /// A wrong password, an unknown address or a disabled account; also a wrong `current_password`.
     SignInFailed => "session.sign_in_failed",
-    /// Someone asked for what is not his to do.
+    /// Someone asked for what is not theirs to do, and was answered with `403`.
     AccessDenied => "access.denied",
     /// An attempt that came too soon after others, and was not looked at.
     AttemptThrottled => "attempt.throttled",

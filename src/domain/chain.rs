@@ -271,7 +271,7 @@ mod tests {
             (entries[4].0.id, entries[5].0.id) = (5, 6);
         };
         assert_eq!(broken(&swap), [changed(5), changed(6), changed(7)]);
-        assert_eq!(broken(&|entries| drop(entries.pop())), [ChainFault::Cut { last: 19, head: 20 }]);
+        assert_eq!(broken(&|entries| entries.truncate(19)), [ChainFault::Cut { last: 19, head: 20 }]);
         let (longer, _) = chain(21);
         assert_eq!(broken(&|entries| entries.push(longer[20])), [ChainFault::BeyondHead { id: 21 }]);
         assert_eq!(walk(&entries, ChainPoint { hash: ChainHash::START, ..head }), [ChainFault::OtherHead { id: 20 }]);

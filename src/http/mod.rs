@@ -3,6 +3,7 @@
 //! A request comes in through `connection`, passes `front`, and reaches a handler, which takes the session, the path and
 //! the body, in this order; calls one method of [`App`]; and wraps the answer.
 
+mod audit;
 mod auth;
 mod auth_routes;
 mod beside;
@@ -29,6 +30,7 @@ pub use error::ErrorCode;
 /// What the API answers with, for whoever shows the same.
 pub mod answers {
     pub use super::{
+        audit::AuditEvent,
         invitations::{CreatedInvitation, Invitation, InvitationList},
         sessions::SessionList,
         users::{PasswordResetIssued, User},
@@ -38,6 +40,7 @@ pub mod answers {
 pub use openapi::spec;
 
 use crate::{app::App, domain::Origin};
+use audit::Audit;
 use auth_routes::Auth;
 use beside::Draining;
 use error::ApiError;
@@ -92,6 +95,7 @@ fn routes(app: &Arc<App>, docs: bool) -> Route {
         Verify { app: own() },
         Sessions { app: own() },
         Invitations { app: own() },
+        Audit { app: own() },
     );
     let routes = Route::new()
         .at("/healthz", get(beside::healthz))
@@ -144,6 +148,9 @@ pub async fn serve(
     };
     if let Err(error) = app.flush().await {
         tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
+    }
+    if let Err(error) = app.log_audit_head().await {
+        tracing::error!(%error, "the end of the audit log could not be read");
     }
     end
 }

@@ -2,6 +2,7 @@
 //! can answer with. Needs no database and no settings, so it is the same wherever it is printed.
 
 use super::{
+    audit::{self, Audit},
     auth_routes::{self, Auth},
     error::{ApiError, ErrorCode},
     front,
@@ -36,7 +37,7 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
 /// All operations. The methods of one path must be in one `#[OpenApi]` block: the spec would list the path twice.
-pub(super) type Api = (Users, Auth, Verify, Sessions, Invitations);
+pub(super) type Api = (Users, Auth, Verify, Sessions, Invitations, Audit);
 
 #[derive(Tags)]
 pub(super) enum Tag {
@@ -48,6 +49,8 @@ pub(super) enum Tag {
     Sessions,
     /// Who may register while not everybody may
     Invitations,
+    /// What happened
+    Audit,
 }
 
 /// The operations without anything to run them on.
@@ -230,10 +233,16 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
-    let mut failures =
-        [users::FAILURES, auth_routes::FAILURES, verify::FAILURES, sessions::FAILURES, invitations::FAILURES]
-            .into_iter()
-            .flatten();
+    let mut failures = [
+        users::FAILURES,
+        auth_routes::FAILURES,
+        verify::FAILURES,
+        sessions::FAILURES,
+        invitations::FAILURES,
+        audit::FAILURES,
+    ]
+    .into_iter()
+    .flatten();
     let own = failures.find(|(name, _)| *name == id);
     codes.extend(own.expect("every operation lists its failures").1);
     codes

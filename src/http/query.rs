@@ -1,7 +1,7 @@
 //! Query parameters, read as strictly as bodies: each once at most, none that is not known, and every faulty one reported.
 
 use super::{error::ApiError, schema::Described};
-use crate::domain::{Faults, PageSize, Role, SearchPrefix, UserId, UserSort};
+use crate::domain::{Action, Faults, PageSize, Role, SearchPrefix, UserId, UserSort};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -117,7 +117,7 @@ macro_rules! parsed_parameters {
         }
     )*};
 }
-parsed_parameters!(PageSize, Role, SearchPrefix, UserSort);
+parsed_parameters!(Action, PageSize, Role, SearchPrefix, UserSort);
 
 impl Described for Cursor {
     fn schema() -> MetaSchemaRef {

@@ -2,8 +2,8 @@
 //! parses with.
 
 use crate::domain::{
-    EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token, UserId,
-    UserSort, Username,
+    ChainHash, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token,
+    UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -56,6 +56,7 @@ described! {
     String => MetaSchema::new("string"),
     &'static str => MetaSchema::new("string"),
     bool => MetaSchema::new("boolean"),
+    i64 => MetaSchema::new_with_format("integer", "int64"),
     u64 => MetaSchema { minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "int64") },
     InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     PageSize => MetaSchema {
@@ -98,6 +99,12 @@ described! {
         pattern: Some(Password::PATTERN.into()),
         example: Some(json!("correct horse battery staple")),
         ..MetaSchema::new_with_format("string", "password")
+    },
+    ChainHash => MetaSchema {
+        min_length: Some(ChainHash::LENGTH),
+        max_length: Some(ChainHash::LENGTH),
+        pattern: Some(ChainHash::PATTERN.into()),
+        ..MetaSchema::new("string")
     },
     Timestamp => MetaSchema { example: Some(json!("2026-11-22T10:00:00Z")), ..MetaSchema::new_with_format("string", "date-time") },
 }
