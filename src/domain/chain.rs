@@ -221,8 +221,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Link = (ChainedEntry<'static>, ChainHash);
+
     /// `count` entries after the anchor, each with its hash, and the head.
-    fn chain(count: i64) -> (Vec<(ChainedEntry<'static>, ChainHash)>, ChainPoint) {
+    fn chain(count: i64) -> (Vec<Link>, ChainPoint) {
         let mut head = ChainPoint::START;
         let entries = (1..=count).map(|id| {
             let entry = ChainedEntry {
@@ -243,7 +245,9 @@ mod tests {
 
     fn walk(entries: &[(ChainedEntry<'_>, ChainHash)], head: ChainPoint) -> Vec<ChainFault> {
         let mut walk = ChainWalk::from(ChainPoint::START);
-        entries.iter().for_each(|(entry, hash)| walk.next(entry, *hash));
+        for (entry, hash) in entries {
+            walk.next(entry, *hash);
+        }
         walk.end(head).0
     }
 
@@ -257,7 +261,7 @@ mod tests {
     #[test]
     fn each_way_to_break_a_chain_has_its_name() {
         let (entries, head) = chain(20);
-        let broken = |change: &dyn Fn(&mut Vec<(ChainedEntry<'static>, ChainHash)>)| {
+        let broken = |change: &dyn Fn(&mut Vec<Link>)| {
             let mut entries = entries.clone();
             change(&mut entries);
             walk(&entries, head)
@@ -266,7 +270,7 @@ mod tests {
         let changed = |id| ChainFault::Changed { id };
         assert_eq!(broken(&|entries| entries[4].1 = ChainHash::START), [changed(5), changed(6)]);
         assert_eq!(broken(&|entries| drop(entries.drain(4..7))), [ChainFault::Missing { first: 5, last: 7 }]);
-        let swap = |entries: &mut Vec<(ChainedEntry<'static>, ChainHash)>| {
+        let swap = |entries: &mut Vec<Link>| {
             entries.swap(4, 5);
             (entries[4].0.id, entries[5].0.id) = (5, 6);
         };
@@ -283,7 +287,9 @@ mod tests {
     fn a_chain_whose_beginning_was_taken_away_holds_from_its_anchor() {
         let (entries, head) = chain(20);
         let mut walk = ChainWalk::from(ChainPoint { id: 8, hash: entries[7].1 });
-        entries[8..].iter().for_each(|(entry, hash)| walk.next(entry, *hash));
+        for (entry, hash) in &entries[8..] {
+            walk.next(entry, *hash);
+        }
         assert_eq!((walk.entries(), walk.last()), (12, head));
         assert_eq!(walk.end(head), (vec![], 0));
     }

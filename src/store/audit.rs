@@ -89,6 +89,12 @@ impl Reader<'_> {
         Ok(walk)
     }
 
+    /// The highest id that was ever written, as SQLite itself counts.
+    pub(super) fn audit_ids_counted(&self) -> rusqlite::Result<i64> {
+        let mut statement = self.connection.prepare("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")?;
+        Ok(statement.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
+    }
+
     /// The hash of one entry, where it is there.
     pub(super) fn audit_hash(&self, id: i64) -> rusqlite::Result<Option<ChainHash>> {
         let mut statement = self.connection.prepare_cached("SELECT hash FROM audit WHERE id = ?1")?;

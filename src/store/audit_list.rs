@@ -148,8 +148,8 @@ mod tests {
                     statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
                 let given = [("actor", filter.actor.is_some()), ("subject", filter.subject.is_some())];
                 let given = given.into_iter().chain([("action", filter.action.is_some())]);
-                let columns: String =
-                    given.filter(|(_, is)| *is).map(|(column, _)| format!("{column}=? AND ")).collect();
+                let columns: Vec<&str> = given.filter(|(_, is)| *is).map(|(column, _)| column).collect();
+                let columns = columns.iter().fold(String::new(), |text, column| text + column + "=? AND ");
                 let (index, id) = match indexed_by(&filter).split_once(' ').and_then(|(_, rest)| rest.split_once(' ')) {
                     Some((_, name)) => (format!("INDEX {name}"), "id"),
                     None => ("INTEGER PRIMARY KEY".to_owned(), "rowid"),

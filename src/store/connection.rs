@@ -1,6 +1,6 @@
 //! How every connection is opened: flags, hardening, durability; each setting is read back.
 
-use super::file::Identity;
+use super::file::{self, Identity};
 use rusqlite::{Connection, OpenFlags, config::DbConfig, ffi};
 use std::{path::Path, time::Duration};
 
@@ -27,6 +27,15 @@ pub(super) fn flags() -> OpenFlags {
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_with_flags(path, flags())?;
     harden(&mut connection, Purpose::Thread)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only looks: a log that somebody left beside the file is not written into it, and none is left.
+pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
+    let has_log = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let connection = open(path)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
@@ -88,7 +97,6 @@ fn failure(code: i32, text: &str) -> rusqlite::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::file;
 
     #[test]
     fn every_connection_is_hardened_and_durable() {

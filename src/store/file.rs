@@ -135,20 +135,36 @@ fn examine(path: &Path, header: &[u8; 100], length: u64) -> Result<Found, OpenEr
     Ok(Found::Database { application_id: number(68) })
 }
 
-/// Refuses file systems on which locks or shared memory don't work; warns where they may not.
-fn refuse_network_disks(path: &Path) -> Result<(), OpenError> {
-    const NETWORK: [(i64, &str); 4] = [(0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2")];
-    const DOUBTFUL: [(i64, &str); 2] = [(0x6573_5546, "FUSE"), (0x0102_1997, "9p")];
-    let folder = folder_of(path);
+/// A file system on which locks or shared memory don't work, or may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OddDisk {
+    Network(&'static str),
+    Doubtful(&'static str),
+}
+
+/// Which file system a file is on, where that is not a usual one.
+pub(super) fn odd_disk(path: &Path) -> Option<OddDisk> {
+    const ODD: [(i64, OddDisk); 6] = [
+        (0x6969, OddDisk::Network("NFS")),
+        (0x517B, OddDisk::Network("SMB")),
+        (0xFF53_4D42, OddDisk::Network("CIFS")),
+        (0xFE53_4D42, OddDisk::Network("SMB2")),
+        (0x6573_5546, OddDisk::Doubtful("FUSE")),
+        (0x0102_1997, OddDisk::Doubtful("9p")),
+    ];
+    // A folder that can't be asked is reported by whatever opens the file.
     #[allow(clippy::useless_conversion, reason = "the width of f_type differs between platforms")]
-    let Ok(kind) = statfs(folder).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF) else {
-        return Ok(()); // a folder that can't be asked is reported by whatever opens the file
-    };
-    if let Some((_, kind)) = NETWORK.iter().find(|(magic, _)| *magic == kind) {
-        return Err(OpenError::NetworkDisk { path: path.to_owned(), kind });
-    }
-    if let Some((_, kind)) = DOUBTFUL.iter().find(|(magic, _)| *magic == kind) {
-        tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
+    let kind = statfs(folder_of(path)).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF).ok()?;
+    ODD.iter().find(|(magic, _)| *magic == kind).map(|(_, disk)| *disk)
+}
+
+fn refuse_network_disks(path: &Path) -> Result<(), OpenError> {
+    match odd_disk(path) {
+        Some(OddDisk::Network(kind)) => return Err(OpenError::NetworkDisk { path: path.to_owned(), kind }),
+        Some(OddDisk::Doubtful(kind)) => {
+            tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
+        }
+        None => {}
     }
     Ok(())
 }
@@ -210,13 +226,16 @@ impl Identity {
     }
 }
 
-/// Warns when other users of the machine can reach the folder: the files are private, but their names and sizes, and
-/// with write permission the files themselves, are within reach.
-pub(super) fn warn_of_open_folder(path: &Path) {
+/// The mode of the folder, where other users of the machine can reach it: the files are private, but their names and
+/// sizes, and with write permission the files themselves, are within reach.
+pub(super) fn open_folder(path: &Path) -> Option<(&Path, u32)> {
     let folder = folder_of(path);
-    if let Ok(mode) = std::fs::metadata(folder).map(|metadata| metadata.permissions().mode() & 0o777)
-        && mode & 0o007 != 0
-    {
+    let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some((folder, mode))
+}
+
+pub(super) fn warn_of_open_folder(path: &Path) {
+    if let Some((folder, mode)) = open_folder(path) {
         tracing::warn!(
             folder = %folder.display(),
             "other users can reach the database's folder (mode {mode:03o}); a folder of its own with 'chmod 700' is safer"

@@ -4,9 +4,12 @@ use super::{
     backup, connection,
     file::{self, Found, Lock, OpenError},
 };
-use rusqlite::{Connection, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What a database of this program looks like, and how older ones get there.
 struct Schema {
@@ -71,6 +74,46 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// Whether it is a database of this program at all.
+pub(super) fn is_ours(application_id: u32) -> bool {
+    application_id == CURRENT.application_id
+}
+
+/// Refuses what was opened if it is not exactly of this program's version.
+pub(super) fn require_current_in(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| OpenError::sqlite(path, &error))?;
+    let (path, known) = (path.to_owned(), CURRENT.version());
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Err(OpenError::Older { path, found, known }),
+        std::cmp::Ordering::Equal => Ok(found),
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { path, found, known }),
+    }
+}
+
+/// What the schema of a file has less, more or otherwise than this program makes it. SQLite's own tables don't count.
+pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let own = Connection::open_in_memory()?;
+    own.execute_batch(CURRENT.sql)?;
+    let (wanted, found) = (objects(&own)?, objects(connection)?);
+    let missing =
+        wanted.iter().filter(|(name, _)| !found.contains_key(*name)).map(|(name, _)| format!("{name} is missing"));
+    let other = wanted.iter().filter(|(name, sql)| found.get(*name).is_some_and(|other| other != *sql));
+    let other = other.map(|(name, _)| format!("{name} is not as it was made"));
+    let foreign = found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("{name} is not ours"));
+    Ok(missing.chain(other).chain(foreign).collect())
+}
+
+/// Everything that a schema holds, as `index users_by_id`, with what made it. Steps may have changed spaces and quotes.
+fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut query = connection.prepare(
+        "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'",
+    )?;
+    let squeeze = |sql: String| sql.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
+    query.query_map([], |row| Ok((row.get(0)?, squeeze(row.get(1)?))))?.collect()
+}
+
 fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
     match existing_version(path, schema)? {
         None => create(path, schema).map(|()| Prepared::Created),
@@ -89,10 +132,7 @@ fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenErr
         }
         Found::Database { .. } => {}
     }
-    let has_log = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
-    let version = connection::open(path).and_then(|connection| {
-        // This only looks: a log that somebody left is not written into the file, and none is left behind.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    let version = connection::open_to_look(path).and_then(|connection| {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         connection.query_row("PRAGMA user_version", [], |row| row.get(0))
     });

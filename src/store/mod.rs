@@ -8,6 +8,7 @@
 mod audit;
 mod audit_list;
 mod backup;
+mod check;
 mod connection;
 mod error;
 mod file;
@@ -24,9 +25,10 @@ mod users;
 
 use crate::{
     clock::Clock,
-    domain::{Action, AuditEvent, Caller, Error, Timestamp, UserId},
+    domain::{Action, AuditEvent, Caller, ChainPoint, Error, Timestamp, UserId},
 };
 pub use audit::Pruned;
+pub use check::{Finding, Verdict};
 use connection::Purpose;
 use error::OrDomain;
 use file::Identity;
@@ -151,6 +153,17 @@ impl Store {
                 Ok(value)
             })
             .await
+    }
+
+    /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `tell` hears of each
+    /// subject in turn. A point of the audit log that was kept elsewhere is looked for in it.
+    pub fn examine(
+        path: &Path,
+        now: Timestamp,
+        kept: Option<ChainPoint>,
+        tell: &mut dyn FnMut(Finding),
+    ) -> Option<ChainPoint> {
+        check::examine(path, now, kept, tell)
     }
 
     /// Whether the database answers, and still is the file that was opened.
