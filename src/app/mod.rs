@@ -136,8 +136,8 @@ impl App {
     /// Writes what was gathered and sweeps what has ended, for as long as it is polled. Sweeping may take long, and
     /// writing does not wait for it.
     pub async fn keep_house(&self) {
-        let flush = regularly(Self::FLUSH_EVERY, "what was gathered", || self.flush_due());
-        let sweep = regularly(Self::SWEEP_EVERY, "what has ended", || self.sweep());
+        let flush = regularly(Self::FLUSH_EVERY, "writing what was gathered", || self.flush_due());
+        let sweep = regularly(Self::SWEEP_EVERY, "taking away what has ended", || self.sweep());
         tokio::join!(flush, sweep);
     }
 
@@ -203,8 +203,8 @@ async fn regularly<F: Future<Output = Result<(), Error>>>(every: Duration, what:
         tick.tick().await;
         let result = work().await;
         match &result {
-            Err(error) if !failing => tracing::warn!(%error, "{what} can't be written; it is kept, and tried again"),
-            Ok(()) if failing => tracing::info!("{what} is written again"),
+            Err(error) if !failing => tracing::warn!(%error, "{what} failed; nothing is lost, and it is tried again"),
+            Ok(()) if failing => tracing::info!("{what} works again"),
             _ => {}
         }
         failing = result.is_err();
