@@ -1,6 +1,6 @@
 //! The log: lines to standard error, gathered and written together, so that requests neither write nor wake a writer.
 
-use crate::config::{LogFormat, unusable};
+use crate::config::{LogFormat, Unusable, unusable};
 use anyhow::{Context, Result};
 use std::{
     env::VarError,
@@ -29,12 +29,7 @@ pub(super) struct Log {
 impl Log {
     /// Starts the log, with the lines that `RUST_LOG` chooses.
     pub(super) fn start(format: LogFormat) -> Result<Self> {
-        let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
-        let directives = match std::env::var(EnvFilter::DEFAULT_ENV) {
-            Err(VarError::NotUnicode(_)) => return Err(unusable("RUST_LOG is not text in UTF-8").into()),
-            directives => directives.unwrap_or_default(),
-        };
-        let filter = filter.parse(directives).map_err(|error| unusable(format!("RUST_LOG: {error}")))?;
+        let filter = filter()?;
         let lines = Lines::default();
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
         match format {
@@ -59,6 +54,16 @@ impl Log {
             .context("no thread could be started")?;
         Ok(Self { lines, stop: Some(stop), writer: Some(writer) })
     }
+}
+
+/// Which lines `RUST_LOG` chooses.
+pub(super) fn filter() -> Result<EnvFilter, Unusable> {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let directives = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Err(VarError::NotUnicode(_)) => return Err(unusable("RUST_LOG is not text in UTF-8")),
+        directives => directives.unwrap_or_default(),
+    };
+    filter.parse(directives).map_err(|error| unusable(format!("RUST_LOG: {error}")))
 }
 
 impl Drop for Log {

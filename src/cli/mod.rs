@@ -1,6 +1,8 @@
 //! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
 
 mod account;
+mod audit;
+mod check;
 mod create_admin;
 mod invitation;
 mod log;
@@ -56,6 +58,8 @@ enum Command {
     Invite(invitation::Invite),
     #[command(subcommand)]
     Invitation(invitation::InvitationCommand),
+    Audit(audit::Audit),
+    Check(check::Check),
     /// Print the API's OpenAPI document
     Openapi,
 }
@@ -71,6 +75,8 @@ impl Cli {
             Command::Session(command) => command.run(&database()?),
             Command::Invite(command) => command.run(&database()?),
             Command::Invitation(command) => command.run(&database()?),
+            Command::Audit(command) => command.run(&database()?),
+            Command::Check(command) => command.run(&self.database.database),
             Command::Openapi => print(&crate::http::spec()),
         }
     }

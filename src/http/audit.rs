@@ -33,7 +33,10 @@ impl Described for Action {
 
     fn register(registry: &mut Registry) {
         static MEANINGS: LazyLock<String> = LazyLock::new(|| {
-            let line = |action: &Action| format!("\n- `{}`: {}", action.as_str(), action.meaning());
+            let line = |action: &Action| match action.meaning() {
+                "" => format!("\n- `{}`", action.as_str()),
+                meaning => format!("\n- `{}`: {meaning}", action.as_str()),
+            };
             let lines: String = Action::ALL.iter().map(line).collect();
             format!("What happened. Later versions may know more.\n{lines}")
         });

@@ -66,7 +66,7 @@ pub(super) struct Named {
     user: UserName,
 }
 
-fn user_name(text: &str) -> Result<UserName, String> {
+pub(super) fn user_name(text: &str) -> Result<UserName, String> {
     UserName::parse(text).map_err(|fault| format!("as an id, an address or a username, this {fault}"))
 }
 

@@ -1,0 +1,217 @@
+//! `usher audit`
+
+use super::{explain, open, user::user_name};
+use crate::{
+    app::{App, Policy},
+    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserName},
+    http::answers::AuditEvent,
+};
+use anyhow::{Context, Result, anyhow};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use futures_executor::block_on;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+    time::Duration,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Read the audit log
+///
+/// Prints the whole log, the oldest entry first, like journalctl. Accounts are ids. What a running server refused in the
+/// last quarter of a second may be missing, and attempts that came too fast to be written one by one appear as one entry
+/// when their minute is over. Older entries than --audit-retention of 'usher serve' are gone.
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    /// Go on printing as entries are written, until interrupted; begins with the newest 10, unless --limit says otherwise
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Only the newest COUNT entries
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u32>,
+
+    /// Only entries of this kind
+    #[arg(long, value_name = "ACTION", value_parser = actions())]
+    action: Option<Action>,
+
+    /// Only what this account did: an id (also of a deleted account), an address or a username
+    #[arg(long, value_name = "USER", value_parser = user_name)]
+    actor: Option<UserName>,
+
+    /// Only what was done to this account, by itself or by others
+    #[arg(long, value_name = "USER", value_parser = user_name)]
+    user: Option<UserName>,
+
+    /// Print one JSON document in the shape of the API's GET /audit, the oldest entry first; with --follow one JSON object
+    /// a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How many entries are read at a time.
+const AT_ONCE: u32 = 500;
+/// How many of the old ones are shown first where the new ones are waited for.
+const FIRST_SHOWN: u32 = 10;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+fn actions() -> impl TypedValueParser<Value = Action> {
+    PossibleValuesParser::new(Action::ALL.iter().map(|action| action.as_str())).try_map(|text| Action::parse(&text))
+}
+
+/// An id need not belong to an account any more.
+async fn id_of(app: &App, name: Option<&UserName>) -> Result<Option<UserId>> {
+    Ok(match name {
+        None => None,
+        Some(UserName::Id(id)) => Some(*id),
+        Some(name) => {
+            let found = app.user_named(&Caller::shell(), name.clone()).await;
+            Some(found.map_err(explain).with_context(|| name.to_string())?.id)
+        }
+    })
+}
+
+impl Audit {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let app = open(database, Policy::default())?;
+        if !self.follow {
+            return block_on(self.print(&app));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            tokio::select! {
+                ended = self.print(&app) => ended,
+                _ = interrupt.recv() => Ok(()),
+                _ = terminate.recv() => Ok(()),
+            }
+        })
+    }
+
+    async fn print(&self, app: &App) -> Result<()> {
+        let (shell, filter) = (Caller::shell(), self.filter(app).await?);
+        let mut place = match self.limit.or(self.follow.then_some(FIRST_SHOWN)) {
+            None => 0,
+            Some(newest) => app.audit_before_newest(&shell, filter, newest).await.map_err(explain)?,
+        };
+        let mut form = Form::of(self);
+        let mut somebody_reads = put(form.beginning())?;
+        while somebody_reads {
+            let entries = match app.audit_after(&shell, filter, place, AT_ONCE).await {
+                Err(Error::Overloaded) if self.follow => Vec::new(),
+                read => read.map_err(explain)?,
+            };
+            let is_end = entries.len() < AT_ONCE as usize;
+            place = entries.last().map_or(place, |entry| entry.id);
+            let text: String = entries.into_iter().map(|entry| form.entry(entry)).collect::<Result<_>>()?;
+            somebody_reads = put(&text)?;
+            if is_end && !self.follow {
+                return put(form.end()).map(drop);
+            }
+            if is_end {
+                tokio::time::sleep(LOOK_EVERY).await;
+                app.check().await.map_err(explain)?; // the file may have been replaced by another one
+                somebody_reads &= is_read();
+            }
+        }
+        Ok(())
+    }
+
+    async fn filter(&self, app: &App) -> Result<AuditFilter> {
+        let (actor, subject) = (id_of(app, self.actor.as_ref()).await?, id_of(app, self.user.as_ref()).await?);
+        Ok(AuditFilter { action: self.action, actor, subject })
+    }
+}
+
+/// How entries look.
+enum Form {
+    Table,
+    Lines,
+    Document { is_empty: bool },
+}
+
+impl Form {
+    fn of(audit: &Audit) -> Self {
+        match (audit.json, audit.follow) {
+            (false, _) => Self::Table,
+            (true, true) => Self::Lines,
+            (true, false) => Self::Document { is_empty: true },
+        }
+    }
+
+    fn beginning(&self) -> &'static str {
+        match self {
+            Self::Table => {
+                "      ID  TIME                  ACTION                     ACTOR    USER  COUNT  ADDRESS          REQUEST\n"
+            }
+            Self::Lines => "",
+            Self::Document { .. } => "{\"events\":[",
+        }
+    }
+
+    fn entry(&mut self, entry: AuditEntry) -> Result<String> {
+        let json = |entry: AuditEntry| {
+            serde_json::to_string(&AuditEvent::from(entry)).context("an entry can't be written as JSON")
+        };
+        match self {
+            Self::Table => Ok(row(&entry)),
+            Self::Lines => Ok(json(entry)? + "\n"),
+            Self::Document { is_empty } => {
+                let comma = if std::mem::take(is_empty) { "" } else { "," };
+                Ok(format!("{comma}{}", json(entry)?))
+            }
+        }
+    }
+
+    fn end(&self) -> &'static str {
+        match self {
+            Self::Table | Self::Lines => "",
+            Self::Document { .. } => "],\"next_cursor\":null}\n",
+        }
+    }
+}
+
+fn row(entry: &AuditEntry) -> String {
+    let id = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
+    format!(
+        "{:>8}  {}  {:<24}  {:>6}  {:>6}  {:>5}  {:<15}  {}\n",
+        entry.id,
+        entry.at,
+        printable(&entry.action),
+        id(entry.actor),
+        id(entry.subject),
+        entry.count,
+        text(&entry.ip),
+        text(&entry.request_id),
+    )
+}
+
+/// Whoever wrote to the file shall not write to the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Writes to standard output, and tells whether somebody still reads it. That nobody does is no failure: `usher audit |
+/// head` has shown what was wanted.
+fn put(text: &str) -> Result<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(anyhow!("standard output can't be written: {error}")),
+    }
+}
+
+/// Asked while there is nothing to write, for only writing would tell.
+fn is_read() -> bool {
+    let out = std::io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    poll(&mut asked, Some(&now)).is_err() || !asked[0].revents().intersects(gone)
+}

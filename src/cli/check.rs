@@ -1,0 +1,121 @@
+//! `usher check`
+
+use super::{Cli, Command, log, print, usage};
+use crate::{
+    clock::Clock,
+    config::ServeSettings,
+    domain::ChainPoint,
+    store::{Finding, Store, Verdict, locate},
+};
+use anyhow::{Result, bail};
+use clap::{Args, CommandFactory, Parser};
+use serde::Serialize;
+use std::{collections::BTreeSet, path::Path};
+
+/// Look for what is wrong, and say how to mend it
+///
+/// Looks at the file, its schema and its integrity, the audit log's chain, the modes of the files, the clock, the disk, the
+/// version, and at the settings in the environment of this very command. Changes nothing, and works also while a server runs
+/// on the database. Exit status 0 with warnings, 1 with errors.
+///
+/// The audit log's head, an entry's id and hash, is printed; 'usher serve' logs it hourly. With one that was kept elsewhere,
+/// --audit-head proves that the log still contains it, and so all that was before it. Without one the chain shows accidents
+/// and clumsy edits, but not an owner of the file who rebuilds it, nor that its end was cut off.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// A head of the audit log that was kept elsewhere. That retention has taken this entry away is an error: then nothing
+    /// is proven
+    #[arg(long, value_name = "ID:HASH", value_parser = ChainPoint::parse)]
+    audit_head: Option<ChainPoint>,
+
+    /// Print one JSON document: `findings`, each with `subject`, `verdict` (ok, warning or error) and `text`, and `audit_head`
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    findings: Vec<Line>,
+    audit_head: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    subject: &'static str,
+    verdict: &'static str,
+    text: String,
+}
+
+impl From<Finding> for Line {
+    fn from(finding: Finding) -> Self {
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Error => "error",
+        };
+        Self { subject: finding.subject, verdict, text: finding.text }
+    }
+}
+
+impl Check {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let (mut findings, mut printed) = (Vec::new(), Ok(()));
+        let mut tell = |finding: Finding| {
+            let line = Line::from(finding);
+            if !self.json && printed.is_ok() {
+                printed = print(&format!("{:<8} {:<11} {}\n", line.verdict, line.subject, line.text));
+            }
+            findings.push(line);
+        };
+        let head = match locate(database) {
+            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, &mut tell),
+            Err(error) => {
+                tell(Finding::error("file", error.to_string()));
+                None
+            }
+        };
+        tell(settings());
+        printed?;
+        let errors = findings.iter().filter(|line| line.verdict == "error").count();
+        if self.json {
+            let report = Report { findings, audit_head: head.map(|head| head.to_string()) };
+            print(&(serde_json::to_string(&report)? + "\n"))?;
+        }
+        match errors {
+            0 => Ok(()),
+            1 => bail!("one thing is wrong; the line that begins with 'error' says how to mend it"),
+            _ => bail!("{errors} things are wrong; the lines that begin with 'error' say how to mend them"),
+        }
+    }
+}
+
+/// Reads the environment as `usher serve` would. A server that runs may have been started with other settings.
+fn settings() -> Finding {
+    let mut wrong = Vec::new();
+    match Cli::try_parse_from(["usher", "serve"]) {
+        Ok(Cli { command: Command::Serve(settings), .. }) => wrong.extend(unusable(&settings)),
+        Ok(_) => {}
+        Err(error) => wrong.push(usage(&error)),
+    }
+    wrong.extend(log::filter().err().map(|error| error.to_string()));
+    let mut wrong: Vec<_> = wrong.into_iter().map(|text| (Verdict::Error, text)).collect();
+    let known = variables(&Cli::command());
+    let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown = given.filter(|name| name.starts_with("USHER_") && !known.contains(name));
+    wrong.extend(unknown.map(|name| (Verdict::Warning, format!("{name} is no setting: see 'usher serve --help'"))));
+    Finding::of("settings", wrong, || "what this environment sets can be used".to_owned())
+}
+
+/// What is well-formed by itself and still can't be used.
+fn unusable(settings: &ServeSettings) -> Vec<String> {
+    let limits = settings.sessions.limits().err().map(|error| error.to_string());
+    let cost = settings.cost.cost().err().map(|error| error.to_string());
+    let passwords = settings.passwords.policy().err().map(|error| error.to_string());
+    [limits, cost, passwords].into_iter().flatten().collect()
+}
+
+/// The names of all settings in the environment.
+fn variables(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned));
+    own.chain(command.get_subcommands().flat_map(variables)).collect()
+}
