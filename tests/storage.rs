@@ -23,10 +23,11 @@ use tempfile::{TempDir, tempdir};
 const APPLICATION_ID: u32 = 0x7573_6872;
 
 /// Every command that opens a database.
-const COMMANDS: [&[&str]; 4] = [
+const COMMANDS: [&[&str]; 5] = [
     &["serve"],
     &["migrate"],
     &["migrate", "--status"],
+    &["audit"],
     &[
         "create-admin",
         "--username",
