@@ -194,6 +194,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
     // given
     let server = Server::start();
     let root = server.admin("root");
+    server.sign_in("root"); // a second session, to be ended
     let known: i64 = server.query("SELECT max(id) FROM audit");
     let new = |name: &str| json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
     let (r, a) = (Some(root.id), Some(root.id + 1));
@@ -235,6 +236,22 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         ("user.role_changed", root.put(&me, json!({"role": "admin"})), r, a),
         ("user.disabled", root.put(&me, json!({"disabled": true})), r, a),
         ("user.enabled", root.put(&me, json!({"disabled": false})), r, a),
+        ("session.revoked", root.delete("/auth/sessions"), r, r),
+    ]);
+    let issued = root.send("POST", &format!("{me}/password-reset"), &[], None);
+    let reset = json!({"token": issued.json()["token"], "password": PASSWORD});
+    let invited = root.post("/invitations", json!({}));
+    let taken_back = root.post("/invitations", json!({}));
+    let mut bob = new("bob");
+    bob["invitation"] = invited.json()["token"].clone();
+    let of_invitation = root.delete(&format!("/invitations/{}", taken_back.json()["id"]));
+    deeds.extend([
+        ("user.reset_issued", issued, r, a),
+        ("user.password_reset", server.anon().post("/auth/password-reset", reset), None, a),
+        ("invitation.created", invited, r, None),
+        ("invitation.created", taken_back, r, None),
+        ("invitation.deleted", of_invitation, r, None),
+        ("invitation.spent", server.anon().post("/users", bob), None, a.map(|id| id + 1)),
         ("user.deleted", root.delete(&me), r, a),
     ]);
 
@@ -253,12 +270,11 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         assert_eq!((&found[0]["ip"], &found[0]["count"]), (&json!("127.0.0.1"), &json!(1)), "{action}");
         seen.insert(*action);
     }
-    // The refused `current_password` is a failed sign-in and a `403`.
-    assert_eq!(recorded.len(), deeds.len() + 1, "{recorded:?}");
-    // Those that have tests elsewhere.
-    let elsewhere = [Action::AttemptThrottled];
+    // The refused `current_password` is a failed sign-in and a `403`, and an invitation is spent on an account.
+    assert_eq!(recorded.len(), deeds.len() + 2, "{recorded:?}");
+    let tested_below = [Action::AttemptThrottled];
     let missing: Vec<_> =
-        Action::ALL.iter().filter(|action| !seen.contains(action.as_str()) && !elsewhere.contains(action)).collect();
+        Action::ALL.iter().filter(|action| !seen.contains(action.as_str()) && !tested_below.contains(action)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let texts: String = server.query(
         "SELECT group_concat(concat_ws(' ', id, at, action, actor, subject, ip, request_id, count), ' ') FROM audit",
@@ -267,8 +283,27 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
 }
 
 #[test]
-fn a_flood_of_guesses_writes_few_entries_and_loses_none_of_them() {
+fn attempts_that_come_too_soon_are_one_entry_a_minute_for_an_account_and_an_address() {
     let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    for _ in 0..2 {
+        for _ in 0..15 {
+            server.anon().login("ada@example.com", "wrong horse battery");
+        }
+        server.clock.advance(Duration::from_mins(1));
+    }
+
+    let throttled = events(&root, "action=attempt.throttled");
+
+    let shown: Vec<_> = throttled.iter().map(|event| (&event["subject"], &event["ip"], &event["count"])).collect();
+    let (of_ada, ip) = (json!(ada.id), json!("127.0.0.1"));
+    assert_eq!(shown, [(&of_ada, &ip, &json!(15)), (&of_ada, &ip, &json!(5))]);
+    assert!(throttled.iter().all(|event| event["request_id"].is_null() && event["actor"].is_null()), "{throttled:?}");
+}
+
+#[test]
+fn a_flood_of_guesses_writes_few_entries_and_loses_none_of_them() {
+    let server = Server::with(|settings| settings.policy.throttle = false);
     let anon = server.anon();
     for _ in 0..3 {
         (0..400).for_each(|_| drop(guess(&anon)));
@@ -291,7 +326,7 @@ fn a_flood_of_guesses_writes_few_entries_and_loses_none_of_them() {
 
 #[test]
 fn an_administrator_who_reads_again_and_again_gives_a_guesser_no_more_entries() {
-    let server = Server::start();
+    let server = Server::with(|settings| settings.policy.throttle = false);
     let (root, anon) = (server.admin("root"), server.anon());
     (0..256).for_each(|_| drop(guess(&anon)));
     for _ in 0..50 {
@@ -786,7 +821,13 @@ fn the_command_prints_the_whole_log_or_the_newest_of_it_the_oldest_first() {
     assert_eq!(table(&["--action", "session.signed_out", "--limit", "2"]), [8, 12]);
     assert_eq!(table(&["--user", "2"]), [5, 6, 7, 8]);
     assert_eq!(table(&["--user", "2", "--actor", "2"]), [6, 8]);
-    for bad in [["--action", "x"], ["--user", "ada"], ["--actor", "0"], ["--limit", "-1"]] {
+    assert_eq!(table(&["--user", "BOB", "--actor", "bob@example.com"]), [6, 8]);
+    let unknown = usher(&folder, &["audit", "--user", "nobody"]);
+    assert_eq!(
+        (unknown.status.code(), complaint(&unknown).as_str()),
+        (Some(1), "usher: nobody: there is no such user")
+    );
+    for bad in [["--action", "x"], ["--user", "a b"], ["--actor", "0"], ["--limit", "-1"]] {
         assert_eq!(usher(&folder, &[&["audit"], &bad[..]].concat()).status.code(), Some(2), "{bad:?}");
     }
 }

@@ -61,7 +61,8 @@ impl App {
         if caller.administers() {
             return self.make_account(caller, account, invitation).await;
         }
-        let attempt = self.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber())?;
+        let attempt = self.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
+        let attempt = self.noting_throttled(caller, None, attempt)?;
         let made = self.make_account(caller, account, invitation).await;
         // A name that is taken was told, and counts.
         if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
@@ -172,9 +173,10 @@ impl App {
         // Whoever may name himself anew learns which names are taken, and so is counted as one who registers.
         let names = changes.username.is_some() || changes.email.is_some();
         let attempt = match caller.client.subscriber().filter(|_| names && !caller.administers()) {
-            subscriber @ Some(_) => self.throttle.reserve_by_address(Limit::Registration, subscriber)?,
-            None => Attempt::default(),
+            subscriber @ Some(_) => self.throttle.reserve_by_address(Limit::Registration, subscriber),
+            None => Ok(Attempt::default()),
         };
+        let attempt = self.noting_throttled(caller, target.filter(|id| caller.owns(*id)), attempt)?;
         let result = self.try_update(caller, target, changes, expected).await;
         if !matches!(result, Err(Error::UsernameTaken | Error::EmailTaken)) {
             self.throttle.refund(attempt);

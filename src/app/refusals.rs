@@ -2,11 +2,9 @@
 //! neither order commits, nor fill the memory or the disk, nor push what others did out of the log.
 
 use super::App;
-use crate::domain::{Action, AuditEvent, Caller, Error, Timestamp, UserId};
-use ipnet::IpNet;
+use crate::domain::{Action, AuditEvent, Caller, Error, Subscriber, Timestamp, UserId};
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -32,8 +30,7 @@ struct Queue {
 struct Key {
     action: Action,
     subject: Option<UserId>,
-    /// The address, or the /64 of an IPv6 one.
-    network: Option<IpAddr>,
+    subscriber: Option<Subscriber>,
     minute: i64,
 }
 
@@ -76,14 +73,6 @@ fn minute_of(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(60_000)
 }
 
-/// The address itself, or the first of the /64 that one subscriber has.
-fn network_of(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(_) => IpNet::new(ip, 64).map_or(ip, |network| network.trunc().addr()),
-    }
-}
-
 impl Queue {
     /// The address belongs to an entry of its own only; in a counted one it says no more than which account.
     fn push(&mut self, event: AuditEvent) {
@@ -95,16 +84,17 @@ impl Queue {
 
     fn count(&mut self, event: AuditEvent) {
         let minute = minute_of(event.at);
-        let key = Key { action: event.action, subject: event.subject, network: event.ip.map(network_of), minute };
+        let key =
+            Key { action: event.action, subject: event.subject, subscriber: event.ip.map(Subscriber::of), minute };
         let known = self.counted.contains_key(&key) || (self.counted.len() < WAITING && self.keys.spend(event.at));
-        let key = if known { key } else { Key { subject: None, network: None, ..key } };
+        let key = if known { key } else { Key { subject: None, subscriber: None, ..key } };
         // While nothing can be written minutes pile up, too; those that come then are one.
         let room = self.counted.len() < 2 * WAITING || self.counted.contains_key(&key);
         self.add(if room { key } else { Key { minute: i64::MIN, ..key } }, event);
     }
 
     fn add(&mut self, key: Key, event: AuditEvent) {
-        let Key { subject, network: ip, .. } = key;
+        let (subject, ip) = (key.subject, key.subscriber.map(Subscriber::first));
         let blank = AuditEvent { actor: None, subject, ip, request_id: None, count: 0, ..event };
         let entry = self.counted.entry(key).or_insert(blank);
         entry.count = entry.count.saturating_add(event.count);
@@ -136,10 +126,12 @@ impl Refusals {
     /// What is to be written: all there is, or, where the time is given, only counts of minutes that are over.
     pub(super) fn take(&self, now: Option<Timestamp>) -> Taken {
         let current = now.map(minute_of);
-        self.with(|queue| Taken {
+        let mut taken = self.with(|queue| Taken {
             single: std::mem::take(&mut queue.single),
             counted: queue.counted.extract_if(|key, _| current != Some(key.minute)).collect(),
-        })
+        });
+        taken.counted.sort_by_key(|(_, event)| event.at);
+        taken
     }
 
     /// Keeps what could not be written for the next time.
@@ -167,9 +159,8 @@ impl App {
         self.refusals.with(|queue| queue.push(event));
     }
 
-    /// Notes an attempt that is one of many: those on one account from one address are one entry a minute.
-    #[allow(dead_code, reason = "for the throttle")]
-    pub(super) fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+    /// Notes an attempt that is one of many: those on one account from one subscriber are one entry a minute.
+    fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
         let event = AuditEvent::new(self.clock.now(), action, caller, subject);
         self.refusals.with(|queue| queue.count(event));
     }
@@ -183,6 +174,19 @@ impl App {
     ) -> Result<T, Error> {
         if let Err(Error::Forbidden | Error::ReauthenticationRequired | Error::RegistrationClosed) = result {
             self.note(Action::AccessDenied, caller, subject);
+        }
+        result
+    }
+
+    /// Passes on whether an attempt may be made now, and notes it where it may not.
+    pub(super) fn noting_throttled<T>(
+        &self,
+        caller: &Caller,
+        subject: Option<UserId>,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(Error::TooManyAttempts(_)) = result {
+            self.note_counted(Action::AttemptThrottled, caller, subject);
         }
         result
     }

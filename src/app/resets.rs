@@ -37,7 +37,8 @@ impl App {
 
     /// Sets a password with a reset token, and ends all sessions of the account. What fails spends no token.
     pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
-        let attempt = self.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber())?;
+        let attempt = self.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber());
+        let attempt = self.noting_throttled(caller, None, attempt)?;
         let result = self.try_reset(caller, token, password).await;
         if result != Err(Error::InvalidResetToken) {
             self.throttle.refund(attempt);

@@ -133,7 +133,9 @@ impl App {
             password_version: found.as_ref().map_or(1, |credentials| credentials.password_version),
             knows_caller,
         };
-        let attempt = self.throttle.reserve_sign_in(subscriber, target)?;
+        let subject = found.as_ref().map(|credentials| credentials.user.id);
+        let attempt = self.throttle.reserve_sign_in(subscriber, target);
+        let attempt = self.noting_throttled(caller, subject, attempt)?;
         let right = match (admitted, &found) {
             (None, _) => Ok(false),
             (Some((place, password)), Some(credentials)) => {
@@ -141,7 +143,6 @@ impl App {
             }
             (Some((place, password)), None) => place.verify_nobody(password).await.map(|()| false),
         };
-        let subject = found.as_ref().map(|credentials| credentials.user.id);
         let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
         match &proven {
             Ok(Some(_)) => self.throttle.succeeded(attempt),

@@ -44,6 +44,11 @@ impl Subscriber {
         })
     }
 
+    /// The first of the addresses.
+    pub fn first(self) -> IpAddr {
+        self.0
+    }
+
     /// Whose customer he may be: the first 48 bits of an IPv6 address. There is no such thing in IPv4.
     pub fn site(self) -> Option<Subscriber> {
         match self.0 {

@@ -79,7 +79,7 @@ answer! {
         ip: Nullable<String>,
         /// The `X-Request-Id` of the answer; null for the command line, and where the entry stands for several attempts
         request_id: Nullable<String>,
-        /// How many attempts the entry stands for: more than one where they came too fast to be written one by one
+        /// How many alike the entry stands for: attempts that came too fast to be written one by one, or sessions that were ended together
         count: i64,
         /// SHA-256 over the entry and the hash of the one before
         hash: ChainHash,
