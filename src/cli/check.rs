@@ -111,7 +111,8 @@ fn unusable(settings: &ServeSettings) -> Vec<String> {
     let limits = settings.sessions.limits().err().map(|error| error.to_string());
     let cost = settings.cost.cost().err().map(|error| error.to_string());
     let passwords = settings.passwords.policy().err().map(|error| error.to_string());
-    [limits, cost, passwords].into_iter().flatten().collect()
+    let ports = settings.check_ports().err().map(|error| error.to_string());
+    [limits, cost, passwords, ports].into_iter().flatten().collect()
 }
 
 /// The names of all settings in the environment.

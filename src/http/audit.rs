@@ -79,7 +79,7 @@ answer! {
         ip: Nullable<String>,
         /// The `X-Request-Id` of the answer; null for the command line, and where the entry stands for several attempts
         request_id: Nullable<String>,
-        /// How many alike the entry stands for: attempts that came too fast to be written one by one, or sessions that were ended together
+        /// How many alike the entry stands for: attempts that came too fast to be written one by one, sessions that were ended together, accounts that were imported together
         count: i64,
         /// SHA-256 over the entry and the hash of the one before
         hash: ChainHash,
