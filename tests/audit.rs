@@ -17,7 +17,7 @@ use support::{
     binary::{Serving, command, complaint, create_admin, files, until, usher},
 };
 use tempfile::{TempDir, tempdir};
-use usher::domain::{Action, AuditLimits, ChainHash, ChainPoint, ChainedEntry, Timestamp};
+use usher::domain::{Action, AuditLimits, ChainHash, ChainPoint, ChainedEntry, Registration, Timestamp};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -280,6 +280,35 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         "SELECT group_concat(concat_ws(' ', id, at, action, actor, subject, ip, request_id, count), ' ') FROM audit",
     );
     assert!(secrets.iter().all(|secret| !texts.contains(secret)), "{texts}");
+}
+
+#[test]
+fn every_403_is_recorded() {
+    let server = Server::with(|settings| settings.policy.registration = Registration::Closed);
+    let root = server.admin("root");
+    let ada = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    root.post("/users", ada.clone()).is(201, "");
+    let user = server.sign_in("ada");
+    let refused = [
+        user.get("/users"),
+        user.get("/audit"),
+        user.put(&user.me(), json!({"role": "admin"})),
+        user.put(&user.me(), json!({"current_password": "wrong horse battery"})),
+        user.send("POST", &format!("{}/password-reset", root.me()), &[], None),
+        user.post("/invitations", json!({})),
+        user.get("/invitations"),
+        user.delete("/invitations/1"),
+        user.get("/auth/verify?role=admin"),
+        server.anon().post("/users", ada),
+    ];
+
+    let recorded = all_pages(&root, "action=access.denied");
+
+    for answer in &refused {
+        assert_eq!(answer.status, 403, "{answer:?}");
+        let found = recorded.iter().filter(|event| event["request_id"] == answer.header("x-request-id")).count();
+        assert_eq!(found, 1, "{answer:?}");
+    }
 }
 
 #[test]
@@ -866,8 +895,9 @@ struct Following {
 
 impl Following {
     fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child =
-            command(folder).args(["audit", "--follow"]).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = command(folder);
+        command.args(["audit", "--follow"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
