@@ -333,3 +333,42 @@ mod deadlines {
         assert_eq!(server.anon().get("//healthz").status, 200);
     }
 }
+
+#[test]
+fn an_answer_that_comes_before_the_body_does_is_not_lost_with_the_connection() {
+    let server = Server::start();
+    for length in [10, 20_000, 200_000] {
+        // given: an answer is there although the body is not
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = format!(
+            "POST /api/v1/auth/logout HTTP/1.1\r\nhost: usher\r\nauthorization: Bearer x\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(buffer[..read].starts_with(b"HTTP/1.1 401"));
+
+        // when: the client goes on writing
+        let sent = stream.write_all(&vec![b'x'; length]);
+
+        // then: nothing breaks, and the connection can be used again
+        sent.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: usher\r\n\r\n").unwrap();
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(buffer[..read].starts_with(b"HTTP/1.1 200"), "{length}: {}", String::from_utf8_lossy(&buffer[..read]));
+    }
+}
+
+#[test]
+fn a_body_that_nobody_reads_and_that_does_not_end_ends_the_connection() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = "POST /nothing HTTP/1.1\r\nhost: usher\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let ended = stream.read_to_end(&mut answer);
+    assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
+}

@@ -8,6 +8,7 @@ use super::{
     connection::Connection,
     cors::{Cors, Grant},
     error::{ApiError, ErrorCode},
+    leftover,
     metrics::Metrics,
     observer::{self, Served},
     openapi,
@@ -148,6 +149,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Front<E> {
         let context = Arc::new(self.context(&request));
         let (method, grant) = (observer::method_name(request.method()), self.cors.grant(&request));
         request.set_data(context.clone());
+        leftover::take_whole(&mut request);
         let result = match admit(&mut request) {
             Ok(()) => self.routes.call(request).await,
             Err(error) => Err(error),

@@ -15,6 +15,7 @@ mod error;
 mod front;
 mod if_match;
 mod invitations;
+mod leftover;
 mod metrics;
 mod observer;
 mod openapi;

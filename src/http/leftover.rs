@@ -1,0 +1,57 @@
+//! Bodies that nobody reads: an answer that is clear before the body has come (a token that is worth nothing, a path that
+//! is not there) would be lost with the connection, because the client is still writing.
+
+use poem::{Body, Request};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    runtime::Handle,
+};
+
+/// So much of what is left is taken from the client, within this time. What is longer or slower ends with the connection.
+const MOST_BYTES: u64 = 256 * 1024;
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Sees to it that a request's body is taken from the client, whether or not somebody reads it.
+pub(super) fn take_whole(request: &mut Request) {
+    let body = request.take_body();
+    request.set_body(if body.is_empty() { body } else { Body::from_async_read(Taken::new(body)) });
+}
+
+type Reader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// A body that is read on when it is dropped before its end.
+struct Taken(Option<Reader>);
+
+impl Taken {
+    fn new(body: Body) -> Self {
+        Self(Some(Box::pin(body.into_async_read())))
+    }
+}
+
+impl AsyncRead for Taken {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(reader) = &mut self.0 else { return Poll::Ready(Ok(())) };
+        let (room, before) = (buffer.remaining(), buffer.filled().len());
+        let read = reader.as_mut().poll_read(cx, buffer);
+        let ended = matches!(&read, Poll::Ready(Ok(())) if room > 0 && buffer.filled().len() == before);
+        if ended || matches!(&read, Poll::Ready(Err(_))) {
+            self.0 = None;
+        }
+        read
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            let read_on = async { tokio::io::copy(&mut rest.take(MOST_BYTES), &mut tokio::io::sink()).await };
+            runtime.spawn(tokio::time::timeout(DEADLINE, read_on));
+        }
+    }
+}
