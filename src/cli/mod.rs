@@ -47,9 +47,7 @@ pub struct Cli {
 enum Command {
     /// Serve the REST API, after bringing the database up to date
     Serve(Box<ServeSettings>),
-    /// Make the database, or bring an older one up to date
     Migrate(migrate::Migrate),
-    /// Make an account that may administer the others
     CreateAdmin(create_admin::CreateAdmin),
     #[command(subcommand)]
     User(user::UserCommand),
@@ -122,7 +120,7 @@ fn print(text: &str) -> Result<()> {
 fn usage(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return "a command is missing, such as 'serve' (see 'usher --help')".into();
+            return "a command is missing, such as 'serve' or 'user list' (see 'usher --help', or 'usher user --help')".into();
         }
         ErrorKind::InvalidUtf8 => {
             if std::env::args_os().any(|argument| argument.to_str().is_none()) {
