@@ -12,26 +12,33 @@ use super::{
 use crate::domain::{
     Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserSort,
 };
-use rusqlite::{ToSql, named_params};
+use rusqlite::{Rows, ToSql, named_params};
 
-/// A search that finds fewer accounts than this looks all of them up and sorts them. One that finds more walks through
-/// the list and leaves out what doesn't match: there, matches are dense.
-const FEW: u32 = 10_000;
+/// A search that finds fewer accounts than this looks all of them up and sorts them.
+const FEW: u32 = 1_000;
+/// One that finds more first walks through the list and leaves out what doesn't match, for as many accounts as a share
+/// of those that match: where matches are dense that fills a page, and where they lie far away it costs little on top.
+const WALKED: u32 = 4;
+/// Matches are not counted beyond this, to choose between the two.
+const MANY: u32 = 200_000;
 
 /// What a search finds, between the two ends of its prefix.
-const MATCHES: &str = "(u.username >= :from AND u.username < :to OR u.email >= :from AND u.email < :to)";
-const MATCHING_USERS: &str = "(SELECT id AS match FROM users WHERE username >= :from AND username < :to
-     UNION SELECT id FROM users WHERE email >= :from AND email < :to) CROSS JOIN users u ON u.id = match";
-
+const MATCHES: &str = "(SELECT id AS match FROM users WHERE username >= :from AND username < :to
+     UNION SELECT id FROM users WHERE email >= :from AND email < :to)";
 /// How the accounts of a list are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
-    /// In the list's order, without a search.
+    /// In the list's order, whether or not they match.
     Walk,
-    /// In the list's order, leaving out what doesn't match.
-    WalkAndMatch,
     /// What matches, sorted afterwards.
     MatchAndSort,
+}
+
+/// Which list, and which part of it.
+struct List<'a> {
+    filter: &'a UserFilter,
+    sort: UserSort,
+    after: Option<&'a UserCursor>,
 }
 
 fn key_of(sort: UserSort) -> &'static str {
@@ -71,21 +78,33 @@ fn page_sql(plan: Plan, sort: UserSort, filter: &UserFilter, after: bool) -> Str
     let arms = segments.iter().flat_map(|segment| places.iter().map(move |place| format!("{segment} AND {place}")));
     let arms: Vec<String> = match plan {
         Plan::Walk => arms.map(|chosen| format!("{} WHERE {chosen}", select("users u"))).collect(),
-        Plan::WalkAndMatch => {
-            arms.map(|chosen| format!("{} WHERE {chosen} AND {MATCHES}", select("users u"))).collect()
-        }
         Plan::MatchAndSort => {
             let chosen: Vec<String> = arms.map(|chosen| format!("({chosen})")).collect();
-            vec![format!("{} WHERE {}", select(MATCHING_USERS), chosen.join(" OR "))]
+            vec![format!("{} WHERE {}", select(&matching_users()), chosen.join(" OR "))]
         }
     };
     format!("{} ORDER BY k{order}, 1{order} LIMIT :limit", arms.join(" UNION ALL "))
 }
 
+fn matching_users() -> String {
+    format!("{MATCHES} CROSS JOIN users u ON u.id = match")
+}
+
+/// Segments are counted one by one, since SQLite remembers every row that it finds by an OR.
 fn count_sql(filter: &UserFilter) -> String {
-    let chosen: Vec<String> = segments(filter).into_iter().map(|segment| format!("({segment})")).collect();
-    let from = if filter.prefix.is_some() { MATCHING_USERS } else { "users u" };
-    format!("SELECT count(*) FROM {from} WHERE {}", chosen.join(" OR "))
+    let all = filter.role.is_none() && filter.disabled.is_none();
+    match (filter.prefix.is_some(), all) {
+        (false, true) => "SELECT count(*) FROM users".to_owned(),
+        (true, true) => format!("SELECT count(*) FROM {MATCHES}"),
+        (false, false) => {
+            let count = |segment| format!("(SELECT count(*) FROM users u WHERE {segment})");
+            format!("SELECT {}", segments(filter).into_iter().map(count).collect::<Vec<_>>().join(" + "))
+        }
+        (true, false) => {
+            let chosen: Vec<String> = segments(filter).into_iter().map(|segment| format!("({segment})")).collect();
+            format!("SELECT count(*) FROM {} WHERE {}", matching_users(), chosen.join(" OR "))
+        }
+    }
 }
 
 /// The first text that is beyond everything that begins with `prefix`: what is stored is ASCII.
@@ -102,25 +121,51 @@ impl Reader<'_> {
         after: Option<&UserCursor>,
         size: PageSize,
     ) -> Result<Page<User, UserCursor>, Error> {
-        let plan = self.plan(filter.prefix.as_ref())?;
-        let sql = page_sql(plan, sort, filter, after.is_some());
-        let limit = size.get() + 1;
+        let (list, wanted) = (List { filter, sort, after }, size.get() + 1);
+        let found = match &filter.prefix {
+            None => self.first_rows(&list, Plan::Walk, wanted, |rows| rows.mapped(user_from).collect())?,
+            Some(prefix) => self.search(&list, prefix, wanted)?,
+        };
+        Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
+    }
+
+    fn search(&self, list: &List<'_>, prefix: &SearchPrefix, wanted: u32) -> Result<Vec<User>, Error> {
+        let matches = self.matches(prefix)?;
+        if matches >= FEW {
+            let most = matches / WALKED;
+            let walked = self.first_rows(list, Plan::Walk, most, |rows| walk(rows, prefix, most, wanted))?;
+            if let Some(found) = walked {
+                return Ok(found);
+            }
+        }
+        self.first_rows(list, Plan::MatchAndSort, wanted, |rows| rows.mapped(user_from).collect())
+    }
+
+    /// What `read` makes of the first rows of a list, found in one of the two ways.
+    fn first_rows<T>(
+        &self,
+        list: &List<'_>,
+        plan: Plan,
+        limit: u32,
+        read: impl FnOnce(Rows<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let sql = page_sql(plan, list.sort, list.filter, list.after.is_some());
         let mut statement = self.connection.prepare_cached(&sql).or_domain()?;
-        let bounds = filter.prefix.as_ref().map(|prefix| (prefix.as_str(), end_of(prefix)));
         let mut given: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+        let prefix = list.filter.prefix.as_ref().filter(|_| plan == Plan::MatchAndSort);
+        let bounds = prefix.map(|prefix| (prefix.as_str(), end_of(prefix)));
         if let Some((from, to)) = &bounds {
             given.extend([(":from", from as &dyn ToSql), (":to", to)]);
         }
-        let place = after.map(|cursor| (cursor.id.get(), key_value(&cursor.value)));
+        let place = list.after.map(|cursor| (cursor.id.get(), key_value(&cursor.value)));
         if let Some((id, key)) = &place {
             given.push((":id", id));
             given.extend(key.as_ref().map(|key| (":key", key.as_ref())));
         }
-        let found = statement.query_map(&*given, user_from).and_then(Iterator::collect).or_domain()?;
-        Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
+        statement.query(&*given).and_then(read).or_domain()
     }
 
-    /// How many accounts a list has. Scans all of them.
+    /// How many accounts a list has. Scans all of them, in an index.
     pub fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
         let mut statement = self.connection.prepare_cached(&count_sql(filter)).or_domain()?;
         let counted: rusqlite::Result<i64> = match &filter.prefix {
@@ -132,16 +177,34 @@ impl Reader<'_> {
         Ok(u64::try_from(counted.or_domain()?).unwrap_or(0))
     }
 
-    fn plan(&self, prefix: Option<&SearchPrefix>) -> Result<Plan, Error> {
-        const MATCHES_UP_TO: &str = "SELECT
-            (SELECT count(*) FROM (SELECT 1 FROM users WHERE username >= :from AND username < :to LIMIT :most)) +
-            (SELECT count(*) FROM (SELECT 1 FROM users WHERE email >= :from AND email < :to LIMIT :most))";
-        let Some(prefix) = prefix else { return Ok(Plan::Walk) };
+    /// About how many accounts a search finds: those by their name or those by their address, whichever are more.
+    fn matches(&self, prefix: &SearchPrefix) -> Result<u32, Error> {
+        const MATCHES_UP_TO: &str = "SELECT max(
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE username >= :from AND username < :to LIMIT :most)),
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE email >= :from AND email < :to LIMIT :most)))";
         let mut statement = self.connection.prepare_cached(MATCHES_UP_TO).or_domain()?;
-        let bounds = named_params! {":from": prefix.as_str(), ":to": end_of(prefix), ":most": FEW};
-        let matches: u32 = statement.query_row(bounds, |row| row.get(0)).or_domain()?;
-        Ok(if matches < FEW { Plan::MatchAndSort } else { Plan::WalkAndMatch })
+        let bounds = named_params! {":from": prefix.as_str(), ":to": end_of(prefix), ":most": MANY};
+        statement.query_row(bounds, |row| row.get(0)).or_domain()
     }
+}
+
+/// Those of the first `most` rows that match, until there are as many as `wanted`. `None`: there may be more beyond.
+fn walk(mut rows: Rows<'_>, prefix: &SearchPrefix, most: u32, wanted: u32) -> rusqlite::Result<Option<Vec<User>>> {
+    let prefix = prefix.as_str().as_bytes();
+    // What is stored is ASCII, and compared without regard to case.
+    let begins =
+        |text: &str| text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let (mut found, mut walked) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        walked += 1;
+        if begins(row.get_ref(1)?.as_str()?) || begins(row.get_ref(2)?.as_str()?) {
+            found.push(user_from(row)?);
+            if found.len() == wanted as usize {
+                return Ok(Some(found));
+            }
+        }
+    }
+    Ok((walked < most).then_some(found))
 }
 
 fn key_value(value: &SortValue) -> Option<Box<dyn ToSql + '_>> {
@@ -199,12 +262,9 @@ mod tests {
         for filter in filters() {
             for sort in UserSort::ALL {
                 for after in [false, true] {
-                    let plans: &[Plan] = match filter.prefix {
-                        None => &[Plan::Walk],
-                        Some(_) => &[Plan::WalkAndMatch, Plan::MatchAndSort],
-                    };
-                    for plan in plans {
-                        let lines = plan_of(&connection, &page_sql(*plan, sort, &filter, after));
+                    let by_match = filter.prefix.as_ref().map(|_| Plan::MatchAndSort);
+                    for plan in [Plan::Walk].into_iter().chain(by_match) {
+                        let lines = plan_of(&connection, &page_sql(plan, sort, &filter, after));
                         let reads = lines.iter().filter(|line| line.contains(" u ") || line.contains(" users "));
                         for line in reads {
                             assert!(
@@ -213,12 +273,13 @@ mod tests {
                             );
                         }
                         let sorts = lines.iter().any(|line| line.contains("FOR ORDER BY"));
-                        assert_eq!(sorts, *plan == Plan::MatchAndSort, "{plan:?} {sort:?} {filter:?} {lines:?}");
+                        assert_eq!(sorts, plan == Plan::MatchAndSort, "{plan:?} {sort:?} {filter:?} {lines:?}");
                     }
                 }
             }
             let lines = plan_of(&connection, &count_sql(&filter));
-            assert!(lines.iter().all(|line| !line.starts_with("SCAN u")), "{filter:?} {lines:?}");
+            let whole = |line: &String| line.starts_with("SCAN u") && !line.contains("USING COVERING INDEX");
+            assert!(!lines.iter().any(whole), "{filter:?} {lines:?}");
         }
     }
 
@@ -228,9 +289,12 @@ mod tests {
         let mut cursor: Option<UserCursor> = None;
         loop {
             let page = reader.users(filter, sort, cursor.as_ref(), PageSize::parse(size).unwrap()).unwrap();
-            let plan = reader.plan(filter.prefix.as_ref()).unwrap();
-            let statement = connection.prepare_cached(&page_sql(plan, sort, filter, cursor.is_some())).unwrap();
-            dearest = dearest.max(u64::try_from(statement.reset_status(StatementStatus::VmStep)).unwrap());
+            let by_match = filter.prefix.as_ref().map(|_| Plan::MatchAndSort);
+            let steps = [Plan::Walk].into_iter().chain(by_match).map(|plan| {
+                let statement = connection.prepare_cached(&page_sql(plan, sort, filter, cursor.is_some())).unwrap();
+                u64::try_from(statement.reset_status(StatementStatus::VmStep)).unwrap()
+            });
+            dearest = dearest.max(steps.sum());
             users.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -282,17 +346,49 @@ mod tests {
         }
     }
 
+    /// Adds accounts that came in one import, after all others.
+    fn import(connection: &Connection, count: u32) {
+        connection
+            .execute(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                 INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled,
+                                    revision, created_at, updated_at, last_login_at)
+                 SELECT 'Zoe' || i, 'zoe' || i || '@example.com', 0, 'x', 1, 'user', 0, 1, 9e9, 9e9, 9e9 + i FROM n",
+                [count],
+            )
+            .unwrap();
+    }
+
     #[test]
-    fn a_search_that_finds_much_walks_and_finds_the_same() {
-        let connection = database(FEW * 2);
+    fn a_search_that_finds_much_finds_the_same() {
+        let connection = database(FEW * 5);
+        import(&connection, FEW * 2);
         let reader = Reader { connection: &connection };
-        for (prefix, plan) in
-            [("user", Plan::WalkAndMatch), ("USER19", Plan::MatchAndSort), ("x'y%", Plan::MatchAndSort)]
-        {
-            let filter = UserFilter { prefix: SearchPrefix::parse(prefix).ok(), ..UserFilter::default() };
-            assert_eq!(reader.plan(filter.prefix.as_ref()).unwrap(), plan);
-            let (found, _) = walk(&connection, &filter, UserSort::parse("-created_at").unwrap(), "200");
-            assert_eq!(found.len() as u64, reader.count_users(&filter).unwrap(), "{prefix}");
+        for sort in UserSort::ALL {
+            let (all, _) = walk(&connection, &UserFilter::default(), sort, "200");
+            for prefix in ["user", "ZOE", "zoe1", "USER499", "x'y%"] {
+                let filter = UserFilter { prefix: SearchPrefix::parse(prefix).ok(), ..UserFilter::default() };
+                let begins = |text: &str| text.to_lowercase().starts_with(&prefix.to_lowercase());
+                let expected = all.iter().filter(|user| begins(user.username.as_str()) || begins(user.email.as_str()));
+
+                let (found, _) = walk(&connection, &filter, sort, "200");
+
+                assert!(found.iter().map(|user| user.id).eq(expected.map(|user| user.id)), "{prefix} {sort:?}");
+                assert_eq!(reader.count_users(&filter).unwrap(), found.len() as u64, "{prefix} {sort:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_costs_what_its_matches_do_wherever_they_lie() {
+        let (few, many) = (database(5_000), database(30_000));
+        let filter = UserFilter { prefix: SearchPrefix::parse("zoe").ok(), ..UserFilter::default() };
+        for connection in [&few, &many] {
+            import(connection, FEW * 2);
+        }
+        for sort in UserSort::ALL {
+            let ((_, of_few), (_, of_many)) = (walk(&few, &filter, sort, "50"), walk(&many, &filter, sort, "50"));
+            assert!(of_many * 2 <= of_few * 3, "{sort:?}: {of_few} and {of_many} steps");
         }
     }
 }
