@@ -25,11 +25,12 @@ use std::{
 /// Sends wrong sign-ins to known, unknown and disabled accounts and to what is no address, one after the other on one
 /// connection, in random order, and compares each pair of kinds by the rank test of Mann and Whitney: first with the
 /// throttle off, where each is answered with 401 after a hash; then with it on, where each is answered with 429 because the
-/// account's or the client's address's attempts are used up. The answers must be the same bytes but for request ids and dates.
+/// account's or the client's address's attempts are used up. The answers must be the same bytes but for request ids and dates,
+/// and the hashes as many.
 ///
 /// A difference is found where one with a probability of less than 0.001 by chance, divided by the number of comparisons
 /// (Bonferroni), is found again, in the same direction, in a sample taken anew. Known accounts are also compared with
-/// themselves, as a control. Exit status: 0 no difference, 1 a difference, or answers that are not alike.
+/// themselves, as a control. Exit status: 0 no difference; 1 a difference in time, in the answers or in the number of hashes.
 #[derive(Parser)]
 struct Arguments {
     /// Sign-ins of each part, all kinds together
@@ -166,7 +167,7 @@ struct Part<'a> {
     delay: Duration,
     random: Rng,
     connection: Connection,
-    _server: Serving,
+    server: Serving,
 }
 
 /// What came of the sign-ins of each kind.
@@ -202,7 +203,7 @@ impl<'a> Part<'a> {
             delay: Duration::ZERO,
             random: Rng::new(),
             connection: server.connect()?,
-            _server: server,
+            server,
         })
     }
 
@@ -212,6 +213,7 @@ impl<'a> Part<'a> {
         let pairs = self.pairs();
         let alpha = ALPHA / f64::from(u32::try_from(pairs.len())?);
         prepare(self)?;
+        self.count_hashes()?;
         self.sample(&self.kinds.clone(), self.arguments.attempts / 60)?; // to warm up
         let first = self.sample(&self.kinds.clone(), self.arguments.attempts)?;
         ensure!(first.answers.len() == 1, "the answers are not alike:\n{}", Vec::from_iter(first.answers).join("\n"));
@@ -245,6 +247,22 @@ impl<'a> Part<'a> {
             println!("  {names:<30} {} {verdict}", written(&compared, first.of(one), first.of(other)));
         }
         Ok(found)
+    }
+
+    /// Fails unless a sign-in costs as many hashes as it should, whosever it is.
+    fn count_hashes(&mut self) -> Result<()> {
+        const TRIED: u64 = 10;
+        let each = u64::from(self.status == 401);
+        for kind in self.kinds.clone() {
+            let before = self.server.hashes()?;
+            for _ in 0..TRIED {
+                self.attempt(kind)?;
+            }
+            let computed = self.server.hashes()? - before;
+            ensure!(computed == TRIED * each, "{computed} hashes for {TRIED} sign-ins: {}", kind.name());
+        }
+        println!("  hashes of each sign-in: {each}");
+        Ok(())
     }
 
     /// The control first, then all others; known accounts only once.

@@ -145,7 +145,7 @@ impl Database {
         let mut cases = Vec::new();
         let mut case = |name: &str, requests: Vec<String>| cases.push(Case { name: name.to_owned(), requests });
         let again = |path: &str, times: u32| vec![request(path, token); times as usize];
-        case("start, until it listens", vec![]);
+        case("start, until it can be connected to", vec![]);
         // Other tokens in every round.
         let tokens = self.tokens.iter().cycle().skip((round * requests) as usize).take(requests as usize);
         let checks: Vec<String> = tokens.map(|token| request("/auth/me", token)).collect();

@@ -4,8 +4,8 @@ use super::http::Connection;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::SocketAddr,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use std::{
 /// The executable on a database, with no setting taken over from the environment.
 fn usher(database: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_usher"));
-    command.env_clear().env("USHER_DATABASE", database).env("USHER_LISTEN", "127.0.0.1:0");
+    command.env_clear().env("USHER_DATABASE", database);
     command
 }
 
@@ -38,35 +38,47 @@ pub fn run(database: &Path, arguments: &[&str], line: &str) -> Result<()> {
 /// `usher serve`, with its log read and thrown away as a service manager would read it.
 pub struct Serving {
     pub address: SocketAddr,
-    /// From the start of the process until it listened.
+    metrics: SocketAddr,
+    /// From the start of the process until it could be connected to.
     pub started_in: Duration,
     child: Child,
 }
 
 impl Serving {
     pub fn start(database: &Path, arguments: &[&str]) -> Result<Self> {
+        // The log would say the port, but only when it is next written.
+        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let (address, metrics) = (ports[0].local_addr()?, ports[1].local_addr()?);
+        drop(ports);
         let start = Instant::now();
-        let mut child = usher(database)
-            .arg("serve")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("usher does not start")?;
-        let mut lines = BufReader::new(child.stderr.take().context("no pipe")?).lines();
-        let mut log = String::new();
-        let address = loop {
-            let line = lines.next().with_context(|| format!("usher does not serve: {log}"))??;
-            if let Some((_, rest)) = line.split_once("listening on http://") {
-                let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:[]".contains(c))).unwrap_or(rest.len());
-                break rest[..end].parse()?;
+        let mut command = usher(database);
+        command.args(["serve", "--listen", &address.to_string(), "--metrics-listen", &metrics.to_string()]);
+        command.args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("usher does not start")?;
+        let mut log = child.stderr.take().context("no pipe")?;
+        while TcpStream::connect(address).is_err() {
+            if child.try_wait()?.is_some() || start.elapsed() > Duration::from_mins(1) {
+                let _ = child.kill();
+                let mut text = String::new();
+                log.read_to_string(&mut text)?;
+                bail!("usher does not serve: {text}");
             }
-            log += &line;
-        };
+            std::thread::sleep(Duration::from_micros(200));
+        }
         let started_in = start.elapsed();
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Ok(Self { address, started_in, child })
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Ok(Self { address, metrics, started_in, child })
+    }
+
+    /// How many password hashes it has computed.
+    pub fn hashes(&self) -> Result<u64> {
+        const NAME: &str = "usher_hashes_total ";
+        let scrape = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let answer = Connection::open(self.metrics)?.exchange(scrape)?.ok()?;
+        let text = String::from_utf8(answer.body)?;
+        let hashes = text.lines().find_map(|line| line.strip_prefix(NAME)).context("no count of hashes")?;
+        Ok(hashes.parse()?)
     }
 
     pub fn connect(&self) -> Result<Connection> {
