@@ -56,11 +56,13 @@ CREATE TABLE sign_in_addresses (
 CREATE TABLE password_resets (
     token_hash      BLOB    PRIMARY KEY CHECK (length(token_hash) = 32),
     user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_by      INTEGER,                               -- the administrator who made it; NULL: the shell
     created_at      INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX password_resets_of_user ON password_resets (user_id);
+CREATE INDEX password_resets_made_by ON password_resets (created_by);
 
 -- One-use tokens with which somebody may register; address and role can be fixed beforehand.
 CREATE TABLE invitations (
@@ -68,10 +70,12 @@ CREATE TABLE invitations (
     token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     email           TEXT    COLLATE NOCASE CHECK (length(email) BETWEEN 3 AND 254),
     role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
-    created_by      INTEGER,                               -- a user's id; NULL: the shell
+    created_by      INTEGER,                               -- the administrator who made it; NULL: the shell
     created_at      INTEGER NOT NULL,
     expires_at      INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX invitations_made_by ON invitations (created_by);
 
 -- How far each account's budget of failed sign-ins is used up. The key is part of an HMAC of the folded address, so
 -- that the table tells nobody who has been guessed at.

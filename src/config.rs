@@ -135,7 +135,7 @@ pub struct AuditSettings {
     #[arg(long, env = "USHER_AUDIT_RETENTION", value_name = "DURATION", default_value = "90d", value_parser = duration)]
     pub audit_retention: Duration,
 
-    /// Beyond this many entries the oldest go, whatever their age; a million take about 250 MiB
+    /// Beyond this many entries the oldest go, whatever their age; a million take about 260 MiB
     #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub audit_max_rows: u32,
 }

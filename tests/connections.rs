@@ -372,3 +372,25 @@ fn a_body_that_nobody_reads_and_that_does_not_end_ends_the_connection() {
     assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
     assert!(answer.starts_with(b"HTTP/1.1 404"), "{}", String::from_utf8_lossy(&answer));
 }
+
+#[test]
+fn what_follows_a_body_that_was_never_asked_for_is_not_taken_for_it() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let next = "GET /healthz HTTP/1.1\r\nhost: usher\r\n\r\n";
+    let head = format!(
+        "POST /nothing HTTP/1.1\r\nhost: usher\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        next.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut buffer = [0; 4096];
+    let read = stream.read(&mut buffer).unwrap();
+    assert!(buffer[..read].starts_with(b"HTTP/1.1 404"));
+
+    // The connection is over, and so the client knows that its next request was not read.
+    let _ = stream.write_all(next.as_bytes());
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+}

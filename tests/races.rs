@@ -376,3 +376,32 @@ fn the_audit_chain_has_no_gaps_after_much_at_once() {
     let failed: i64 = server.query("SELECT sum(count) FROM audit WHERE action = 'session.sign_in_failed'");
     assert_eq!(failed, 40);
 }
+
+/// A server on which hashing takes long enough to do something meanwhile.
+fn slow(registration: usher::domain::Registration) -> (Server, Client) {
+    let server = Server::with(|settings| {
+        settings.cost = Cost { memory: 65_536, iterations: 4, parallelism: 1 };
+        settings.policy.registration = registration;
+    });
+    let root = server.admin("root");
+    (server, root)
+}
+
+#[test]
+fn an_account_that_an_administrator_began_to_make_is_not_made_once_he_is_none() {
+    let (server, root) = slow(usher::domain::Registration::Closed);
+    let eve = server.admin("eve");
+    let body = json!({"username": "x", "email": "x@example.com", "password": PASSWORD});
+    let hashing = || futures_executor::block_on(server.app.measures()).hashing.places_taken;
+    let (made, demoted) = both(
+        || eve.post("/users", body.clone()),
+        || {
+            support::binary::until("it is being hashed", || (hashing() > 0).then_some(()));
+            root.put(&eve.me(), json!({"role": "user"}))
+        },
+    );
+    demoted.is(200, "");
+    made.is(403, "registration_closed");
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'access.denied'"), 1);
+}

@@ -289,3 +289,30 @@ fn every_command_works_without_a_server_and_is_on_record() {
         "user.role_changed user.disabled user.enabled user.reset_issued invitation.created invitation.deleted user.deleted"
     );
 }
+
+#[test]
+fn nobody_writes_to_the_administrators_terminal() {
+    let (folder, serving) = serving(&[]);
+    serving.sign_in("ada");
+    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
+    database.execute("UPDATE sessions SET user_agent = char(27) || '[2J' || char(10, 8238) || 'x'", []).unwrap();
+    let listed = done(folder.path(), &["session", "list", "ada"]);
+    assert_eq!(listed.lines().count(), 2, "{listed:?}");
+    assert!(listed.ends_with("\u{fffd}[2J\u{fffd}\u{fffd}x\n"), "{listed:?}");
+    fails(folder.path(), &["user", "import", "/nothing/\u{1b}[31m"], 1, "/nothing/\u{fffd}[31m");
+}
+
+#[test]
+fn what_nobody_reads_any_more_was_shown_and_a_token_that_is_lost_is_told() {
+    let (folder, _serving) = serving(&[]);
+    let mut lost = Command::new("/bin/sh");
+    lost.current_dir(folder.path()).env_clear();
+    lost.args(["-c", "\"$0\" user reset-token ada >/dev/full", env!("CARGO_BIN_EXE_usher")]);
+    assert_eq!(lost.output().unwrap().status.code(), Some(1));
+    let mut list = Command::new(env!("CARGO_BIN_EXE_usher"));
+    list.current_dir(folder.path()).env_clear().args(["user", "list"]);
+    let mut list = list.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(list.stdout.take());
+    let ended = list.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), complaint(&ended).as_str()), (Some(0), ""));
+}

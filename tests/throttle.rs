@@ -136,8 +136,6 @@ fn an_address_is_known_for_ninety_days_and_an_account_knows_sixteen() {
     server.clock.advance(Duration::from_hours(90 * 24) + Duration::from_secs(1));
     let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
     login(&server, "198.51.100.4", "ada@example.com", WRONG).is(429, "too_many_attempts");
-    futures_executor::block_on(server.app.sweep()).unwrap();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM sign_in_addresses"), 0);
 }
 
 #[test]
@@ -260,4 +258,53 @@ fn it_can_be_turned_off() {
     for _ in 0..60 {
         server.anon().login("ada@example.com", WRONG).is(401, "invalid_credentials");
     }
+}
+
+#[test]
+fn a_sign_in_from_a_known_address_clears_what_strangers_used_up() {
+    let server = server();
+    server.user("ada");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    login(&server, "198.51.100.2", "ada@example.com", PASSWORD).is(200, "");
+}
+
+#[test]
+fn an_owner_changes_his_account_thirty_times_and_then_slowly() {
+    let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let change = |_| ada.put(&ada.me(), json!({"password": PASSWORD}));
+    assert_eq!(let_through(change, 120), 30);
+    ada.put(&ada.me(), json!({})).is(200, "");
+    root.put(&ada.me(), json!({"password": PASSWORD})).is(200, "");
+    for _ in 0..40 {
+        root.put(&root.me(), json!({"password": PASSWORD})).is(200, "");
+    }
+}
+
+#[test]
+fn whoever_leaves_before_the_answer_is_charged_and_is_on_record() {
+    // given: nobody hashes, so nobody is answered
+    let server = Server::with(|settings| (settings.hash_threads, settings.hash_queue) = (0, 50));
+    let body = json!({"email": "nobody@example.com", "password": WRONG}).to_string();
+    let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: usher\r\ncontent-type: application/json\r\ncontent-length";
+    let queued = || futures_executor::block_on(server.app.measures()).hashing.queued;
+
+    // when
+    for _ in 0..10 {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        std::io::Write::write_all(&mut stream, format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+        support::binary::until("it waits", || (queued() == 1).then_some(()));
+        drop(stream);
+        support::binary::until("it left", || (queued() == 0).then_some(()));
+    }
+
+    // then
+    server.anon().login("nobody@example.com", WRONG).is(429, "too_many_attempts");
+    support::binary::until("all are noted", || {
+        server.flush();
+        let noted = "SELECT ifnull(sum(count), 0) FROM audit WHERE action = 'session.sign_in_failed'";
+        (server.query::<i64>(noted) == 10).then_some(())
+    });
 }

@@ -4,7 +4,7 @@ use crate::domain::{Actor, Caller, Error, Role, UserChanges, UserId};
 
 /// What somebody is about to do. A target of `None` is a name that no user can have.
 #[derive(Clone, Copy)]
-pub enum Operation<'a> {
+pub(super) enum Operation<'a> {
     /// Making an account with this role.
     Register(Role),
     ListUsers,

@@ -54,10 +54,14 @@ impl App {
     /// Makes an account, with an invitation's role where there is one. An address counts as verified when somebody else
     /// than its owner fixed it. What fails spends no invitation.
     pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
-        let allowed = decide(&caller.actor, &Operation::Register(account.role));
-        let allowed = allowed.and_then(|()| self.check_mode(caller, account.invitation.is_some()));
-        self.noting_refusal(caller, None, allowed)?;
-        let invitation = self.look_at_invitation(account.invitation.as_deref()).await?;
+        let result = self.try_register(caller, account).await;
+        self.noting_refusal(caller, None, result)
+    }
+
+    async fn try_register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
+        decide(&caller.actor, &Operation::Register(account.role))?;
+        check_mode(self.policy.registration, caller, account.invitation.is_some())?;
+        let invitation = self.look_at_invitation(&account).await?;
         if caller.administers() {
             return self.make_account(caller, account, invitation).await;
         }
@@ -71,22 +75,14 @@ impl App {
         made
     }
 
-    fn check_mode(&self, caller: &Caller, invited: bool) -> Result<(), Error> {
-        match self.policy.registration {
-            _ if caller.administers() => Ok(()),
-            Registration::Open => Ok(()),
-            Registration::Invite if invited => Ok(()),
-            Registration::Invite | Registration::Closed => Err(Error::RegistrationClosed),
-        }
-    }
-
-    /// Refuses an invitation that can't be used before anything is hashed for it.
-    async fn look_at_invitation(&self, token: Option<&str>) -> Result<Option<TokenHash>, Error> {
-        let Some(token) = token else { return Ok(None) };
+    /// Refuses an invitation that can't be used for this account before anything is hashed for it.
+    async fn look_at_invitation(&self, account: &NewAccount) -> Result<Option<TokenHash>, Error> {
+        let Some(token) = &account.invitation else { return Ok(None) };
         let hash = InvitationToken::parse(token).ok_or(Error::InvalidInvitation)?.hash();
         let now = self.clock.now();
         let found = self.store.point(move |reader| reader.invitation(&hash, now)).await?;
-        found.map(|_| Some(hash)).ok_or(Error::InvalidInvitation)
+        let fits = found.is_some_and(|invitation| invitation.is_for(&account.email));
+        if fits { Ok(Some(hash)) } else { Err(Error::InvalidInvitation) }
     }
 
     async fn make_account(
@@ -97,23 +93,24 @@ impl App {
     ) -> Result<User, Error> {
         let NewAccount { username, email, password, role, .. } = account;
         let password_hash = self.hashing.admit()?.hash(password).await?;
-        let acting = caller.clone();
+        let (acting, mode) = (caller.clone(), self.policy.registration);
         self.store
             .write(caller, move |writer| {
-                let actor = confirm(writer, &acting)?;
-                decide(&actor, &Operation::Register(role))?;
+                let acting = Caller { actor: confirm(writer, &acting)?, ..acting };
+                decide(&acting.actor, &Operation::Register(role))?;
+                check_mode(mode, &acting, invitation.is_some())?;
                 let invitation = invitation.map(|token| spend(writer, &token, &email)).transpose()?;
                 let fixed = invitation.as_ref().is_some_and(|invitation| invitation.email.is_some());
                 let user = writer.insert_user(&NewUser {
                     username,
                     email,
-                    email_verified: fixed || Caller { actor, ..acting }.administers(),
+                    email_verified: fixed || acting.administers(),
                     role: invitation.as_ref().map_or(role, |invitation| invitation.role),
                     password_hash,
                 })?;
                 writer.record(Action::UserRegistered, Some(user.id));
-                if invitation.is_some() {
-                    writer.record(Action::InvitationSpent, Some(user.id));
+                if let Some(invitation) = invitation {
+                    writer.record_by(invitation.created_by, Action::InvitationSpent, Some(user.id));
                 }
                 Ok(user)
             })
@@ -170,18 +167,38 @@ impl App {
         changes: UserChanges,
         expected: ExpectedRevision,
     ) -> Result<User, Error> {
-        // Whoever may name himself anew learns which names are taken, and so is counted as one who registers.
+        let result = self.update_slowly(caller, target, changes, expected).await;
+        self.noting_refusal(caller, target, result)
+    }
+
+    /// Slows down owners who change their accounts again and again. Whoever may name himself anew learns which names are
+    /// taken, and is counted as one who registers, too.
+    async fn update_slowly(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        changes: UserChanges,
+        expected: ExpectedRevision,
+    ) -> Result<User, Error> {
         let names = changes.username.is_some() || changes.email.is_some();
-        let attempt = match caller.client.subscriber().filter(|_| names && !caller.administers()) {
+        let own = target.filter(|id| caller.owns(*id) && !caller.administers());
+        let Some(own) = own.filter(|_| names || changes.password.is_some()) else {
+            return self.try_update(caller, target, changes, expected).await;
+        };
+        let change = self.noting_throttled(caller, Some(own), self.throttle.reserve_change(own))?;
+        let naming = match caller.client.subscriber().filter(|_| names) {
             subscriber @ Some(_) => self.throttle.reserve_by_address(Limit::Registration, subscriber),
             None => Ok(Attempt::default()),
         };
-        let attempt = self.noting_throttled(caller, target.filter(|id| caller.owns(*id)), attempt)?;
+        let naming = self.noting_throttled(caller, Some(own), naming)?;
         let result = self.try_update(caller, target, changes, expected).await;
         if !matches!(result, Err(Error::UsernameTaken | Error::EmailTaken)) {
-            self.throttle.refund(attempt);
+            self.throttle.refund(naming);
         }
-        self.noting_refusal(caller, target, result)
+        if result.is_err() {
+            self.throttle.refund(change);
+        }
+        result
     }
 
     async fn try_update(
@@ -256,6 +273,7 @@ impl App {
                 let user = writer.user(id)?.ok_or(Error::UserNotFound)?;
                 expected.check(&user)?;
                 keep_an_admin(writer, &user, true)?;
+                void_tokens_of(writer, id)?;
                 writer.delete_user(id)?;
                 writer.record(Action::UserDeleted, Some(id));
                 Ok(())
@@ -264,12 +282,20 @@ impl App {
     }
 }
 
+/// Whether somebody may register, as the server is set up. Whoever administers can always make accounts.
+fn check_mode(mode: Registration, caller: &Caller, invited: bool) -> Result<(), Error> {
+    match mode {
+        _ if caller.administers() => Ok(()),
+        Registration::Open => Ok(()),
+        Registration::Invite if invited => Ok(()),
+        Registration::Invite | Registration::Closed => Err(Error::RegistrationClosed),
+    }
+}
+
 /// Uses an invitation up for an account with this address.
 fn spend(writer: &mut Writer<'_>, token: &TokenHash, email: &EmailAddress) -> Result<Invitation, Error> {
     let invitation = writer.spend_invitation(token)?.ok_or(Error::InvalidInvitation)?;
-    let is_for = |fixed: &EmailAddress| fixed.as_str().eq_ignore_ascii_case(email.as_str());
-    invitation.email.as_ref().is_none_or(is_for).then_some(()).ok_or(Error::InvalidInvitation)?;
-    Ok(invitation)
+    if invitation.is_for(email) { Ok(invitation) } else { Err(Error::InvalidInvitation) }
 }
 
 /// How it was shown that an account is the caller's own, as far as that is asked.
@@ -334,8 +360,18 @@ fn apply(
     keep_an_admin(writer, &before, update.disabled || update.role != Role::Admin)?;
     let after = writer.update_user(id, &update)?;
     end_sessions(writer, caller, id, &update)?;
+    if update.disabled || update.role != Role::Admin {
+        void_tokens_of(writer, id)?;
+    }
     record_changes(writer, &before, &update);
     Ok(after)
+}
+
+/// Invitations and reset tokens that somebody made go with his right to make them.
+fn void_tokens_of(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
+    let invitations = writer.delete_tokens_made_by(id)?;
+    writer.record_times(Action::InvitationDeleted, None, invitations);
+    Ok(())
 }
 
 /// The account as it shall stand.

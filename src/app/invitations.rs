@@ -30,7 +30,12 @@ pub struct Invited {
 impl App {
     /// Makes an invitation.
     pub async fn invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
+        let result = self.try_invite(caller, invite).await;
+        self.noting_refusal(caller, None, result)
+    }
+
+    async fn try_invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
+        decide(&caller.actor, &Operation::Invite)?;
         let token = InvitationToken::generate();
         let new = NewInvitation {
             token_hash: token.hash(),
@@ -62,7 +67,12 @@ impl App {
 
     /// Takes an invitation back.
     pub async fn delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
+        let result = self.try_delete_invitation(caller, id).await;
+        self.noting_refusal(caller, None, result)
+    }
+
+    async fn try_delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
+        decide(&caller.actor, &Operation::Invite)?;
         let acting = caller.clone();
         self.store
             .write(caller, move |writer| {

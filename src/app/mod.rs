@@ -14,7 +14,6 @@ mod sessions;
 mod throttle;
 mod transfer;
 
-pub use access::Operation;
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
 pub use invitations::{Invite, Invited};
 pub use measures::{HashMeasures, Measures, Rows, StoreMeasures, Waits};
@@ -33,6 +32,7 @@ use refusals::Refusals;
 use sessions::Uses;
 use std::time::Duration;
 use throttle::Throttle;
+use tokio::time::MissedTickBehavior;
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -144,12 +144,12 @@ impl App {
     /// Deletes what has ended for good, and what is too old to be kept.
     pub async fn sweep(&self) -> Result<(), Error> {
         self.sweep_sessions().await?;
-        let (most, unused) = (u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX), self.clock.now() - ADDRESS_KEPT);
+        let most = u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX);
         let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
         self.store
             .write(&Caller::shell(), move |writer| {
                 writer.sweep_tokens(expired)?;
-                writer.sweep_throttle(most, unused)
+                writer.sweep_throttle(most)
             })
             .await?;
         self.prune_audit().await?;
@@ -198,6 +198,7 @@ impl App {
 /// Does something again and again. That it fails is said once, not four times a second onto the same full disk.
 async fn regularly<F: Future<Output = Result<(), Error>>>(every: Duration, what: &str, work: impl Fn() -> F) {
     let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         tick.tick().await;

@@ -18,7 +18,12 @@ pub struct IssuedReset {
 impl App {
     /// Makes a token with which the password of an account can be set once. Earlier ones are void.
     pub async fn issue_reset(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
-        self.noting_refusal(caller, target, decide(&caller.actor, &Operation::IssueReset))?;
+        let result = self.try_issue(caller, target).await;
+        self.noting_refusal(caller, target, result)
+    }
+
+    async fn try_issue(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
+        decide(&caller.actor, &Operation::IssueReset)?;
         let (token, expires_at) = (ResetToken::generate(), self.clock.now() + self.policy.reset_lifetime);
         let (acting, hash) = (caller.clone(), token.hash());
         self.store

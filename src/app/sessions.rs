@@ -69,46 +69,56 @@ impl App {
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
         let proven = self.prove(caller, Account::Email(email), password).await?;
-        let Credentials { user, password_hash, password_version } = proven.ok_or(Error::InvalidCredentials)?;
-        let user_id = user.id;
-        let rehashed = self.rehash(password, &password_hash).await;
+        let credentials = proven.ok_or(Error::InvalidCredentials)?;
+        let user_id = credentials.user.id;
+        let rehashed = self.rehash(password, &credentials.password_hash).await;
         let token = SessionToken::generate();
         let session = NewSession {
             id: SessionId::generate(),
             token_hash: token.hash(),
-            user_id: user.id,
+            user_id,
             expires_at: self.clock.now() + self.policy.sessions.lifetime,
             user_agent,
         };
-        let (limits, expires_at) = (self.policy.sessions.clone(), session.expires_at);
-        let signed_in = AuditEvent {
-            actor: Some(user.id),
-            ..AuditEvent::new(self.clock.now(), Action::SignedIn, caller, Some(user.id))
-        };
-        let subscriber = caller.client.subscriber();
-        let opened = self
-            .store
-            .write(caller, move |writer| {
-                if !writer.insert_session(&session, password_version, &limits)? {
-                    return Ok(None);
-                }
-                writer.set_last_login(user.id)?;
-                if let Some(subscriber) = subscriber {
-                    writer.note_sign_in_address(user.id, subscriber, ADDRESSES)?;
-                }
-                if let Some(new) = rehashed {
-                    writer.replace_password_hash(user.id, &password_hash, &new)?;
-                }
-                writer.record_event(signed_in);
-                writer.user(user.id)
-            })
-            .await?;
+        let expires_at = session.expires_at;
+        let opened = self.open_session(caller, session, credentials, rehashed).await?;
         // The account was disabled, deleted or given another password while this one was hashed.
         let user = opened.ok_or_else(|| {
             self.note(Action::SignInFailed, caller, Some(user_id));
             Error::InvalidCredentials
         })?;
         Ok(SignIn { token, expires_at, user })
+    }
+
+    /// Stores a session with all that goes with a sign-in, and reads the account again. `None` where the account is no
+    /// more what the password was checked against.
+    async fn open_session(
+        &self,
+        caller: &Caller,
+        session: NewSession,
+        credentials: Credentials,
+        rehashed: Option<PasswordHash>,
+    ) -> Result<Option<User>, Error> {
+        let Credentials { user: User { id, .. }, password_hash, password_version } = credentials;
+        let (limits, subscriber) = (self.policy.sessions.clone(), caller.client.subscriber());
+        let event = AuditEvent::new(self.clock.now(), Action::SignedIn, caller, Some(id));
+        let signed_in = AuditEvent { actor: Some(id), ..event };
+        self.store
+            .write(caller, move |writer| {
+                if !writer.insert_session(&session, password_version, &limits)? {
+                    return Ok(None);
+                }
+                writer.set_last_login(id)?;
+                if let Some(subscriber) = subscriber {
+                    writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
+                }
+                if let Some(new) = rehashed {
+                    writer.replace_password_hash(id, &password_hash, &new)?;
+                }
+                writer.record_event(signed_in);
+                writer.user(id)
+            })
+            .await
     }
 
     /// The one place where a typed password meets an account's: every path that checks one comes through here, and is
@@ -136,6 +146,7 @@ impl App {
         let subject = found.as_ref().map(|credentials| credentials.user.id);
         let attempt = self.throttle.reserve_sign_in(subscriber, target);
         let attempt = self.noting_throttled(caller, subject, attempt)?;
+        let mut leaving = Leaving { app: self, caller, subject, early: true };
         let right = match (admitted, &found) {
             (None, _) => Ok(false),
             (Some((place, password)), Some(credentials)) => {
@@ -143,6 +154,7 @@ impl App {
             }
             (Some((place, password)), None) => place.verify_nobody(password).await.map(|()| false),
         };
+        leaving.early = false;
         let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
         match &proven {
             Ok(Some(_)) => self.throttle.succeeded(attempt),
@@ -297,6 +309,22 @@ impl App {
                     ended.iter().try_for_each(|id| writer.sweep_session(id, expired, unused))
                 })
                 .await?;
+        }
+    }
+}
+
+/// A caller who leaves before his attempt is evaluated stays charged for it, and is noted like one who was wrong.
+struct Leaving<'a> {
+    app: &'a App,
+    caller: &'a Caller,
+    subject: Option<UserId>,
+    early: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.early {
+            self.app.note(Action::SignInFailed, self.caller, self.subject);
         }
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::{
     clock::Clock,
-    domain::{Error, Subscriber, Timestamp, random_text},
+    domain::{Error, Subscriber, Timestamp, UserId, random_text},
 };
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -35,10 +35,13 @@ pub(super) enum Limit {
     Registration,
     /// Resets of passwords from one address.
     Reset,
+    /// Changes that the owner of an account makes to it: each costs a commit, and a new password a hash.
+    Change,
 }
 
 impl Limit {
-    const ALL: [Limit; 5] = [Limit::Address, Limit::Pair, Limit::Account, Limit::Registration, Limit::Reset];
+    const ALL: [Limit; 6] =
+        [Limit::Address, Limit::Pair, Limit::Account, Limit::Registration, Limit::Reset, Limit::Change];
 
     fn name(self) -> &'static str {
         match self {
@@ -47,6 +50,7 @@ impl Limit {
             Limit::Account => "account",
             Limit::Registration => "registration",
             Limit::Reset => "reset",
+            Limit::Change => "change",
         }
     }
 
@@ -58,7 +62,7 @@ impl Limit {
             Limit::Pair => rate(10, Duration::from_mins(5)),
             // NIST SP 800-63B-4, 3.2.2, allows a hundred; as a slope, so that nobody can lock an owner out for ever.
             Limit::Account => rate(100, Duration::from_hours(1)),
-            Limit::Registration | Limit::Reset => rate(30, Duration::from_mins(2)),
+            Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
         }
     }
 }
@@ -98,7 +102,11 @@ struct Charge {
 
 /// An attempt that has been charged and not yet been evaluated.
 #[derive(Debug, Default)]
-pub(super) struct Attempt(Vec<Charge>);
+pub(super) struct Attempt {
+    charges: Vec<Charge>,
+    /// The account's budget, which a success fills also where it was not charged.
+    account: Option<Charge>,
+}
 
 /// Whose account somebody tries to sign in to, whether or not there is one.
 #[derive(Debug, Clone, Copy)]
@@ -147,11 +155,17 @@ impl Throttle {
             let pair = self.key(Limit::Pair, &[&version, subscriber.to_string().as_bytes(), account.as_bytes()]);
             charges.push(Charge { limit: Limit::Pair, rate: Limit::Pair.rate(), key: pair });
         }
-        if !target.knows_caller {
-            let key = self.key(Limit::Account, &[&version, account.as_bytes()]);
-            charges.push(Charge { limit: Limit::Account, rate: Limit::Account.rate(), key });
-        }
-        self.reserve(charges)
+        let key = self.key(Limit::Account, &[&version, account.as_bytes()]);
+        let account = Charge { limit: Limit::Account, rate: Limit::Account.rate(), key };
+        charges.extend(Some(account).filter(|_| !target.knows_caller));
+        Ok(Attempt { account: Some(account), ..self.reserve(charges)? })
+    }
+
+    /// Charges what somebody does to his own account, wherever he is.
+    pub fn reserve_change(&self, owner: UserId) -> Result<Attempt, Error> {
+        let limit = Limit::Change;
+        let key = self.key(limit, &[&owner.get().to_be_bytes()]);
+        self.reserve(vec![Charge { limit, rate: limit.rate(), key }])
     }
 
     /// Charges something that only the address is counted for.
@@ -183,13 +197,13 @@ impl Throttle {
         for charge in &charges {
             budgets.take(charge, now);
         }
-        Ok(Attempt(charges))
+        Ok(Attempt { charges, account: None })
     }
 
     /// Gives back what an attempt was charged that was not evaluated, or that is allowed as often as one likes.
     pub fn refund(&self, attempt: Attempt) {
         let (now, mut budgets) = (self.now(), self.budgets());
-        for charge in &attempt.0 {
+        for charge in &attempt.charges {
             budgets.give_back(charge, now);
         }
     }
@@ -197,10 +211,12 @@ impl Throttle {
     /// After the right password: the address gets its charge back, the account's budgets are full again.
     pub fn succeeded(&self, attempt: Attempt) {
         let (now, mut budgets) = (self.now(), self.budgets());
-        for charge in &attempt.0 {
+        for charge in attempt.charges.iter().chain(&attempt.account) {
             match charge.limit {
                 Limit::Pair | Limit::Account => budgets.fill(charge),
-                Limit::Address | Limit::Registration | Limit::Reset => budgets.give_back(charge, now),
+                Limit::Address | Limit::Registration | Limit::Reset | Limit::Change => {
+                    budgets.give_back(charge, now);
+                }
             }
         }
     }
@@ -218,7 +234,7 @@ impl Throttle {
     pub fn put_back(&self, accounts: &[(Key, Option<Timestamp>)]) {
         let mut budgets = self.budgets();
         for (key, _) in accounts {
-            let full_at = *budgets.table(Limit::Account).slot(*key);
+            let full_at = budgets.table(Limit::Account).find(*key);
             budgets.note_change(*key, full_at);
         }
     }
@@ -417,6 +433,7 @@ mod tests {
                 Box::new(|_| throttle.reserve_by_address(Limit::Registration, one)),
             ),
             ("reset", 30, Duration::from_mins(2), Box::new(|_| throttle.reserve_by_address(Limit::Reset, one))),
+            ("change", 30, Duration::from_mins(2), Box::new(|_| throttle.reserve_change(UserId::new(7).unwrap()))),
         ];
         for (name, burst, interval, mut attempt) in table {
             assert_eq!(exhaust(&mut attempt), (burst, interval), "{name}");
@@ -448,6 +465,8 @@ mod tests {
         let attempt = throttle.reserve_sign_in(subscriber("203.0.113.7"), known).unwrap();
         throttle.succeeded(attempt);
         assert_eq!(exhaust(|_| throttle.reserve_sign_in(subscriber("203.0.113.7"), known)).0, 10);
+        let stranger = throttle.reserve_sign_in(strangers(500), target("owner@example.com"));
+        assert!(stranger.is_ok(), "the owner's sign-in has cleared what was counted for the account");
     }
 
     #[test]
@@ -483,7 +502,7 @@ mod tests {
         let (throttle, _) = throttle();
         assert_eq!(exhaust(|_| throttle.reserve_sign_in(None, target("a@b"))).0, 100);
         assert!(throttle.reserve_sign_in(None, target("c@d")).is_ok());
-        assert!(throttle.reserve_by_address(Limit::Registration, None).unwrap().0.is_empty());
+        assert!(throttle.reserve_by_address(Limit::Registration, None).unwrap().charges.is_empty());
     }
 
     #[test]

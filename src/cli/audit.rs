@@ -1,23 +1,23 @@
 //! `usher audit`
 
-use super::{explain, open, user::user_name};
+use super::{
+    explain, open,
+    output::{printable, show},
+    user::user_name,
+};
 use crate::{
     app::{App, Policy},
     domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserName},
     http::answers::AuditEvent,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use futures_executor::block_on;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{
-    io::{ErrorKind, Write},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Read the audit log
@@ -99,8 +99,8 @@ impl Audit {
             Some(newest) => app.audit_before_newest(&shell, filter, newest).await.map_err(explain)?,
         };
         let mut form = Form::of(self);
-        let mut somebody_reads = put(form.beginning())?;
-        while somebody_reads {
+        show(form.beginning())?;
+        loop {
             let entries = match app.audit_after(&shell, filter, place, AT_ONCE).await {
                 Err(Error::Overloaded) if self.follow => Vec::new(),
                 read => read.map_err(explain)?,
@@ -108,17 +108,18 @@ impl Audit {
             let is_end = entries.len() < AT_ONCE as usize;
             place = entries.last().map_or(place, |entry| entry.id);
             let text: String = entries.into_iter().map(|entry| form.entry(entry)).collect::<Result<_>>()?;
-            somebody_reads = put(&text)?;
+            show(&text)?;
             if is_end && !self.follow {
-                return put(form.end()).map(drop);
+                return show(form.end());
             }
             if is_end {
                 tokio::time::sleep(LOOK_EVERY).await;
                 app.check().await.map_err(explain)?; // the file may have been replaced by another one
-                somebody_reads &= is_read();
+                if !is_read() {
+                    return Ok(());
+                }
             }
         }
-        Ok(())
     }
 
     async fn filter(&self, app: &App) -> Result<AuditFilter> {
@@ -189,22 +190,6 @@ fn row(entry: &AuditEntry) -> String {
         text(&entry.ip),
         text(&entry.request_id),
     )
-}
-
-/// Whoever wrote to the file shall not write to the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-/// Writes to standard output, and tells whether somebody still reads it. That nobody does is no failure: `usher audit |
-/// head` has shown what was wanted.
-fn put(text: &str) -> Result<bool> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(anyhow!("standard output can't be written: {error}")),
-    }
 }
 
 /// Asked while there is nothing to write, for only writing would tell.

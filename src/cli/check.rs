@@ -1,6 +1,6 @@
 //! `usher check`
 
-use super::{Cli, Command, log, print, usage};
+use super::{Cli, Command, log, output::printable, print, usage};
 use crate::{
     clock::Clock,
     config::ServeSettings,
@@ -63,7 +63,7 @@ impl Check {
         let mut tell = |finding: Finding| {
             let line = Line::from(finding);
             if !self.json && printed.is_ok() {
-                printed = print(&format!("{:<8} {:<11} {}\n", line.verdict, line.subject, line.text));
+                printed = print(&format!("{:<8} {:<11} {}\n", line.verdict, line.subject, printable(&line.text)));
             }
             findings.push(line);
         };

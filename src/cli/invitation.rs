@@ -2,7 +2,7 @@
 
 use super::{
     explain, open,
-    output::{Table, or_hyphen, print_json},
+    output::{Table, json, or_hyphen, show_json},
     print, tell,
 };
 use crate::{
@@ -47,7 +47,7 @@ impl Invite {
             invitation.id, invitation.role, invitation.expires_at
         ));
         if self.json {
-            return print_json(&answers::CreatedInvitation::from(invited));
+            return print(&json(&answers::CreatedInvitation::from(invited))?);
         }
         print(&format!("{}\n", invited.token.reveal()))
     }
@@ -92,7 +92,7 @@ impl List {
             }
         }
         if self.json {
-            return print_json(&answers::InvitationList::from(Page { items: all, next: None }));
+            return show_json(&answers::InvitationList::from(Page { items: all, next: None }));
         }
         let mut table = Table::new(&["ID", "EMAIL", "ROLE", "MADE BY", "MADE", "UNTIL"])?;
         for invitation in all {

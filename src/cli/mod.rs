@@ -92,6 +92,7 @@ pub fn main() -> ExitCode {
     };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<output::Unread>() => ExitCode::SUCCESS,
         Err(error) if error.is::<Unusable>() => fail(&error.to_string(), USAGE),
         Err(error) => fail(&format!("{error:#}"), FAILURE),
     }
@@ -107,7 +108,7 @@ fn fail(line: &str, status: u8) -> ExitCode {
 
 /// Writes a line for people to standard error. Where that is closed nobody wants to know.
 fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", output::printable(line));
 }
 
 /// Writes a result to standard output, which somebody may have closed.
@@ -120,7 +121,8 @@ fn print(text: &str) -> Result<()> {
 fn usage(error: &clap::Error) -> String {
     match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return "a command is missing, such as 'serve' or 'user list' (see 'usher --help', or 'usher user --help')".into();
+            return "a command is missing, such as 'serve' or 'user list' (see 'usher --help', or 'usher user --help')"
+                .into();
         }
         ErrorKind::InvalidUtf8 => {
             if std::env::args_os().any(|argument| argument.to_str().is_none()) {

@@ -1,18 +1,46 @@
 //! How results are shown: as tables and lines for people, or as JSON in the API's shape.
 
-use super::print;
 use crate::domain::{Timestamp, User};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::{
     fmt::Display,
-    io::{StdoutLock, Write},
+    io::{self, ErrorKind, StdoutLock, Write},
 };
 use tabwriter::TabWriter;
 
+/// Nobody reads standard output any more, as with `| head`: what was wanted has been shown.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is closed")]
+pub(super) struct Unread;
+
+/// Writes something to look at to standard output; `print` is for what must not be lost.
+pub(super) fn show(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    shown(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn shown(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Unread.into()),
+        written => written.context("standard output can't be written"),
+    }
+}
+
 /// One JSON document, indented.
-pub(super) fn print_json(document: &impl Serialize) -> Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(document)?))
+pub(super) fn json(document: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}
+
+pub(super) fn show_json(document: &impl Serialize) -> Result<()> {
+    show(&json(document)?)
+}
+
+/// Whoever wrote to the file, or named a client, shall not write to the terminal: neither commands nor what turns the
+/// direction of a line.
+pub(super) fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
+    text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Rows in columns on standard output. Each call of `flush` aligns the rows since the last one.
@@ -26,15 +54,14 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: &[String]) -> Result<()> {
-        writeln!(self.0, "{}", cells.join("\t")).context(CLOSED)
+        let cells: Vec<String> = cells.iter().map(|cell| printable(cell)).collect();
+        shown(writeln!(self.0, "{}", cells.join("\t")))
     }
 
     pub(super) fn flush(&mut self) -> Result<()> {
-        self.0.flush().context(CLOSED)
+        shown(self.0.flush())
     }
 }
-
-const CLOSED: &str = "standard output can't be written";
 
 /// What is there, or a hyphen.
 pub(super) fn or_hyphen(value: Option<impl Display>) -> String {

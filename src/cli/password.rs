@@ -31,7 +31,7 @@ impl PasswordSource {
         if !self.generate_password {
             return Ok(());
         }
-        print(&format!("{password}\n")).context("the account was made, but its password is lost; set another one")
+        print(&format!("{password}\n")).context("the password was set, but it can't be shown; set another one")
     }
 }
 

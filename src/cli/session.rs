@@ -2,7 +2,7 @@
 
 use super::{
     explain, open,
-    output::{Table, or_hyphen, print_json},
+    output::{Table, or_hyphen, show_json},
     tell,
     user::Named,
 };
@@ -56,7 +56,7 @@ impl List {
         let user = self.named.find(&app)?;
         let listed = block_on(app.sessions(&Caller::shell(), Some(user.id))).map_err(explain)?;
         if self.json {
-            return print_json(&answers::SessionList::from(listed));
+            return show_json(&answers::SessionList::from(listed));
         }
         let mut table = Table::new(&["ID", "SIGNED IN", "LAST USED", "ENDS UNUSED", "ENDS", "ADDRESS", "CLIENT"])?;
         for session in listed {

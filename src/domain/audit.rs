@@ -52,9 +52,9 @@ actions! {
     PasswordReset => "user.password_reset",
     /// An invitation was made.
     InvitationCreated => "invitation.created",
-    /// An invitation was taken back.
+    /// An invitation was taken back, or went with the right of its maker to make it.
     InvitationDeleted => "invitation.deleted",
-    /// An account was made with an invitation.
+    /// An account was made with an invitation; the actor is who made that.
     InvitationSpent => "invitation.spent",
     /// A session was opened.
     SignedIn => "session.signed_in",

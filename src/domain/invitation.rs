@@ -48,6 +48,13 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
+impl Invitation {
+    /// Whether somebody with this address may use it.
+    pub fn is_for(&self, email: &EmailAddress) -> bool {
+        self.email.as_ref().is_none_or(|fixed| fixed.as_str().eq_ignore_ascii_case(email.as_str()))
+    }
+}
+
 /// An invitation that is about to be stored.
 #[derive(Debug, Clone)]
 pub struct NewInvitation {

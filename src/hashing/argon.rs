@@ -123,6 +123,12 @@ impl Stored {
         kind == (Algorithm::Argon2id, Version::V0x13, OUTPUT) && self.cost == cost
     }
 
+    /// Whether it takes several times as long as a hash at this cost would, and so would hold up those that wait.
+    pub(super) fn is_far_dearer_than(&self, cost: Cost) -> bool {
+        let work = |cost: Cost| u64::from(cost.memory) * u64::from(cost.iterations);
+        work(self.cost) > 4 * work(cost)
+    }
+
     fn to_phc(&self) -> Option<PasswordHash> {
         let mut params = phc::ParamsString::new();
         let Cost { memory, iterations, parallelism } = self.cost;

@@ -4,8 +4,8 @@
 //! `Place` is asked for first, before anything about an account is known; without one the answer is "overloaded". Each
 //! thread keeps its memory between hashes, and gives it back when nobody has needed it for a while.
 //!
-//! Hashes that another service left behind are verified here, too: one at a time, for they cost more than ours, and
-//! others pass them in the queue.
+//! Hashes that another service left behind are verified here, too. Those that cost much more than ours, in whatever form,
+//! are slow ones: they run one at a time, and others pass them in the queue.
 
 mod argon;
 mod foreign;
@@ -135,8 +135,8 @@ pub struct HashPool {
 struct Shared {
     kept: Duration,
     cost: Cost,
-    /// Of the places in the queue, how many foreign hashes may take: they wait for each other, and others must not.
-    foreign_places: usize,
+    /// Of the places in the queue, how many slow hashes may take: they wait for each other, and others must not.
+    slow_places: usize,
     /// A hash at the current cost that no password has: its output was drawn, not computed.
     nobody: PasswordHash,
     queue: Mutex<Queue>,
@@ -148,7 +148,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    foreign_runs: bool,
+    slow_runs: bool,
     last_id: u64,
     closed: bool,
 }
@@ -156,7 +156,7 @@ struct Queue {
 /// The permit belongs to the job: a caller who leaves frees his place only if his job is still in the queue.
 struct Job {
     id: u64,
-    foreign: bool,
+    slow: bool,
     asked: Instant,
     work: Box<dyn FnOnce(&mut Memory) + Send>,
     _place: OwnedSemaphorePermit,
@@ -173,7 +173,7 @@ impl HashPool {
         let shared = Arc::new(Shared {
             kept,
             cost,
-            foreign_places: (waiting / 2).max(1),
+            slow_places: (waiting / 2).max(1),
             nobody: argon::nobody(cost),
             queue: Mutex::default(),
             changed: Condvar::new(),
@@ -238,11 +238,16 @@ impl Place {
 
     /// Whether the password is the one that was hashed. A stored hash that can't be verified (in an unknown form,
     /// damaged, or dearer than is allowed) costs what any other does and is nobody's: `Ok(false)`, and a line in the log.
-    /// Fails with `Overloaded` where too many foreign hashes wait already.
+    /// Fails with `Overloaded` where too many slow hashes wait already.
     pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<bool, Error> {
         let stored = Stored::parse(&hash);
         let nobody = self.shared.nobody.clone();
-        self.run(matches!(stored, Ok(Stored::Foreign(_))), move |memory| {
+        let slow = match &stored {
+            Ok(Stored::Foreign(_)) => true,
+            Ok(Stored::Argon2 { hash, .. }) => hash.is_far_dearer_than(self.shared.cost),
+            Err(_) => false,
+        };
+        self.run(slow, move |memory| {
             let verified = match &stored {
                 Ok(Stored::Argon2 { hash, .. }) => memory.verify(&password, hash),
                 Ok(Stored::Foreign(foreign)) => foreign.verify(&password),
@@ -267,12 +272,12 @@ impl Place {
 
     async fn run<T: Send + 'static>(
         self,
-        foreign: bool,
+        slow: bool,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         let work = Box::new(move |memory: &mut Memory| drop(answer.send(work(memory))));
-        let id = self.shared.enqueue(foreign, work, self.permit)?;
+        let id = self.shared.enqueue(slow, work, self.permit)?;
         let _leaving = Waiting { id, shared: self.shared };
         answered.await.map_err(|_| Error::Internal("a password hash was not computed".into()))
     }
@@ -297,17 +302,17 @@ impl Shared {
 
     fn enqueue(
         &self,
-        foreign: bool,
+        slow: bool,
         work: Box<dyn FnOnce(&mut Memory) + Send>,
         place: OwnedSemaphorePermit,
     ) -> Result<u64, Error> {
         let mut queue = self.lock();
-        if foreign && queue.jobs.iter().filter(|job| job.foreign).count() >= self.foreign_places {
+        if slow && queue.jobs.iter().filter(|job| job.slow).count() >= self.slow_places {
             return Err(Error::Overloaded);
         }
         queue.last_id += 1;
         let id = queue.last_id;
-        queue.jobs.push_back(Job { id, foreign, asked: Instant::now(), work, _place: place });
+        queue.jobs.push_back(Job { id, slow, asked: Instant::now(), work, _place: place });
         self.changed.notify_one();
         Ok(id)
     }
@@ -318,8 +323,8 @@ impl Shared {
             self.hashes.fetch_add(1, Ordering::Relaxed);
             // A panic loses one answer, not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
-            if job.foreign {
-                self.lock().foreign_runs = false;
+            if job.slow {
+                self.lock().slow_runs = false;
                 self.changed.notify_one(); // this thread may take another job than the one that waited for this
             }
         }
@@ -346,12 +351,12 @@ impl Shared {
 }
 
 impl Queue {
-    /// The first job that may run now: of foreign ones only one does at a time, and others pass those that wait.
+    /// The first job that may run now: of slow ones only one does at a time, and others pass those that wait.
     fn take(&mut self) -> Option<Job> {
-        let runs = self.foreign_runs;
-        let at = self.jobs.iter().position(|job| !(job.foreign && runs))?;
+        let runs = self.slow_runs;
+        let at = self.jobs.iter().position(|job| !(job.slow && runs))?;
         let job = self.jobs.remove(at)?;
-        self.foreign_runs |= job.foreign;
+        self.slow_runs |= job.slow;
         Some(job)
     }
 }
@@ -444,7 +449,7 @@ mod tests {
     }
 
     impl Held {
-        fn start(pool: &HashPool, foreign: bool) -> Self {
+        fn start(pool: &HashPool, slow: bool) -> Self {
             let (begin, begun) = std::sync::mpsc::channel();
             let (end, ended) = std::sync::mpsc::channel::<()>();
             let place = pool.admit().unwrap();
@@ -452,7 +457,7 @@ mod tests {
                 begin.send(()).unwrap();
                 let _ = ended.recv();
             };
-            let thread = std::thread::spawn(move || block_on(place.run(foreign, work)));
+            let thread = std::thread::spawn(move || block_on(place.run(slow, work)));
             Self { begun, end, thread }
         }
 
@@ -471,7 +476,17 @@ mod tests {
     }
 
     #[test]
-    fn one_foreign_hash_runs_at_a_time_and_others_pass_those_that_wait() {
+    fn an_argon2_hash_that_costs_several_times_ours_is_a_slow_one() {
+        let at = |memory, iterations| {
+            let dear = HashPool::start(Cost { memory, iterations, parallelism: 1 }, 1, 1).unwrap();
+            let hash = block_on(dear.admit().unwrap().hash(password("x"))).unwrap();
+            argon::Stored::parse(hash.as_str()).unwrap_or_else(|_| panic!("it was made here")).is_far_dearer_than(CHEAP)
+        };
+        assert_eq!([at(64, 1), at(128, 2), at(64, 5), at(512, 1)], [false, false, true, true]);
+    }
+
+    #[test]
+    fn one_slow_hash_runs_at_a_time_and_others_pass_those_that_wait() {
         let pool = HashPool::start(CHEAP, 2, 8).unwrap();
         let first = Held::start(&pool, true);
         first.begun.recv().unwrap();
@@ -485,11 +500,11 @@ mod tests {
         first.end();
         second.begun.recv().unwrap();
         second.end();
-        assert!(!pool.shared.lock().foreign_runs);
+        assert!(!pool.shared.lock().slow_runs);
     }
 
     #[test]
-    fn a_foreign_hash_that_waited_is_taken_up_by_a_thread_that_sleeps() {
+    fn a_slow_hash_that_waited_is_taken_up_by_a_thread_that_sleeps() {
         let pool = HashPool::start(CHEAP, 2, 8).unwrap();
         let (first, ours) = (Held::start(&pool, true), Held::start(&pool, false));
         first.begun.recv().unwrap();
@@ -508,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_hashes_leave_places_for_others() {
+    fn slow_hashes_leave_places_for_others() {
         let pool = HashPool::start(CHEAP, 0, 4).unwrap();
         let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
         let verify = || pool.admit().unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));

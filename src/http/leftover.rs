@@ -1,7 +1,7 @@
 //! Bodies that nobody reads: an answer that is clear before the body has come (a token that is worth nothing, a path that
 //! is not there) would be lost with the connection, because the client is still writing.
 
-use poem::{Body, Request};
+use poem::{Body, Request, http::header};
 use std::{
     io,
     pin::Pin,
@@ -15,10 +15,15 @@ use tokio::{
 
 /// So much of what is left is taken from the client, within this time. What is longer or slower ends with the connection.
 const MOST_BYTES: u64 = 256 * 1024;
-const DEADLINE: Duration = Duration::from_secs(1);
+const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Sees to it that a request's body is taken from the client, whether or not somebody reads it.
+/// Sees to it that a request's body is taken from the client, whether or not somebody reads it. One that the client
+/// sends only when it is told to go on (`Expect: 100-continue`) does not come after another answer, and what comes in its
+/// place is no part of it.
 pub(super) fn take_whole(request: &mut Request) {
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
     let body = request.take_body();
     request.set_body(if body.is_empty() { body } else { Body::from_async_read(Taken::new(body)) });
 }

@@ -25,12 +25,12 @@ pub(super) trait Described {
     }
 }
 
-/// A span of time: a whole number of seconds, up to ten years.
+/// A span of time: a whole number of seconds, up to a year.
 pub(super) struct Seconds(pub Duration);
 
 impl Seconds {
-    pub const MOST: u32 = 315_360_000;
-    const MOST_AS_NUMBER: f64 = 315_360_000.0;
+    pub const MOST: u32 = 31_536_000;
+    const MOST_AS_NUMBER: f64 = 31_536_000.0;
 }
 
 /// A JSON object of the API, with an example that is shown and tested.

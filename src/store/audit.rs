@@ -12,12 +12,13 @@ pub struct Pruned {
     pub faults: Vec<ChainFault>,
 }
 
-/// The columns that `chained` reads.
+/// The columns that `chained` reads, and the list beside this.
 macro_rules! chained_columns {
     () => {
         "id, at, action, actor, subject, ip, request_id, count, hash"
     };
 }
+pub(super) use chained_columns;
 
 fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r [u8]>> {
     Ok(row.get_ref(column)?.as_bytes_or_null()?)

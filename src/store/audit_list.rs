@@ -1,7 +1,7 @@
 //! Parts of the audit log, from either end. A page costs what its entries cost, however many entries there are: every
 //! combination of filters has an index, in which they come first and the id last.
 
-use super::{Reader, error::OrDomain};
+use super::{Reader, audit::chained_columns, error::OrDomain};
 use crate::domain::{AuditCursor, AuditEntry, AuditFilter, ChainHash, Error, Page, PageSize, Timestamp, UserId};
 use rusqlite::{Row, ToSql, params};
 
@@ -33,8 +33,6 @@ fn sql(columns: &str, filter: &AuditFilter, newest_first: bool) -> String {
     let index = indexed_by(filter);
     format!("SELECT {columns} FROM audit {index} WHERE {conditions} ORDER BY id {order} LIMIT ?2")
 }
-
-const COLUMNS: &str = "id, at, action, actor, subject, ip, request_id, count, hash";
 
 /// Texts are shown as far as they are text: the file may have been written by anybody.
 fn entry_from(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
@@ -84,7 +82,7 @@ impl Reader<'_> {
     }
 
     fn entries(&self, filter: &AuditFilter, down: bool, place: i64, limit: u32) -> Result<Vec<AuditEntry>, Error> {
-        self.query(&sql(COLUMNS, filter, down), filter, place, limit, entry_from)
+        self.query(&sql(chained_columns!(), filter, down), filter, place, limit, entry_from)
     }
 
     fn query<T>(
@@ -142,7 +140,7 @@ mod tests {
         let connection = database(10);
         for filter in filters() {
             for newest_first in [false, true] {
-                let sql = format!("EXPLAIN QUERY PLAN {}", sql(COLUMNS, &filter, newest_first));
+                let sql = format!("EXPLAIN QUERY PLAN {}", sql(chained_columns!(), &filter, newest_first));
                 let mut statement = connection.prepare(&sql).unwrap();
                 let lines: Vec<String> =
                     statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
@@ -166,7 +164,7 @@ mod tests {
         let mut cursor = None;
         loop {
             let page = reader.audit(filter, cursor, PageSize::parse(size).unwrap()).unwrap();
-            let statement = connection.prepare_cached(&sql(COLUMNS, filter, true)).unwrap();
+            let statement = connection.prepare_cached(&sql(chained_columns!(), filter, true)).unwrap();
             dearest = dearest.max(statement.reset_status(StatementStatus::VmStep));
             ids.extend(page.items.iter().map(|entry| entry.id));
             cursor = page.next;

@@ -6,6 +6,7 @@ use super::{
     check_sqlite, connection,
     file::{self, Found, OddDisk, OpenError, beside, folder_of},
     migrate,
+    users::{user_columns, user_from},
 };
 use crate::domain::{ChainPoint, Timestamp};
 use rusqlite::Connection;
@@ -78,6 +79,7 @@ pub(super) fn examine(
         tell(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
         tell(integrity(connection));
         if is_current {
+            tell(accounts(connection));
             head = audit(connection, kept, tell);
             newest = newest_time(connection).ok().flatten();
         }
@@ -145,6 +147,35 @@ fn integrity(connection: &Connection) -> Finding {
     }
 }
 
+/// Reads every account as the service does: one that it can't read fails the lists that it is in.
+fn accounts(connection: &Connection) -> Finding {
+    const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
+    let look = || -> rusqlite::Result<(u64, Vec<i64>)> {
+        let mut statement = connection.prepare(SQL)?;
+        let (mut rows, mut count, mut unreadable) = (statement.query([])?, 0, Vec::new());
+        while let Some(row) = rows.next()? {
+            count += 1;
+            if user_from(row).is_err() {
+                unreadable.push(row.get(0)?);
+            }
+        }
+        Ok((count, unreadable))
+    };
+    match look() {
+        Ok((count, unreadable)) if unreadable.is_empty() => Finding::ok("accounts", format!("{count} can be read")),
+        Ok((_, unreadable)) => Finding::error(
+            "accounts",
+            format!(
+                "{} can't be read, the first one with the id {}: somebody wrote to the file; restore a backup, or mend \
+                 username, address and role with sqlite3",
+                unreadable.len(),
+                unreadable[0]
+            ),
+        ),
+        Err(error) => Finding::error("accounts", format!("{error}; restore a backup")),
+    }
+}
+
 const AUDIT_MEND: &str = "nothing can mend that: compare it with a backup, and find out who could write to the file";
 
 /// Follows the whole chain at one moment, one entry at a time.
@@ -192,6 +223,7 @@ fn chain(reader: &Reader<'_>, ends: &Ends) -> rusqlite::Result<Finding> {
     }
     let text = match entries {
         0 => "no entries".to_owned(),
+        1 => format!("one entry, {}, in its place in the chain", last.id),
         _ => format!("{entries} entries, {} to {}, each in its place in the chain", ends.anchor.id + 1, last.id),
     };
     Ok(Finding::ok("audit", text))

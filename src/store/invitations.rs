@@ -106,6 +106,15 @@ impl Writer<'_> {
             .map(|deleted| deleted == 1)
     }
 
+    /// Takes back the invitations and reset tokens that somebody made, and tells how many invitations that were.
+    pub fn delete_tokens_made_by(&mut self, user: UserId) -> Result<u32, Error> {
+        let delete =
+            |sql: &str| self.connection.prepare_cached(sql).and_then(|mut it| it.execute([user.get()])).or_domain();
+        delete("DELETE FROM password_resets WHERE created_by = ?1")?;
+        let invitations = delete("DELETE FROM invitations WHERE created_by = ?1")?;
+        Ok(u32::try_from(invitations).unwrap_or(u32::MAX))
+    }
+
     pub fn insert_password_reset(
         &mut self,
         user: UserId,
@@ -114,10 +123,17 @@ impl Writer<'_> {
     ) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "INSERT INTO password_resets (token_hash, user_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO password_resets (token_hash, user_id, created_by, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![token.as_bytes(), user.get(), self.now.as_millis(), expires_at.as_millis()])
+                statement.execute(params![
+                    token.as_bytes(),
+                    user.get(),
+                    self.caller.user_id().map(UserId::get),
+                    self.now.as_millis(),
+                    expires_at.as_millis()
+                ])
             })
             .or_domain()
             .map(drop)

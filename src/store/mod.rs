@@ -3,7 +3,7 @@
 //! There are three doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
 //! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
 //! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. Statements live beside
-//! their row mappers, in `users`, `records`, `sessions` and `audit`. No name of an SQL library leaves this folder.
+//! their row mappers, in files that are named after what they are about. No name of an SQL library leaves this folder.
 
 mod audit;
 mod audit_list;
@@ -243,6 +243,12 @@ impl Writer<'_> {
     pub fn record(&mut self, action: Action, subject: Option<UserId>) {
         let event = AuditEvent::new(self.now, action, &self.caller, subject);
         self.events.push(event);
+    }
+
+    /// The same for what is done with somebody else's leave.
+    pub fn record_by(&mut self, actor: Option<UserId>, action: Action, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.now, action, &self.caller, subject);
+        self.events.push(AuditEvent { actor, ..event });
     }
 
     /// The same for several alike; none are no entry.

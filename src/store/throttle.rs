@@ -75,14 +75,12 @@ impl Writer<'_> {
         changed.or_domain().map(drop)
     }
 
-    /// Forgets budgets that are full again, those beyond `most`, and addresses that were last used before `unused`.
-    pub fn sweep_throttle(&mut self, most: u32, unused: Timestamp) -> Result<(), Error> {
+    /// Forgets budgets that are full again, and those beyond `most`.
+    pub fn sweep_throttle(&mut self, most: u32) -> Result<(), Error> {
         let full = "DELETE FROM throttle_accounts WHERE full_again_at <= ?1";
         self.connection.execute(full, [self.now.as_millis()]).or_domain()?;
         let beyond = "DELETE FROM throttle_accounts WHERE key IN
                 (SELECT key FROM throttle_accounts ORDER BY full_again_at DESC LIMIT -1 OFFSET ?1)";
-        self.connection.execute(beyond, [most]).or_domain()?;
-        let forgotten = "DELETE FROM sign_in_addresses WHERE last_at < ?1";
-        self.connection.execute(forgotten, [unused.as_millis()]).or_domain().map(drop)
+        self.connection.execute(beyond, [most]).or_domain().map(drop)
     }
 }

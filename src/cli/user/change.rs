@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::{App, ExpectedRevision, Policy},
-    cli::{explain, open, open_for_passwords, output::print_json, password::PasswordSource, tell},
+    cli::{explain, open, open_for_passwords, output::show_json, password::PasswordSource, tell},
     config::{CostSettings, PasswordSettings},
     domain::{Caller, EmailAddress, Role, User, UserChanges, Username},
     http::answers,
@@ -32,7 +32,7 @@ impl Target {
         let changed = app.update_user(&shell, Some(user.id), changes, ExpectedRevision::Any);
         let user = block_on(changed).map_err(explain)?;
         tell(&says(&user));
-        if self.json { print_json(&answers::User::from(user)) } else { Ok(()) }
+        if self.json { show_json(&answers::User::from(user)) } else { Ok(()) }
     }
 
     fn change_in(&self, database: &Path, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {

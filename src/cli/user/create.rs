@@ -1,7 +1,7 @@
 //! `usher user create`
 
 use crate::{
-    cli::{account::AccountFlags, explain, open_for_passwords, output::print_json, tell},
+    cli::{account::AccountFlags, explain, open_for_passwords, output::show_json, tell},
     domain::{Caller, Role},
     http::answers,
 };
@@ -33,6 +33,6 @@ impl Create {
         let (account, password) = self.flags.account(self.role, &app.policy().passwords)?;
         let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
         tell(&format!("{} was made, with the id {} and the role {}", user.username, user.id, user.role));
-        if self.json { print_json(&answers::User::from(user)) } else { self.flags.source.reveal(&password) }
+        if self.json { show_json(&answers::User::from(user)) } else { self.flags.source.reveal(&password) }
     }
 }

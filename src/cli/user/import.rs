@@ -59,7 +59,8 @@ A password hash may be one of these; dearer ones are refused:
            64 MiB of memory at most, and twice that with all of p
 
 It becomes Argon2id at its owner's first sign-in. Until then the account's
-sign-ins take another time than those of others, and wait for each other.
+sign-ins take another time than those of others; dear ones wait for each
+other.
 Other writes wait while the rows are inserted: about half a second for
 100,000 accounts.";
 

@@ -4,8 +4,7 @@ use crate::{
     app::{App, Policy},
     cli::{
         explain, open,
-        output::{Table, USER_COLUMNS, user_row},
-        print,
+        output::{Table, USER_COLUMNS, show, user_row},
     },
     domain::{Caller, Page, PageSize, Role, SearchPrefix, User, UserCursor, UserFilter, UserSort},
     http::answers,
@@ -42,7 +41,7 @@ pub(in crate::cli) struct List {
 impl List {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
-        if self.json { self.print_json(&app) } else { self.print_table(&app) }
+        if self.json { self.show_json(&app) } else { self.print_table(&app) }
     }
 
     fn print_table(&self, app: &App) -> Result<()> {
@@ -54,8 +53,8 @@ impl List {
     }
 
     /// Written page by page: there may be more accounts than should be held in memory.
-    fn print_json(&self, app: &App) -> Result<()> {
-        print("{\"users\": [")?;
+    fn show_json(&self, app: &App) -> Result<()> {
+        show("{\"users\": [")?;
         let mut separator = "";
         self.for_each_page(app, |users| {
             let mut text = String::new();
@@ -65,9 +64,9 @@ impl List {
                 text.push_str(&serde_json::to_string(&answers::User::from(user))?);
                 separator = ",";
             }
-            print(&text)
+            show(&text)
         })?;
-        print("\n], \"next_cursor\": null}\n")
+        show("\n], \"next_cursor\": null}\n")
     }
 
     fn for_each_page(&self, app: &App, mut show: impl FnMut(Vec<User>) -> Result<()>) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::Policy,
-    cli::{explain, open, output::print_json, print, tell},
+    cli::{explain, open, output::json, print, tell},
     config::ResetSettings,
     domain::Caller,
     http::answers,
@@ -37,7 +37,7 @@ impl ResetToken {
         let issued = block_on(app.issue_reset(&Caller::shell(), Some(user.id))).map_err(explain)?;
         tell(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
         if self.json {
-            return print_json(&answers::PasswordResetIssued::from(issued));
+            return print(&json(&answers::PasswordResetIssued::from(issued))?);
         }
         print(&format!("{}\n", issued.token.reveal()))
     }

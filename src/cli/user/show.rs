@@ -5,8 +5,7 @@ use crate::{
     app::Policy,
     cli::{
         open,
-        output::{USER_COLUMNS, print_json, user_row},
-        print,
+        output::{USER_COLUMNS, show, show_json, user_row},
     },
     domain::User,
     http::answers,
@@ -30,7 +29,7 @@ impl Show {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
         let user = self.named.find(&app)?;
-        if self.json { print_json(&answers::User::from(user)) } else { print(&lines(&user)) }
+        if self.json { show_json(&answers::User::from(user)) } else { show(&lines(&user)) }
     }
 }
 
