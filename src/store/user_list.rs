@@ -20,7 +20,7 @@ const FEW: u32 = 1_000;
 /// of those that match: where matches are dense that fills a page, and where they lie far away it costs little on top.
 const WALKED: u32 = 4;
 /// Matches are not counted beyond this, to choose between the two.
-const MANY: u32 = 200_000;
+const MANY: u32 = 50_000;
 
 /// What a search finds, between the two ends of its prefix.
 const MATCHES: &str = "(SELECT id AS match FROM users WHERE username >= :from AND username < :to
