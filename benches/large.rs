@@ -152,8 +152,11 @@ impl Database {
         case("token check, the file not in memory", checks.clone());
         case("the first list after a start", again("/users", 1));
         case("token check", checks);
-        let ids = (1..=self.users).cycle().step_by(7_919).skip(1).take(requests as usize);
-        case("one user, by id", ids.map(|id| request(&format!("/users/{id}"), token)).collect());
+        // 7,919 is a prime: other accounts in every round.
+        let ids = (1..=self.users).cycle().step_by(7_919).skip((1 + round * requests) as usize).take(requests as usize);
+        let users: Vec<String> = ids.map(|id| request(&format!("/users/{id}"), token)).collect();
+        case("one user, the file not in memory", users.clone());
+        case("one user", users);
         case("sessions, a hundred of one user", again(&format!("/users/{BUSY}/sessions"), requests));
         for (name, path) in &self.lists {
             case(name, again(path, requests));
