@@ -43,7 +43,7 @@ struct Arguments {
     argon2_memory: u32,
 
     /// How many microseconds the medians may lie apart without failing: what a network hides, and a loopback doesn't
-    #[arg(long, value_name = "MICROSECONDS", default_value_t = 5.0)]
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 10.0)]
     tolerate: f64,
 
     /// Look for a difference that is there: half of the sign-ins to known accounts count so much longer. Exit status 0 if

@@ -234,7 +234,7 @@ fn lists(connection: &rusqlite::Connection, users: u32) -> Result<Vec<(String, S
     {
         list(filter, filter);
     }
-    let [nobody, one, family, first, import] = ["zzz", "schmidt-anna", "Schmidt", "anna", "s2026-"];
+    let [nobody, one, family, first, import] = ["zzz", "anna.schmidt", "Schmidt", "anna", "s2026-"];
     for (name, q) in
         [("nobody", nobody), ("few", one), ("a family name", family), ("a first name", first), ("an import", import)]
     {
@@ -245,7 +245,7 @@ fn lists(connection: &rusqlite::Connection, users: u32) -> Result<Vec<(String, S
     for filter in ["role=admin&q=s2026-", "disabled=true&q=anna"] {
         list(&format!("search and filter, {filter}"), filter);
     }
-    for filter in ["limit=1", "limit=1&role=admin", "limit=1&q=schmidt-anna", "limit=1&q=anna", "limit=1&q=s2026-"] {
+    for filter in ["limit=1", "limit=1&role=admin", "limit=1&q=anna.schmidt", "limit=1&q=anna", "limit=1&q=s2026-"] {
         list(&format!("count=true, {filter}"), &format!("{filter}&count=true"));
     }
     ensure!(users >= 1_000, "a file with fewer users than the small one");
