@@ -5,7 +5,7 @@ use super::{
     front::Context,
     schema::{Described, Seconds},
 };
-use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, Username};
+use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, StrictObject, Username, plain_name};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
     error::ReadBodyError,
@@ -16,12 +16,9 @@ use poem_openapi::{
     payload::Payload,
     registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
 };
-use serde::{
-    Serialize,
-    de::{DeserializeSeed, MapAccess, Visitor},
-};
+use serde::{Serialize, de::DeserializeSeed};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 /// What most answers stay below.
 const USUAL_BYTES: usize = 512;
@@ -131,11 +128,11 @@ async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
 }
 
 fn parse<T: FromFields>(bytes: &[u8], policy: &PasswordPolicy) -> Result<T, ApiError> {
-    let mut fields = Fields { values: Map::new(), known: Vec::new(), faults: Faults::default(), policy };
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let (mut faults, mut json) = (Faults::default(), serde_json::Deserializer::from_slice(bytes));
+    let values = StrictObject(&mut faults).deserialize(&mut json).and_then(|values| json.end().map(|()| values));
     // The library's text would repeat parts of the body.
-    let malformed = |_| ApiError::new(ErrorCode::MalformedRequest);
-    Members(&mut fields).deserialize(&mut json).and_then(|()| json.end()).map_err(malformed)?;
+    let values = values.map_err(|_| ApiError::new(ErrorCode::MalformedRequest))?;
+    let mut fields = Fields { values, known: Vec::new(), faults, policy };
     let parsed = T::read(&mut fields);
     fields.refuse_the_rest();
     match parsed {
@@ -179,43 +176,8 @@ impl Fields<'_> {
 
     fn refuse_the_rest(&mut self) {
         for name in self.values.keys().filter(|name| !self.known.contains(&name.as_str())) {
-            self.faults.add(shown(name), "is not a field of this request");
+            self.faults.add(plain_name(name), "is not a field of this request");
         }
-    }
-}
-
-/// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
-pub(super) fn shown(name: &str) -> Cow<'static, str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }
-}
-
-/// Reads the members of one object into `Fields`, and notes those that come twice.
-struct Members<'f, 'p>(&'f mut Fields<'p>);
-
-impl<'de> DeserializeSeed<'de> for Members<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Members<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            if self.0.values.contains_key(&name) {
-                self.0.faults.add(shown(&name), "must come only once");
-            }
-            self.0.values.insert(name, value);
-        }
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Query parameters, read as strictly as bodies: each once at most, none that is not known, and every faulty one reported.
 
 use super::{error::ApiError, schema::Described};
-use crate::domain::{Action, Faults, PageSize, Role, SearchPrefix, UserId, UserSort};
+use crate::domain::{Action, Faults, PageSize, Role, SearchPrefix, UserId, UserSort, plain_name};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -82,7 +82,7 @@ impl Parameters<'_> {
 
     fn refuse_the_rest(&mut self) {
         for (name, _) in self.values.iter().filter(|(name, _)| !self.known.contains(&name.as_ref())) {
-            self.faults.add(super::body::shown(name), "is not a parameter of this request");
+            self.faults.add(plain_name(name), "is not a parameter of this request");
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     app::ImportLine,
-    domain::{EmailAddress, Faults, PasswordHash, Role, Timestamp, Username},
+    domain::{EmailAddress, Faults, PasswordHash, Role, StrictObject, Timestamp, Username, plain_name},
 };
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 type Fault = Cow<'static, str>;
 
@@ -21,7 +21,8 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
     let mut line = ImportLine::new(number);
     let mut json = serde_json::Deserializer::from_str(text);
-    let members = Members(&mut line.faults).deserialize(&mut json).and_then(|members| json.end().map(|()| members));
+    let members =
+        StrictObject(&mut line.faults).deserialize(&mut json).and_then(|members| json.end().map(|()| members));
     let Ok(members) = members else { return unreadable(number, "is not one JSON object") };
     let mut fields = Fields { members, faults: &mut line.faults };
     line.username = fields.required("username", |value| Username::parse(text_of(value)?));
@@ -73,44 +74,8 @@ impl Fields<'_> {
 
     fn refuse_others(&mut self) {
         for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
-            self.faults.add(shown(name), "is not a field of an account");
+            self.faults.add(plain_name(name), "is not a field of an account");
         }
-    }
-}
-
-/// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
-fn shown(name: &str) -> Cow<'static, str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-    if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }
-}
-
-/// Reads the members of one object, and notes those that come twice.
-struct Members<'f>(&'f mut Faults);
-
-impl<'de> DeserializeSeed<'de> for Members<'_> {
-    type Value = Map<String, Value>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Members<'_> {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Map::new();
-        while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            if members.contains_key(&name) {
-                self.0.add(shown(&name), "must come only once");
-            }
-            members.insert(name, value);
-        }
-        Ok(members)
     }
 }
 
