@@ -348,7 +348,7 @@ fn a_password_set_by_an_administrator_ends_all_sessions_of_the_account() {
 fn setting_a_password_voids_reset_tokens() {
     let server = Server::start();
     let ada = server.user("ada");
-    let insert = format!("INSERT INTO password_resets VALUES (randomblob(32), {}, 0, 9e15)", ada.id);
+    let insert = format!("INSERT INTO password_resets VALUES (randomblob(32), {}, NULL, 0, 9e15)", ada.id);
     server.sql().execute_batch(&insert.replace("9e15", "9000000000000")).unwrap();
     ada.put(&ada.me(), json!({"password": "another horse battery"}));
     assert_eq!(server.query::<i64>("SELECT count(*) FROM password_resets"), 0);

@@ -15,8 +15,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// How many rows are swept in one transaction.
-const SWEPT_AT_ONCE: u32 = 500;
+/// How many rows are looked at together, and swept in one transaction.
+const SWEPT_AT_ONCE: u32 = 1_000;
 
 /// What a sign-in yields. The token can't be had again.
 #[derive(Debug)]
@@ -179,11 +179,13 @@ impl App {
         self.store
             .point(move |reader| {
                 let found = match &email {
-                    Ok(email) => reader.credentials_by_email(email)?,
-                    Err(id) => reader.credentials(*id)?,
+                    Ok(email) => reader.credentials_or_decoy(email)?,
+                    Err(id) => reader.credentials(*id)?.map(|credentials| (credentials, true)),
                 };
-                let id = found.as_ref().map(|credentials| credentials.user.id);
+                let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let knows = reader.knows_address(id, subscriber, since)?;
+                let found = found.filter(|(_, is_meant)| *is_meant).map(|(credentials, _)| credentials);
+                let knows = knows && found.is_some();
                 Ok((found, knows))
             })
             .await
@@ -294,15 +296,17 @@ impl App {
             .await
     }
 
-    /// Deletes the rows of sessions that ended a week ago, a few at a time, so that nobody waits for it.
+    /// Deletes the rows of sessions that ended a week ago. All are looked at, a few at a time, so that nobody waits for it.
     pub async fn sweep_sessions(&self) -> Result<(), Error> {
         let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
         let unused = expired - self.policy.sessions.idle_timeout;
+        let mut place = 0;
         loop {
-            let ended =
-                self.store.scan(move |reader| reader.sessions_ended_before(expired, unused, SWEPT_AT_ONCE)).await?;
+            let looked_at = self.store.scan(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
+            let Some((ended, last)) = looked_at.await? else { return Ok(()) };
+            place = last;
             if ended.is_empty() {
-                return Ok(());
+                continue;
             }
             self.store
                 .write(&Caller::shell(), move |writer| {

@@ -76,21 +76,31 @@ impl Reader<'_> {
         statement.query_map([user.get()], details).and_then(Iterator::collect).or_domain()
     }
 
-    /// Up to `limit` sessions that ended before the given times: the absolute end, or the last use. Scans the table.
-    pub fn sessions_ended_before(
+    /// Of the next `count` sessions in the order of their rows, after `place`, those that ended before the given times (the
+    /// absolute end, or the last use), and the place of the last one. `None` where there are no more. Scans.
+    pub fn ended_sessions(
         &self,
         expired: Timestamp,
         unused: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<SessionId>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id FROM sessions WHERE expires_at < ?1 OR last_used_at < ?2 LIMIT ?3")
-            .or_domain()?;
-        let ids = statement.query_map(params![expired.as_millis(), unused.as_millis(), limit], |row| {
-            row.get(0).map(SessionId::from_stored)
-        });
-        ids.and_then(Iterator::collect).or_domain()
+        place: i64,
+        count: u32,
+    ) -> Result<Option<(Vec<SessionId>, i64)>, Error> {
+        let look = || -> rusqlite::Result<_> {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT rowid, expires_at < ?1 OR last_used_at < ?2, id FROM sessions WHERE rowid > ?3
+                 ORDER BY rowid LIMIT ?4",
+            )?;
+            let mut rows = statement.query(params![expired.as_millis(), unused.as_millis(), place, count])?;
+            let (mut ended, mut last) = (Vec::new(), None);
+            while let Some(row) = rows.next()? {
+                last = Some(row.get(0)?);
+                if row.get(1)? {
+                    ended.push(SessionId::from_stored(row.get(2)?));
+                }
+            }
+            Ok(last.map(|last| (ended, last)))
+        };
+        look().or_domain()
     }
 }
 
@@ -173,7 +183,7 @@ impl Writer<'_> {
             .map(drop)
     }
 
-    /// Deletes a row that `sessions_ended_before` found, unless the session was used since.
+    /// Deletes a row that `ended_sessions` found, unless the session was used since.
     pub fn sweep_session(&mut self, id: &SessionId, expired: Timestamp, unused: Timestamp) -> Result<(), Error> {
         self.connection
             .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND (expires_at < ?2 OR last_used_at < ?3)")

@@ -83,6 +83,26 @@ impl Reader<'_> {
             .or_domain()
     }
 
+    /// The same for somebody who must not learn whether there is such an account: where there is none, another one is
+    /// read, and told apart by `false`. An address that nobody has costs what any other does. For the point door.
+    pub fn credentials_or_decoy(&self, email: &str) -> Result<Option<(Credentials, bool)>, Error> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", u.password_hash, u.password_version, u.email = ?1 FROM users u WHERE u.id = coalesce(
+                (SELECT id FROM users WHERE email = ?1), (SELECT max(id) FROM users))"
+        );
+        let found = |row: &Row<'_>| match (credentials_from(row), row.get(12)?) {
+            (Err(_), false) => Ok(None), // a row that can't be read is a fault for its owner alone
+            (credentials, is_meant) => Ok(Some((credentials?, is_meant))),
+        };
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([email], found).optional())
+            .or_domain()
+            .map(Option::flatten)
+    }
+
     /// Looks for a username without regard to case. For the point door.
     pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username = ?1");
