@@ -269,9 +269,10 @@ impl Drop for InProgress<'_> {
 }
 
 impl Connection {
-    /// Ends when the connection has been quiet for `span`.
+    /// Ends when the connection has been quiet for `span` from now on: who was slow before has that long to go on.
     async fn is_idle_for(&self, span: Duration) {
-        while !self.is_in(Phase::Quiet) || self.quiet_since().elapsed() < span {
+        let now = Instant::now();
+        while !self.is_in(Phase::Quiet) || self.quiet_since().max(now).elapsed() < span {
             tokio::time::sleep(span / 4).await;
         }
     }
