@@ -171,8 +171,8 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_REGISTRATION", value_enum, value_name = "MODE", default_value_t = RegistrationMode::Open)]
     pub registration: RegistrationMode,
 
-    /// Slow down guessing: failed sign-ins by address and by account, registrations and password resets by address;
-    /// beyond it they are answered with 429. Off is for measuring
+    /// Slow down guessing: failed sign-ins by address and by account, registrations and password resets by address,
+    /// changes of one's own account; beyond it they are answered with 429. Off is for measuring
     #[arg(long, env = "USHER_THROTTLE", value_enum, value_name = "ON|OFF", default_value_t = Switch::On)]
     pub throttle: Switch,
 
