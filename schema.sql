@@ -52,6 +52,8 @@ CREATE TABLE sign_in_addresses (
     PRIMARY KEY (user_id, address)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX sign_in_addresses_by_last_at ON sign_in_addresses (last_at);
+
 -- One-use tokens with which an administrator lets somebody set a new password.
 CREATE TABLE password_resets (
     token_hash      BLOB    PRIMARY KEY CHECK (length(token_hash) = 32),
@@ -83,6 +85,8 @@ CREATE TABLE throttle_accounts (
     key             BLOB    PRIMARY KEY CHECK (length(key) = 16),
     full_again_at   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
 
 -- What happened. Ids, not names, and without REFERENCES: an entry outlives whom it speaks of. Each hash covers its row
 -- and the hash before it; src/domain/chain.rs says how.
@@ -126,3 +130,20 @@ CREATE TABLE instance (
 ) STRICT;
 
 INSERT INTO instance VALUES (1, randomblob(32));
+
+-- The policy with which the server was last started, so that commands beside it follow the same rules. Names are those of
+-- the flags without their hyphens in front; values are as one would type them.
+CREATE TABLE policy (
+    name            TEXT    PRIMARY KEY,
+    value           TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row: what housekeeping knows of the clock. A clock that jumped ahead may be wrong, so that for a day nothing is
+-- deleted because of its age.
+CREATE TABLE clock (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    seen_at         INTEGER,                               -- the time that was last seen; NULL: none yet
+    hold_until      INTEGER                                -- until when nothing is deleted; NULL: there was no jump
+) STRICT;
+
+INSERT INTO clock VALUES (1, NULL, NULL);

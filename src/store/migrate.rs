@@ -27,11 +27,11 @@ impl Schema {
     }
 }
 
-/// Until 0.1.0 is released the schema may change without a step, and version 1 is what `schema.sql` says.
+/// Each change of the schema is a step of its own, and a step never changes once it has landed.
 const CURRENT: Schema = Schema {
     application_id: 0x7573_6872,
     sql: include_str!("../../schema.sql"),
-    steps: &[M::up(include_str!("../../schema.sql"))],
+    steps: &[M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))],
 };
 
 /// What `prepare` did.
@@ -105,13 +105,18 @@ pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<Strin
     Ok(missing.chain(other).chain(foreign).collect())
 }
 
-/// Everything that a schema holds, as `index users_by_id`, with what made it. Steps may have changed spaces and quotes.
+/// A statement without its comments, spaces and quotes, which steps may have changed.
+fn squeezed(sql: &str) -> String {
+    let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    lines.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').collect()
+}
+
+/// Everything that a schema holds, as `index users_by_id`, with what made it.
 fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut query = connection.prepare(
         "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'",
     )?;
-    let squeeze = |sql: String| sql.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-    query.query_map([], |row| Ok((row.get(0)?, squeeze(row.get(1)?))))?.collect()
+    query.query_map([], |row| Ok((row.get(0)?, squeezed(&row.get::<_, String>(1)?))))?.collect()
 }
 
 fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
@@ -175,6 +180,8 @@ fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError>
     })?;
     // So that the header of the main file tells the new version, too.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(|error| failed(&error))?;
+    drop(connection);
+    switch_wal_on(path)?;
     Ok(Prepared::Migrated { from, copy })
 }
 
@@ -219,8 +226,7 @@ mod tests {
         let connection = connection::open(path).unwrap();
         let mut query = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
         let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        let squeeze = |sql: String| sql.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-        let mut statements: Vec<String> = rows.map(|sql| squeeze(sql.unwrap())).collect();
+        let mut statements: Vec<String> = rows.map(|sql| squeezed(&sql.unwrap())).collect();
         statements.sort();
         statements
     }

@@ -1,0 +1,128 @@
+-- The database of usher, whole, as it stands. A new file is made from this text; an older one is brought here by the
+-- steps in src/store/migrate.rs, and a test holds both roads to the same end.
+--
+-- Times are milliseconds since 1970-01-01T00:00:00Z. Truth values are 0 and 1. Tokens are never here, only their
+-- SHA-256. You may read this file while the service runs (sqlite3 -readonly); change it with the usher command, which
+-- keeps the audit log true.
+
+-- "ushr" in ASCII: how `file`, and usher itself, tell this database from others.
+PRAGMA application_id = 0x75736872;
+
+CREATE TABLE users (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,     -- AUTOINCREMENT: a deleted user's id is never given away again
+    username        TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(username) BETWEEN 1 AND 64),
+    email           TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(email) BETWEEN 3 AND 254),
+    email_verified  INTEGER NOT NULL CHECK (email_verified IN (0, 1)),  -- 0: typed by its owner and by nobody else
+    password_hash   TEXT    NOT NULL,                      -- a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash; imported ones as they were, until their owner signs in
+    password_version INTEGER NOT NULL CHECK (password_version > 0),  -- counts passwords; the same one hashed anew stays
+    role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
+    disabled        INTEGER NOT NULL CHECK (disabled IN (0, 1)),
+    revision        INTEGER NOT NULL CHECK (revision > 0), -- counts changes of the account, not sign-ins; part of its ETag
+    created_at      INTEGER NOT NULL,
+    updated_at      INTEGER NOT NULL,
+    last_login_at   INTEGER,
+    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (ifnull(last_login_at, 0)) VIRTUAL  -- never: before everybody else
+) STRICT;
+
+-- Lists of accounts, in each order and with each filter: a page is read from one of these from where the last one ended.
+-- The first also answers whether there is another enabled administrator.
+CREATE INDEX users_by_id            ON users (role, disabled);
+CREATE INDEX users_by_username      ON users (role, disabled, username);
+CREATE INDEX users_by_created_at    ON users (role, disabled, created_at);
+CREATE INDEX users_by_last_login_at ON users (role, disabled, last_login_order);
+
+CREATE TABLE sessions (
+    id              TEXT    PRIMARY KEY,                   -- shown to its owner; opens nothing
+    token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at      INTEGER NOT NULL,
+    last_used_at    INTEGER NOT NULL,                      -- recorded about once a minute
+    expires_at      INTEGER NOT NULL,                      -- the absolute end; the idle end follows from last_used_at
+    ip              TEXT,                                  -- of the sign-in; NULL where it could not be known
+    user_agent      TEXT    CHECK (length(user_agent) <= 256)
+) STRICT;
+
+CREATE INDEX sessions_of_user ON sessions (user_id, created_at);
+
+-- Addresses from which somebody has signed in to an account, so that its owner is not locked out with the guessers.
+CREATE TABLE sign_in_addresses (
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    address         TEXT    NOT NULL,                      -- an IPv4 address, or the /64 of an IPv6 one
+    last_at         INTEGER NOT NULL,
+    PRIMARY KEY (user_id, address)
+) STRICT, WITHOUT ROWID;
+
+-- One-use tokens with which an administrator lets somebody set a new password.
+CREATE TABLE password_resets (
+    token_hash      BLOB    PRIMARY KEY CHECK (length(token_hash) = 32),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_by      INTEGER,                               -- the administrator who made it; NULL: the shell
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX password_resets_of_user ON password_resets (user_id);
+CREATE INDEX password_resets_made_by ON password_resets (created_by);
+
+-- One-use tokens with which somebody may register; address and role can be fixed beforehand.
+CREATE TABLE invitations (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    email           TEXT    COLLATE NOCASE CHECK (length(email) BETWEEN 3 AND 254),
+    role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
+    created_by      INTEGER,                               -- the administrator who made it; NULL: the shell
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX invitations_made_by ON invitations (created_by);
+
+-- How far each account's budget of failed sign-ins is used up. The key is part of an HMAC of the folded address, so
+-- that the table tells nobody who has been guessed at.
+CREATE TABLE throttle_accounts (
+    key             BLOB    PRIMARY KEY CHECK (length(key) = 16),
+    full_again_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What happened. Ids, not names, and without REFERENCES: an entry outlives whom it speaks of. Each hash covers its row
+-- and the hash before it; src/domain/chain.rs says how.
+CREATE TABLE audit (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    at              INTEGER NOT NULL,
+    action          TEXT    NOT NULL,
+    actor           INTEGER,                               -- the user who did it; NULL: someone unknown, or the shell
+    subject         INTEGER,                               -- the user to whom it was done
+    ip              TEXT,
+    request_id      TEXT,
+    count           INTEGER NOT NULL CHECK (count > 0),    -- how many alike this row stands for
+    hash            BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+-- Each combination of filters has its own, so that a page costs the same however many entries there are. What nobody
+-- signed in did, such as guessing, is in few of them.
+CREATE INDEX audit_by_action               ON audit (action, id);
+CREATE INDEX audit_by_actor                ON audit (actor, id)                   WHERE actor IS NOT NULL;
+CREATE INDEX audit_by_subject              ON audit (subject, id)                 WHERE subject IS NOT NULL;
+CREATE INDEX audit_by_actor_action         ON audit (actor, action, id)           WHERE actor IS NOT NULL;
+CREATE INDEX audit_by_subject_action       ON audit (subject, action, id)         WHERE subject IS NOT NULL;
+CREATE INDEX audit_by_actor_subject        ON audit (actor, subject, id)          WHERE actor IS NOT NULL AND subject IS NOT NULL;
+CREATE INDEX audit_by_actor_subject_action ON audit (actor, subject, action, id)  WHERE actor IS NOT NULL AND subject IS NOT NULL;
+
+-- One row: where the chain begins (the last row that retention took away) and where it ends.
+CREATE TABLE audit_state (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    anchor_id       INTEGER NOT NULL,
+    anchor_hash     BLOB    NOT NULL CHECK (length(anchor_hash) = 32),
+    head_id         INTEGER NOT NULL CHECK (head_id >= anchor_id),
+    head_hash       BLOB    NOT NULL CHECK (length(head_hash) = 32)
+) STRICT;
+
+INSERT INTO audit_state VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
+
+-- One row: secrets of this installation that are no token of anybody.
+CREATE TABLE instance (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    throttle_key    BLOB    NOT NULL CHECK (length(throttle_key) = 32)
+) STRICT;
+
+INSERT INTO instance VALUES (1, randomblob(32));

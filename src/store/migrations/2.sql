@@ -1,0 +1,18 @@
+-- Version 2. What each object is for stands in schema.sql.
+
+CREATE INDEX sign_in_addresses_by_last_at ON sign_in_addresses (last_at);
+
+CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
+
+CREATE TABLE policy (
+    name            TEXT    PRIMARY KEY,
+    value           TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE clock (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    seen_at         INTEGER,
+    hold_until      INTEGER
+) STRICT;
+
+INSERT INTO clock VALUES (1, NULL, NULL);
