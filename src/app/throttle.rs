@@ -175,9 +175,9 @@ impl Throttle {
 
     fn by_address(&self, limit: Limit, subscriber: Option<Subscriber>) -> Vec<Charge> {
         let Some(subscriber) = subscriber else { return Vec::new() };
-        let key = |part: &str, whose: Subscriber| self.key(limit, &[part.as_bytes(), whose.to_string().as_bytes()]);
-        let mut charges = vec![Charge { limit, rate: limit.rate(), key: key("subscriber", subscriber) }];
-        let site = subscriber.site().map(|site| key("site", site));
+        let key = |part: &str, whose: String| self.key(limit, &[part.as_bytes(), whose.as_bytes()]);
+        let mut charges = vec![Charge { limit, rate: limit.rate(), key: key("subscriber", subscriber.to_string()) }];
+        let site = Some(subscriber.site()).filter(|site| site.is_ipv6()).map(|site| key("site", site.to_string()));
         charges.extend(site.map(|key| Charge { limit, rate: limit.rate().of_site(), key }));
         charges
     }

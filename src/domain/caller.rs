@@ -3,7 +3,7 @@
 use super::{SignedIn, UserId};
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
@@ -30,6 +30,10 @@ impl Client {
     pub fn subscriber(self) -> Option<Subscriber> {
         self.ip.map(Subscriber::of)
     }
+
+    pub fn site(self) -> Option<Site> {
+        self.subscriber().map(Subscriber::site)
+    }
 }
 
 /// Addresses that one subscriber holds together: a single one in IPv4, the first half of the bits in IPv6.
@@ -49,12 +53,27 @@ impl Subscriber {
         self.0
     }
 
-    /// Whose customer he may be: the first 48 bits of an IPv6 address. There is no such thing in IPv4.
-    pub fn site(self) -> Option<Subscriber> {
-        match self.0 {
-            IpAddr::V6(address) => Some(Self(IpAddr::V6(first_bits(address, 48)))),
-            IpAddr::V4(_) => None,
-        }
+    pub fn site(self) -> Site {
+        Site(match self.0 {
+            IpAddr::V6(address) => IpAddr::V6(first_bits(address, 48)),
+            IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !(u32::MAX >> 24))),
+        })
+    }
+}
+
+/// IP addresses that one household, company or hosting customer often holds together: 24 bits of IPv4, 48 of IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Site(IpAddr);
+
+impl Site {
+    pub fn is_ipv6(self) -> bool {
+        self.0.is_ipv6()
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -104,7 +123,15 @@ mod tests {
         assert_eq!(of("203.0.113.7").to_string(), "203.0.113.7");
         assert_eq!(of("::ffff:203.0.113.7"), of("203.0.113.7"));
         assert_eq!(of("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2::1").site().unwrap().to_string(), "2001:db8:1::");
-        assert_eq!(of("203.0.113.7").site(), None);
+    }
+
+    #[test]
+    fn a_site_is_24_bits_of_ipv4_or_48_of_ipv6() {
+        let of = |ip: &str| Client { ip: Some(ip.parse().unwrap()) }.site().unwrap();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1::");
+        assert_eq!(of("203.0.113.7").to_string(), "203.0.113.0");
+        assert_eq!(of("::ffff:203.0.113.250"), of("203.0.113.7"));
+        assert_ne!(of("203.0.112.7"), of("203.0.113.7"));
+        assert_eq!(Client::default().site(), None);
     }
 }

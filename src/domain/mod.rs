@@ -18,7 +18,7 @@ mod token;
 mod user;
 
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
-pub use caller::{Actor, Caller, Client, Subscriber};
+pub use caller::{Actor, Caller, Client, Site, Subscriber};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
