@@ -46,10 +46,11 @@ fn reset(client: &Client, token: &str, password: &str) -> Answer {
 fn who_may_register_depends_on_the_mode() {
     use Registration::{Closed, Invite, Open};
     let closed = (403, "registration_closed");
+    let uninvited = (403, "invitation_required");
     let bad = (400, "invalid_invitation");
     let made = (201, "");
     for (mode, plain, good, wrong) in
-        [(Open, made, made, bad), (Invite, closed, made, bad), (Closed, closed, closed, closed)]
+        [(Open, made, made, bad), (Invite, uninvited, made, bad), (Closed, closed, closed, closed)]
     {
         let (server, root) = by_mode(mode);
         let user = {

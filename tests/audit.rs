@@ -312,6 +312,20 @@ fn every_403_is_recorded() {
 }
 
 #[test]
+fn a_registration_without_the_invitation_that_it_needs_is_recorded() {
+    let server = Server::with(|settings| settings.policy.registration = Registration::Invite);
+    let root = server.admin("root");
+
+    let ada = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    let refused = server.anon().post("/users", ada);
+
+    refused.is(403, "invitation_required");
+    let recorded = all_pages(&root, "action=access.denied");
+    let found = recorded.iter().filter(|event| event["request_id"] == refused.header("x-request-id")).count();
+    assert_eq!(found, 1, "{recorded:?}");
+}
+
+#[test]
 fn attempts_that_come_too_soon_are_one_entry_a_minute_for_an_account_and_an_address() {
     let server = Server::start();
     let (root, ada) = (server.admin("root"), server.user("ada"));

@@ -156,7 +156,7 @@ fn an_invitation_lets_somebody_register_while_registration_asks_for_one() {
         let serving = Serving::start(folder.path(), &["--registration", "invite"]);
         (folder, serving)
     };
-    serving.register("eve").is(403, "registration_closed");
+    serving.register("eve").is(403, "invitation_required");
 
     let printed = done(folder.path(), &["invite", "--email", "ada@example.com", "--role", "admin"]);
     let token = printed.strip_suffix('\n').unwrap();

@@ -288,7 +288,8 @@ fn check_mode(mode: Registration, caller: &Caller, invited: bool) -> Result<(), 
         _ if caller.administers() => Ok(()),
         Registration::Open => Ok(()),
         Registration::Invite if invited => Ok(()),
-        Registration::Invite | Registration::Closed => Err(Error::RegistrationClosed),
+        Registration::Invite => Err(Error::InvitationRequired),
+        Registration::Closed => Err(Error::RegistrationClosed),
     }
 }
 

@@ -172,7 +172,14 @@ impl App {
         subject: Option<UserId>,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Err(Error::Forbidden | Error::ReauthenticationRequired | Error::RegistrationClosed) = result {
+        let refused = matches!(
+            result,
+            Err(Error::Forbidden
+                | Error::ReauthenticationRequired
+                | Error::RegistrationClosed
+                | Error::InvitationRequired)
+        );
+        if refused {
             self.note(Action::AccessDenied, caller, subject);
         }
         result

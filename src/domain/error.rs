@@ -58,6 +58,8 @@ pub enum Error {
     ReauthenticationRequired,
     #[error("registration is closed")]
     RegistrationClosed,
+    #[error("registration needs an invitation")]
+    InvitationRequired,
     #[error("the invitation is invalid, expired or spent")]
     InvalidInvitation,
     #[error("the reset token is invalid, expired or spent")]

@@ -32,6 +32,7 @@ pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
         &[
             ErrorCode::InvalidInvitation,
             ErrorCode::RegistrationClosed,
+            ErrorCode::InvitationRequired,
             ErrorCode::UsernameTaken,
             ErrorCode::EmailTaken,
             ErrorCode::TooManyAttempts,
@@ -288,7 +289,8 @@ impl Users {
     /// Register an account
     ///
     /// Open to everyone, to those with an invitation, or to nobody, as the server is set up (`--registration`);
-    /// administrators can always make accounts. A token is not needed, but one that is sent must be valid. The address of
+    /// administrators can always make accounts. Without the invitation that is needed the answer is
+    /// `invitation_required`. A token is not needed, but one that is sent must be valid. The address of
     /// an account counts as verified when an administrator made it, or when the invitation was for this address alone.
     /// An invitation for another address is an `invalid_invitation`. Many registrations from one address are slowed down
     /// with `429`, those that are told that a name is taken included.
