@@ -5,7 +5,7 @@ use crate::{
     hashing::Cost,
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Which database a command works on.
@@ -329,7 +329,16 @@ fn min_length(text: &str) -> Result<usize, String> {
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
+        .map(canonical)
         .map_err(|_| "an address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
+}
+
+/// IPv4 networks that were written inside IPv6 become IPv4, as the peers do that are held against them.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(inner) = network else { return network };
+    let (address, prefix) = (inner.addr().to_ipv4_mapped(), inner.prefix_len().checked_sub(96));
+    let mapped = address.zip(prefix).and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok());
+    mapped.map_or(network, IpNet::V4)
 }
 
 /// An origin, with the space that follows a comma.
@@ -350,6 +359,22 @@ mod tests {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
         assert_eq!(duration_or_zero("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_network_is_read_in_any_spelling_and_ipv4_inside_ipv6_is_ipv4() {
+        for (text, read) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("::ffff:127.0.0.1", "127.0.0.1/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0:0/95", "::ffff:0.0.0.0/95"),
+            ("::1", "::1/128"),
+            ("::127.0.0.1", "::7f00:1/128"),
+        ] {
+            assert_eq!(network(text).unwrap().to_string(), read, "{text}");
+        }
+        assert!(network("localhost").is_err() && network("10.0.0.0/33").is_err());
     }
 
     #[test]

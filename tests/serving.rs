@@ -592,6 +592,16 @@ fn behind_a_trusted_proxy_the_clients_address_is_in_the_log_the_audit_table_and_
 }
 
 #[test]
+fn a_proxy_that_is_declared_in_ipv6_form_is_trusted_in_ipv4_too() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--trusted-proxy", "::ffff:127.0.0.1,::ffff:10.0.0.0/104"]);
+    serving.register("ada").is(201, "");
+    sign_in_through(&serving, &["203.0.113.7, 10.1.2.3"]);
+    let session: String = serving.sql().query_row("SELECT max(ip) FROM sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!(session, "203.0.113.7");
+}
+
+#[test]
 fn a_proxy_on_this_machine_that_nobody_declared_is_warned_about_once_and_its_clients_are_unknown() {
     // given
     let folder = tempdir().unwrap();

@@ -97,6 +97,11 @@ impl<K: Kind> Token<K> {
         (checksum(secret) == sum.as_bytes()).then_some(Self { text, kind: PhantomData })
     }
 
+    /// Whether a text begins as these tokens do, whole or not.
+    pub fn begins(text: &str) -> bool {
+        text.starts_with(K::PREFIX)
+    }
+
     pub fn hash(&self) -> TokenHash {
         TokenHash(Sha256::digest(self.text.as_bytes()).into())
     }

@@ -40,6 +40,7 @@ fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
     let text = value.to_str().map_err(|_| invalid())?.trim();
     let token = match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start(),
+        Some((first, _)) if SessionToken::begins(first) => return Err(invalid()), // a bare token, and more
         Some(_) => return Ok(Sent::Nothing),
         None if text.is_empty() => return Ok(Sent::Nothing),
         None => text,
