@@ -5,7 +5,7 @@ use crate::{
     app::{App, ExpectedRevision, Policy},
     cli::{explain, open, open_for_passwords, output::show_json, password::PasswordSource, tell},
     config::{CostSettings, PasswordSettings},
-    domain::{Caller, EmailAddress, Role, User, UserChanges, Username},
+    domain::{Caller, EmailAddress, Role, User, UserChanges, UserId, Username},
     http::answers,
 };
 use anyhow::{Result, anyhow};
@@ -26,18 +26,19 @@ struct Target {
 
 impl Target {
     /// Changes the account, and says in one line what it is now.
-    fn change(&self, app: &App, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
-        let user = self.named.find(app)?;
-        let shell = Caller::shell();
-        let changed = app.update_user(&shell, Some(user.id), changes, ExpectedRevision::Any);
-        let user = block_on(changed).map_err(explain)?;
-        tell(&says(&user));
-        if self.json { show_json(&answers::User::from(user)) } else { Ok(()) }
-    }
-
     fn change_in(&self, database: &Path, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
-        self.change(&open(database, Policy::default())?, changes, says)
+        let app = open(database, Policy::default())?;
+        change(&app, self.named.find(&app)?.id, changes, self.json, says)
     }
+}
+
+/// Changes an account that has been looked up.
+fn change(app: &App, id: UserId, changes: UserChanges, json: bool, says: impl FnOnce(&User) -> String) -> Result<()> {
+    let shell = Caller::shell();
+    let changed = app.update_user(&shell, Some(id), changes, ExpectedRevision::Any);
+    let user = block_on(changed).map_err(explain)?;
+    tell(&says(&user));
+    if json { show_json(&answers::User::from(user)) } else { Ok(()) }
 }
 
 /// Disable an account: it can't sign in, and its sessions end
@@ -153,8 +154,8 @@ impl SetPassword {
         let accepted = app.policy().passwords.accept(&typed, &names);
         let password = accepted.map_err(|fault| anyhow!("password {fault}"))?;
         let changes = UserChanges { password: Some(password), ..UserChanges::default() };
-        let target = Target { named: self.named.clone(), json: self.json };
-        target.change(&app, changes, |user| format!("{} has a new password, and no sessions", user.username))?;
+        let says = |user: &User| format!("{} has a new password, and no sessions", user.username);
+        change(&app, user.id, changes, self.json, says)?;
         self.source.reveal(&typed)
     }
 }
