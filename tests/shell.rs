@@ -235,6 +235,30 @@ fn deleting_asks_on_a_terminal_and_nowhere_else() {
 }
 
 #[test]
+fn a_name_that_changes_hands_while_a_password_is_typed_does_not_lead_it_to_another_account() {
+    // given: an administrator who has been asked for ada's new password
+    let (folder, serving) = serving(&[]);
+    let mut asked = Command::new(env!("CARGO_BIN_EXE_usher"));
+    asked.current_dir(folder.path()).env_clear().args(["user", "set-password", "ada", "--argon2-memory", "64"]);
+    let mut terminal = rexpect::session::spawn_command(asked, Some(10_000)).unwrap();
+    terminal.exp_string("Password: ").unwrap();
+
+    // when
+    done(folder.path(), &["user", "set-username", "ada", "countess"]);
+    let heir = json!({"username": "ada", "email": "heir@example.com", "password": PASSWORD});
+    serving.client().post("/users", heir).is(201, "");
+    terminal.send_line(OTHER).unwrap();
+    terminal.exp_string("Password again: ").unwrap();
+    terminal.send_line(OTHER).unwrap();
+    terminal.exp_string("countess has a new password").unwrap();
+    terminal.exp_eof().unwrap();
+
+    // then
+    serving.client().login("heir@example.com", PASSWORD).is(200, "");
+    serving.client().login("ada@example.com", OTHER).is(200, "");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_in_one_line() {
     let (folder, _serving) = serving(&[]);
     let path = folder.path();
@@ -295,11 +319,28 @@ fn nobody_writes_to_the_administrators_terminal() {
     let (folder, serving) = serving(&[]);
     serving.sign_in("ada");
     let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
-    database.execute("UPDATE sessions SET user_agent = char(27) || '[2J' || char(10, 8238) || 'x'", []).unwrap();
+    // Controls, what turns the direction of text, what is invisible, and a line separator.
+    let hostile = "\u{1b}[2J\n\u{85}\u{202e}\u{200b}\u{2066}\u{ad}\u{feff}\u{e0041}\u{2028}é";
+    let escaped = r"\u001b[2J\u000a\u0085\u202e\u200b\u2066\u00ad\ufeff\udb40\udc41\u2028é";
+    database.execute("UPDATE sessions SET user_agent = ?1", [hostile]).unwrap();
+
     let listed = done(folder.path(), &["session", "list", "ada"]);
+    let json = done(folder.path(), &["session", "list", "ada", "--json"]);
+
     assert_eq!(listed.lines().count(), 2, "{listed:?}");
-    assert!(listed.ends_with("\u{fffd}[2J\u{fffd}\u{fffd}x\n"), "{listed:?}");
-    fails(folder.path(), &["user", "import", "/nothing/\u{1b}[31m"], 1, "/nothing/\u{fffd}[31m");
+    assert!(listed.ends_with(&format!("{escaped}\n")), "{listed:?}");
+    assert!(json.contains(&escaped.replace("000a", "n").replace(r"\un", r"\n")), "{json:?}");
+    assert_eq!(document(&json)["sessions"][0]["user_agent"], hostile);
+    fails(folder.path(), &["user", "import", "/nothing/\u{1b}[31m"], 1, r"/nothing/\u001b[31m");
+}
+
+#[test]
+fn what_is_exported_holds_nothing_that_acts_on_a_terminal() {
+    let (folder, _serving) = serving(&[]);
+    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
+    database.execute("UPDATE users SET password_hash = 'x' || char(8238, 155)", []).unwrap();
+    let exported = done(folder.path(), &["user", "export"]);
+    assert!(exported.contains(r#""password_hash":"x\u202e\u009b""#), "{exported:?}");
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Form {
 
 fn row(entry: &AuditEntry) -> String {
     let id = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
+    let text = |text: &Option<String>| text.as_deref().map_or("-".into(), |text| printable(text).into_owned());
     format!(
         "{:>8}  {}  {:<24}  {:>6}  {:>6}  {:>5}  {:<15}  {}\n",
         entry.id,

@@ -2,10 +2,13 @@
 
 use crate::domain::{Timestamp, User};
 use anyhow::{Context, Result};
+use regex::{Captures, Regex};
 use serde::Serialize;
 use std::{
+    borrow::Cow,
     fmt::Display,
     io::{self, ErrorKind, StdoutLock, Write},
+    sync::LazyLock,
 };
 use tabwriter::TabWriter;
 
@@ -14,10 +17,11 @@ use tabwriter::TabWriter;
 #[error("standard output is closed")]
 pub(super) struct Unread;
 
-/// Writes something to look at to standard output; `print` is for what must not be lost.
+/// Writes lines or JSON to look at to standard output; `print` is for what must not be lost.
 pub(super) fn show(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    shown(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    let lines = text.split('\n').map(printable).collect::<Vec<_>>().join("\n");
+    shown(out.write_all(lines.as_bytes()).and_then(|()| out.flush()))
 }
 
 fn shown(written: io::Result<()>) -> Result<()> {
@@ -36,11 +40,15 @@ pub(super) fn show_json(document: &impl Serialize) -> Result<()> {
     show(&json(document)?)
 }
 
-/// Whoever wrote to the file, or named a client, shall not write to the terminal: neither commands nor what turns the
-/// direction of a line.
-pub(super) fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}');
-    text.chars().map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+/// Escapes, as JSON does, what would act on a terminal or hide in it: controls, and what turns the direction of text,
+/// separates lines or is invisible (Unicode's general categories Cc, Cf, Zl and Zp). The names that clients give
+/// themselves, and whatever else is in the file, come through here. JSON stays the same document.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    static ACTS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a character class"));
+    ACTS.replace_all(text, |found: &Captures<'_>| {
+        found[0].encode_utf16().fold(String::new(), |escaped, unit| escaped + &format!("\\u{unit:04x}"))
+    })
 }
 
 /// Rows in columns on standard output. Each call of `flush` aligns the rows since the last one.
@@ -54,7 +62,7 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: &[String]) -> Result<()> {
-        let cells: Vec<String> = cells.iter().map(|cell| printable(cell)).collect();
+        let cells: Vec<Cow<'_, str>> = cells.iter().map(|cell| printable(cell)).collect();
         shown(writeln!(self.0, "{}", cells.join("\t")))
     }
 

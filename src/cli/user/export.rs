@@ -2,7 +2,7 @@
 
 use crate::{
     app::Policy,
-    cli::{explain, open},
+    cli::{explain, open, output::printable},
     domain::{Caller, EmailAddress, Role, Timestamp, UserRecord, Username},
 };
 use anyhow::{Context, Result};
@@ -61,6 +61,6 @@ impl Export {
 }
 
 fn write_line<W: Write>(mut out: W, record: &UserRecord) -> io::Result<W> {
-    serde_json::to_writer(&mut out, &Line::from(record))?;
-    out.write_all(b"\n").map(|()| out)
+    let line = serde_json::to_string(&Line::from(record))?;
+    writeln!(out, "{}", printable(&line)).map(|()| out)
 }
