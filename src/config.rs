@@ -74,8 +74,8 @@ pub struct SessionSettings {
     #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_sessions_per_user: u32,
 
-    /// To change one's own password or address, the sign-in must be at most this old, or the current password be
-    /// given; 0 asks for neither
+    /// To change one's own password or e-mail address, the sign-in must be at most this old, or the current password
+    /// be given; to delete one's own account it must be this fresh. 0 asks for neither
     #[arg(long, env = "USHER_REAUTHENTICATE_AFTER", value_name = "DURATION", default_value = "15m", value_parser = duration_or_zero)]
     pub reauthenticate_after: Duration,
 }

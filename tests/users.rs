@@ -429,6 +429,32 @@ fn a_deleted_account_is_gone_with_its_sessions_and_its_id_is_never_used_again() 
 }
 
 #[test]
+fn an_app_that_holds_a_token_cannot_delete_the_account_behind_it() {
+    let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let bob = server.user("bob");
+    server.clock.advance(Duration::from_mins(15) + Duration::from_millis(1));
+
+    ada.delete(&ada.me()).is(403, "reauthentication_required");
+    root.delete(&root.me()).is(403, "reauthentication_required");
+    ada.send("DELETE", &ada.me(), &[("if-match", "\"1.99\"")], None).is(403, "reauthentication_required");
+    assert_eq!(root.delete(&bob.me()).status, 204, "somebody else's is not the administrator's own");
+    server.flush();
+    let denied = format!("SELECT count(*) FROM audit WHERE action = 'access.denied' AND subject = {}", ada.id);
+    assert_eq!(server.query::<i64>(&denied), 2);
+
+    assert_eq!(server.sign_in("ada").delete(&ada.me()).status, 204);
+}
+
+#[test]
+fn without_a_limit_any_session_may_delete_its_account() {
+    let server = Server::with(|settings| settings.policy.reauthenticate_after = Duration::ZERO);
+    let ada = server.user("ada");
+    server.clock.advance(Duration::from_hours(24));
+    assert_eq!(ada.delete(&ada.me()).status, 204);
+}
+
+#[test]
 fn an_administrator_deletes_others() {
     let server = Server::start();
     let (root, ada, bob) = (server.admin("root"), server.user("ada"), server.user("bob"));

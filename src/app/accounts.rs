@@ -9,8 +9,8 @@ use super::{
 use crate::{
     domain::{
         Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser, Page,
-        PageSize, Password, PasswordHash, Registration, Role, TokenHash, User, UserChanges, UserCursor, UserFilter,
-        UserId, UserName, UserSort, UserUpdate, Username,
+        PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges, UserCursor,
+        UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
@@ -249,21 +249,39 @@ impl App {
             let proof = credentials.map(|credentials| Proof::Password { version: credentials.password_version });
             return proof.ok_or(Error::ReauthenticationRequired);
         }
-        let limit = self.policy.reauthenticate_after;
-        let fresh = limit.is_zero() || self.clock.now().since(signed_in.session.created_at) <= limit;
-        let proof = if fresh { Proof::NotNeeded } else { Proof::Missing };
+        let proof = if self.is_fresh(signed_in) { Proof::NotNeeded } else { Proof::Missing };
         proof.check(user, changes)?;
         Ok(proof)
     }
 
-    /// Deletes an account with all that hangs on it. Its id is never used again.
+    /// Whether the sign-in is recent enough for what an app that merely holds the token must not do.
+    fn is_fresh(&self, signed_in: &SignedIn) -> bool {
+        let limit = self.policy.reauthenticate_after;
+        limit.is_zero() || self.clock.now().since(signed_in.session.created_at) <= limit
+    }
+
+    /// Deletes an account with all that hangs on it. Its id is never used again. One's own needs a fresh sign-in.
     pub async fn delete_user(
         &self,
         caller: &Caller,
         target: Option<UserId>,
         expected: ExpectedRevision,
     ) -> Result<(), Error> {
+        let result = self.try_delete(caller, target, expected).await;
+        self.noting_refusal(caller, target, result)
+    }
+
+    async fn try_delete(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        expected: ExpectedRevision,
+    ) -> Result<(), Error> {
         decide(&caller.actor, &Operation::DeleteUser(target))?;
+        let own = caller.signed_in().filter(|signed_in| target == Some(signed_in.user.id));
+        if own.is_some_and(|signed_in| !self.is_fresh(signed_in)) {
+            return Err(Error::ReauthenticationRequired);
+        }
         let acting = caller.clone();
         self.store
             .write(caller, move |writer| {

@@ -54,7 +54,15 @@ pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
         ],
     ),
     ("createPasswordReset", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
-    ("deleteUser", &[ErrorCode::UserNotFound, ErrorCode::PreconditionFailed, ErrorCode::LastAdmin]),
+    (
+        "deleteUser",
+        &[
+            ErrorCode::UserNotFound,
+            ErrorCode::ReauthenticationRequired,
+            ErrorCode::PreconditionFailed,
+            ErrorCode::LastAdmin,
+        ],
+    ),
 ];
 
 answer! {
@@ -352,7 +360,9 @@ impl Users {
 
     /// Delete an account
     ///
-    /// One's own, or as an administrator anyone's. Its id is never used again.
+    /// One's own, or as an administrator anyone's. Deleting one's own needs a session that signed in within
+    /// `--reauthenticate-after` (15 minutes by default), else `403 reauthentication_required`: sign in again first. The
+    /// account's id is never used again.
     #[oai(path = "/users/:user_id", method = "delete", operation_id = "deleteUser")]
     async fn delete(
         &self,
