@@ -79,12 +79,14 @@ CREATE TABLE invitations (
 
 CREATE INDEX invitations_made_by ON invitations (created_by);
 
--- How far each account's budget of failed sign-ins is used up. The key is part of an HMAC of the folded address, so
--- that the table tells nobody who has been guessed at.
+-- How far accounts' budgets of failed sign-ins are used up, of those that more than ten stand in. The slot is the
+-- budget's place in the server's table, so that there are never more rows than places. The key is part of an HMAC of the
+-- folded e-mail address, so that the table tells nobody who has been guessed at.
 CREATE TABLE throttle_accounts (
-    key             BLOB    PRIMARY KEY CHECK (length(key) = 16),
+    slot            INTEGER PRIMARY KEY CHECK (slot BETWEEN 0 AND 131071),
+    key             BLOB    NOT NULL CHECK (length(key) = 16),
     full_again_at   INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
 

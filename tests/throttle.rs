@@ -184,6 +184,27 @@ fn a_password_that_is_too_long_is_an_attempt_without_a_hash() {
 }
 
 #[test]
+fn attempts_that_cost_no_hash_leave_nothing_on_the_disk() {
+    let server = server();
+    let too_long = "x".repeat(257);
+    for n in 0..200 {
+        login(&server, &stranger(n), &format!("nobody{n}@example.com"), &too_long).is(401, "invalid_credentials");
+    }
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
+
+    let guess = |n: u32| login(&server, &stranger(1_000 + n * 256), "nobody@example.com", &too_long);
+    for n in 0..10 {
+        guess(n).is(401, "invalid_credentials");
+    }
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
+    guess(10).is(401, "invalid_credentials");
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 1, "more than ten failures stand in it");
+}
+
+#[test]
 fn registrations_are_counted_by_address_and_what_validation_refuses_is_not() {
     let server = server();
     let register = |ip: &str, name: &str| {

@@ -108,8 +108,7 @@ impl App {
 
     /// Takes up what an earlier run of the server left. Belongs before the first request.
     pub async fn resume(&self) -> Result<(), Error> {
-        let most = u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX);
-        let left = self.store.scan(move |reader| Ok((reader.throttle_secret()?, reader.throttled_accounts(most)?)));
+        let left = self.store.scan(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?)));
         let (secret, accounts) = left.await?;
         self.throttle.resume(secret, accounts);
         Ok(())
@@ -144,12 +143,11 @@ impl App {
     /// Deletes what has ended for good, and what is too old to be kept.
     pub async fn sweep(&self) -> Result<(), Error> {
         self.sweep_sessions().await?;
-        let most = u32::try_from(throttle::ENTRIES).unwrap_or(u32::MAX);
         let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
         self.store
             .write(&Caller::shell(), move |writer| {
                 writer.sweep_tokens(expired)?;
-                writer.sweep_throttle(most)
+                writer.sweep_throttle()
             })
             .await?;
         self.prune_audit().await?;
@@ -178,7 +176,7 @@ impl App {
             .store
             .write(&Caller::shell(), move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
-                used_up.iter().try_for_each(|(key, at)| writer.set_throttled_account(key, *at))?;
+                used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
                 for event in events {
                     writer.record_event(event);
                 }

@@ -7,14 +7,16 @@
 //! bucket forgets the budget that is closest to being full: a flood of addresses makes nobody's budget disappear who has
 //! used up more of it.
 
+mod budgets;
+
 use crate::{
     clock::Clock,
     domain::{Error, Subscriber, Timestamp, UserId, random_text},
 };
+use budgets::{Budgets, Standing};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::{
-    collections::HashMap,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -92,6 +94,9 @@ impl Rate {
 /// What a budget is kept under: part of a keyed hash of whose it is.
 pub(crate) type Key = [u8; 16];
 
+/// An account's budget as it is stored: in which place, under which key, and when it will be full again.
+pub(super) type Stored = (u32, Key, Timestamp);
+
 /// One attempt's charge to one budget.
 #[derive(Debug, Clone, Copy)]
 struct Charge {
@@ -134,15 +139,13 @@ impl Throttle {
 
     /// Takes up what an earlier run left: the key, and how far the accounts' budgets were used up. Times are held within
     /// what a budget can be, so that a clock that jumped locks nobody out for longer.
-    pub fn resume(&self, secret: [u8; 32], accounts: Vec<(Key, Timestamp)>) {
+    pub fn resume(&self, secret: [u8; 32], accounts: Vec<Stored>) {
         let _ = self.secret.set(secret.to_vec());
         let (now, steady, depth) = (self.clock.now(), self.now(), Limit::Account.rate().depth_millis());
         let mut budgets = self.budgets();
-        for (key, full_again_at) in accounts {
+        for (slot, key, full_again_at) in accounts {
             let ahead = u64::try_from(full_again_at.since(now).as_millis()).unwrap_or(u64::MAX).min(depth);
-            if ahead > 0 {
-                *budgets.table(Limit::Account).slot(key) = steady + ahead;
-            }
+            budgets.resume(Standing { slot, key, full_at: steady + ahead });
         }
     }
 
@@ -221,22 +224,18 @@ impl Throttle {
         }
     }
 
-    /// The budgets of accounts that have changed since the last call, as they shall be stored: when they will be full
-    /// again, or `None` where they are.
-    pub fn changed_accounts(&self) -> Vec<(Key, Option<Timestamp>)> {
-        let changed = std::mem::take(&mut self.budgets().changed);
+    /// What is to be stored of the accounts' budgets that have changed since the last call, by place: under which key,
+    /// and when they will be full again. `None` where nothing is to stand there any more.
+    pub fn changed_accounts(&self) -> Vec<(u32, Option<(Key, Timestamp)>)> {
         let (now, steady) = (self.clock.now(), self.now());
-        let at = |full_at: u64| (full_at > steady).then(|| now + Duration::from_millis(full_at - steady));
-        changed.into_iter().map(|(key, full_at)| (key, at(full_at))).collect()
+        let stored = |Standing { key, full_at, .. }| (key, now + Duration::from_millis(full_at - steady));
+        let changed = self.budgets().take_changed(steady);
+        changed.into_iter().map(|(slot, standing)| (slot, standing.map(stored))).collect()
     }
 
     /// Puts back what could not be stored.
-    pub fn put_back(&self, accounts: &[(Key, Option<Timestamp>)]) {
-        let mut budgets = self.budgets();
-        for (key, _) in accounts {
-            let full_at = budgets.table(Limit::Account).find(*key);
-            budgets.note_change(*key, full_at);
-        }
+    pub fn put_back(&self, accounts: &[(u32, Option<(Key, Timestamp)>)]) {
+        self.budgets().put_back(accounts.iter().map(|(slot, _)| *slot));
     }
 
     /// How many attempts each limit has refused since the start.
@@ -268,109 +267,6 @@ impl Throttle {
         let mut key = Key::default();
         key.copy_from_slice(&hash.finalize().into_bytes()[..size_of::<Key>()]);
         key
-    }
-}
-
-/// How many budgets of one kind are kept.
-pub(super) const ENTRIES: usize = 131_072;
-/// How many share a bucket, in which the emptiest makes room for a new one.
-const SLOTS: usize = 8;
-/// How many changes wait at most while the database can't be written.
-const CHANGES: usize = ENTRIES;
-
-#[derive(Default)]
-struct Budgets {
-    tables: [Table; Limit::ALL.len()],
-    /// Accounts' budgets that are not stored yet.
-    changed: HashMap<Key, u64>,
-}
-
-impl Budgets {
-    fn table(&mut self, limit: Limit) -> &mut Table {
-        &mut self.tables[limit as usize]
-    }
-
-    /// How long until there is room for one more; 0 where there is.
-    fn wait(&self, charge: &Charge, now: u64) -> u64 {
-        let full_at = self.tables[charge.limit as usize].find(charge.key).max(now);
-        (full_at + charge.rate.interval_millis()).saturating_sub(now + charge.rate.depth_millis())
-    }
-
-    fn take(&mut self, charge: &Charge, now: u64) {
-        self.change(charge, |full_at| full_at.max(now) + charge.rate.interval_millis());
-    }
-
-    /// Moves a budget back by what it was charged. One that has been forgotten, or filled meanwhile, stays full.
-    fn give_back(&mut self, charge: &Charge, now: u64) {
-        if self.tables[charge.limit as usize].find(charge.key) > now {
-            self.change(charge, |full_at| full_at.saturating_sub(charge.rate.interval_millis()).max(1));
-        }
-    }
-
-    fn fill(&mut self, charge: &Charge) {
-        if self.tables[charge.limit as usize].find(charge.key) > 0 {
-            self.change(charge, |_| 0);
-        }
-    }
-
-    fn change(&mut self, charge: &Charge, change: impl FnOnce(u64) -> u64) {
-        let slot = self.table(charge.limit).slot(charge.key);
-        *slot = change(*slot);
-        let full_at = *slot;
-        if charge.limit == Limit::Account {
-            self.note_change(charge.key, full_at);
-        }
-    }
-
-    fn note_change(&mut self, key: Key, full_at: u64) {
-        if self.changed.len() < CHANGES || self.changed.contains_key(&key) {
-            self.changed.insert(key, full_at);
-        }
-    }
-}
-
-/// A fixed number of budgets in buckets. It takes memory as it fills, and never more than 3 MiB.
-struct Table {
-    /// In each bucket, of each slot the key in two halves, and the moment at which the budget is full again.
-    buckets: Vec<[[u64; 3]; SLOTS]>,
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self { buckets: vec![[[0; 3]; SLOTS]; ENTRIES / SLOTS] }
-    }
-}
-
-impl Table {
-    fn halves(key: Key) -> [u64; 2] {
-        let (first, second) = key.split_at(8);
-        [first, second].map(|half| u64::from_be_bytes(half.try_into().expect("half a key has eight bytes")))
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below the number of buckets")]
-    fn bucket(&self, key: [u64; 2]) -> usize {
-        (key[0] % self.buckets.len() as u64) as usize
-    }
-
-    /// When a budget is full again; 0 where nothing is known about it.
-    fn find(&self, key: Key) -> u64 {
-        let key = Self::halves(key);
-        let slots = self.buckets[self.bucket(key)].iter();
-        slots.filter(|slot| slot[..2] == key).map(|slot| slot[2]).next().unwrap_or(0)
-    }
-
-    /// The budget's place. A new one takes that of the budget which is full first.
-    fn slot(&mut self, key: Key) -> &mut u64 {
-        let key = Self::halves(key);
-        let bucket = self.bucket(key);
-        let slots = &mut self.buckets[bucket];
-        let known = slots.iter().position(|slot| slot[..2] == key);
-        let at = known.unwrap_or_else(|| {
-            let emptiest = (0..SLOTS).min_by_key(|at| slots[*at][2]).unwrap_or(0);
-            slots[emptiest] = [key[0], key[1], 0];
-            emptiest
-        });
-        &mut slots[at][2]
     }
 }
 
@@ -512,22 +408,6 @@ mod tests {
     }
 
     #[test]
-    fn a_million_addresses_take_fixed_memory_and_forget_nobody_who_guesses() {
-        let (throttle, _) = throttle();
-        let guesser = subscriber("203.0.113.7");
-        exhaust(|_| throttle.reserve_by_address(Limit::Reset, guesser));
-        for n in 0..1_000_000u32 {
-            let stranger = subscriber(&std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string());
-            throttle.reserve_by_address(Limit::Reset, stranger).unwrap();
-        }
-        assert!(throttle.reserve_by_address(Limit::Reset, guesser).is_err());
-        let budgets = throttle.budgets();
-        let table = &budgets.tables[Limit::Reset as usize];
-        assert_eq!(table.buckets.capacity() * SLOTS, ENTRIES);
-        assert!(budgets.changed.is_empty());
-    }
-
-    #[test]
     fn accounts_outlive_a_restart_and_nothing_else_does() {
         let (throttle, clock) = throttle();
         let one = subscriber("203.0.113.7");
@@ -535,8 +415,8 @@ mod tests {
         throttle.resume([7; 32], vec![]);
         exhaust(|n| throttle.reserve_sign_in(strangers(n), target("owner@example.com")));
         exhaust(|_| throttle.reserve_by_address(Limit::Reset, one));
-        let stored: Vec<(Key, Timestamp)> =
-            throttle.changed_accounts().into_iter().filter_map(|(key, at)| Some((key, at?))).collect();
+        let changed = throttle.changed_accounts().into_iter();
+        let stored: Vec<Stored> = changed.filter_map(|(slot, row)| row.map(|(key, at)| (slot, key, at))).collect();
         assert_eq!(stored.len(), 1);
         assert!(throttle.changed_accounts().is_empty());
 

@@ -27,14 +27,12 @@ impl Reader<'_> {
         self.connection.query_row("SELECT throttle_key FROM instance", [], |row| row.get(0)).or_domain()
     }
 
-    /// When the budgets of accounts are full again, up to `limit`, those that are used up most first. Scans.
-    pub fn throttled_accounts(&self, limit: u32) -> Result<Vec<([u8; 16], Timestamp)>, Error> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT key, full_again_at FROM throttle_accounts ORDER BY full_again_at DESC LIMIT ?1")
-            .or_domain()?;
-        let account = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)));
-        statement.query_map([limit], account).and_then(Iterator::collect).or_domain()
+    /// The budgets of accounts that are stored: place, key, and when they are full again. Scans.
+    pub fn throttled_accounts(&self) -> Result<Vec<(u32, [u8; 16], Timestamp)>, Error> {
+        let mut statement =
+            self.connection.prepare("SELECT slot, key, full_again_at FROM throttle_accounts").or_domain()?;
+        let account = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, Timestamp::from_millis(row.get(2)?)));
+        statement.query_map([], account).and_then(Iterator::collect).or_domain()
     }
 }
 
@@ -60,27 +58,25 @@ impl Writer<'_> {
             .map(drop)
     }
 
-    /// Stores when an account's budget is full again. `None`: it is.
-    pub fn set_throttled_account(&mut self, key: &[u8; 16], full_again_at: Option<Timestamp>) -> Result<(), Error> {
-        let changed = match full_again_at {
-            Some(at) => self
+    /// Stores whose budget stands in a place, and when it is full again. `None`: nobody's.
+    pub fn set_throttled_account(&mut self, slot: u32, budget: Option<([u8; 16], Timestamp)>) -> Result<(), Error> {
+        const SET: &str = "INSERT OR REPLACE INTO throttle_accounts (slot, key, full_again_at) VALUES (?1, ?2, ?3)";
+        let changed = match budget {
+            Some((key, at)) => self
                 .connection
-                .prepare_cached("INSERT OR REPLACE INTO throttle_accounts (key, full_again_at) VALUES (?1, ?2)")
-                .and_then(|mut statement| statement.execute(params![key, at.as_millis()])),
+                .prepare_cached(SET)
+                .and_then(|mut statement| statement.execute(params![slot, key, at.as_millis()])),
             None => self
                 .connection
-                .prepare_cached("DELETE FROM throttle_accounts WHERE key = ?1")
-                .and_then(|mut statement| statement.execute([key])),
+                .prepare_cached("DELETE FROM throttle_accounts WHERE slot = ?1")
+                .and_then(|mut statement| statement.execute([slot])),
         };
         changed.or_domain().map(drop)
     }
 
-    /// Forgets budgets that are full again, and those beyond `most`.
-    pub fn sweep_throttle(&mut self, most: u32) -> Result<(), Error> {
+    /// Forgets budgets that are full again.
+    pub fn sweep_throttle(&mut self) -> Result<(), Error> {
         let full = "DELETE FROM throttle_accounts WHERE full_again_at <= ?1";
-        self.connection.execute(full, [self.now.as_millis()]).or_domain()?;
-        let beyond = "DELETE FROM throttle_accounts WHERE key IN
-                (SELECT key FROM throttle_accounts ORDER BY full_again_at DESC LIMIT -1 OFFSET ?1)";
-        self.connection.execute(beyond, [most]).or_domain().map(drop)
+        self.connection.execute(full, [self.now.as_millis()]).or_domain().map(drop)
     }
 }

@@ -2,6 +2,15 @@
 
 CREATE INDEX sign_in_addresses_by_last_at ON sign_in_addresses (last_at);
 
+-- What stood in it is forgotten: it refills within days by itself.
+DROP TABLE throttle_accounts;
+
+CREATE TABLE throttle_accounts (
+    slot            INTEGER PRIMARY KEY CHECK (slot BETWEEN 0 AND 131071),
+    key             BLOB    NOT NULL CHECK (length(key) = 16),
+    full_again_at   INTEGER NOT NULL
+) STRICT;
+
 CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
 
 CREATE TABLE policy (

@@ -1,0 +1,280 @@
+//! How far budgets are used up: tables of a fixed size, each with one timestamp a budget.
+
+use super::{Charge, Key, Limit};
+use std::collections::HashSet;
+
+/// How many budgets of one kind are kept.
+const ENTRIES: u32 = 131_072;
+/// How many share a bucket, in which the emptiest makes room for a new one.
+const SLOTS: usize = 8;
+/// An account's budget is stored only once more attempts than this stand in it, so that filling the disk takes guessing.
+const STORED_ABOVE: u64 = 10;
+
+/// A budget as it is stored, or is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Its place in the table: the row's, too, so that there are never more rows than places.
+    pub slot: u32,
+    pub key: Key,
+    /// When it will be full again.
+    pub full_at: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Budgets {
+    tables: [Table; Limit::ALL.len()],
+    /// Places in the table of accounts that have changed since they were stored.
+    changed: HashSet<u32>,
+    /// Places in the table of accounts that may have a row.
+    stored: HashSet<u32>,
+}
+
+impl Budgets {
+    /// How long until there is room for one more; 0 where there is.
+    pub fn wait(&self, charge: &Charge, now: u64) -> u64 {
+        let full_at = self.tables[charge.limit as usize].find(charge.key).max(now);
+        (full_at + charge.rate.interval_millis()).saturating_sub(now + charge.rate.depth_millis())
+    }
+
+    pub fn take(&mut self, charge: &Charge, now: u64) {
+        self.change(charge, |full_at| full_at.max(now) + charge.rate.interval_millis());
+    }
+
+    /// Moves a budget back by what it was charged. One that has been forgotten, or filled meanwhile, stays full.
+    pub fn give_back(&mut self, charge: &Charge, now: u64) {
+        if self.tables[charge.limit as usize].find(charge.key) > now {
+            self.change(charge, |full_at| full_at.saturating_sub(charge.rate.interval_millis()).max(1));
+        }
+    }
+
+    pub fn fill(&mut self, charge: &Charge) {
+        if self.tables[charge.limit as usize].find(charge.key) > 0 {
+            self.change(charge, |_| 0);
+        }
+    }
+
+    fn change(&mut self, charge: &Charge, change: impl FnOnce(u64) -> u64) {
+        let table = &mut self.tables[charge.limit as usize];
+        let slot = table.slot(charge.key);
+        let full_at = table.full_at(slot);
+        *full_at = change(*full_at);
+        if charge.limit == Limit::Account {
+            self.changed.insert(slot);
+        }
+    }
+
+    /// Takes up an account's budget that was stored. One that does not belong where it stood is nobody's.
+    pub fn resume(&mut self, account: Standing) {
+        let table = &mut self.tables[Limit::Account as usize];
+        if table.place(account).is_some() {
+            self.stored.insert(account.slot);
+        }
+    }
+
+    /// What is to be stored of the accounts' budgets that have changed since the last call, by place. `None` where
+    /// nothing is to stand there any more.
+    pub fn take_changed(&mut self, now: u64) -> Vec<(u32, Option<Standing>)> {
+        let least = now + STORED_ABOVE * Limit::Account.rate().interval_millis();
+        let table = &self.tables[Limit::Account as usize];
+        let changed = std::mem::take(&mut self.changed).into_iter().map(|slot| table.at(slot));
+        let (mut rows, stored) = (Vec::new(), &mut self.stored);
+        for standing in changed {
+            let kept = Some(standing).filter(|standing| standing.full_at > least);
+            let is_stored = if kept.is_some() { !stored.insert(standing.slot) } else { stored.remove(&standing.slot) };
+            if kept.is_some() || is_stored {
+                rows.push((standing.slot, kept));
+            }
+        }
+        rows
+    }
+
+    /// Puts back what could not be stored.
+    pub fn put_back(&mut self, slots: impl Iterator<Item = u32> + Clone) {
+        self.changed.extend(slots.clone());
+        self.stored.extend(slots);
+    }
+}
+
+/// A fixed number of budgets in buckets. It takes memory as it fills, and never more than 3 MiB.
+struct Table {
+    /// In each bucket, of each slot the key in two halves, and the moment at which the budget is full again.
+    buckets: Vec<[[u64; 3]; SLOTS]>,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self { buckets: vec![[[0; 3]; SLOTS]; ENTRIES as usize / SLOTS] }
+    }
+}
+
+impl Table {
+    fn halves(key: Key) -> [u64; 2] {
+        let (first, second) = key.split_at(8);
+        [first, second].map(|half| u64::from_be_bytes(half.try_into().expect("half a key has eight bytes")))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below the number of buckets")]
+    fn bucket(&self, key: [u64; 2]) -> usize {
+        (key[0] % self.buckets.len() as u64) as usize
+    }
+
+    /// When a budget is full again; 0 where nothing is known about it.
+    fn find(&self, key: Key) -> u64 {
+        let key = Self::halves(key);
+        let slots = self.buckets[self.bucket(key)].iter();
+        slots.filter(|slot| slot[..2] == key).map(|slot| slot[2]).next().unwrap_or(0)
+    }
+
+    /// The budget's place. A new one takes that of the budget which is full first.
+    #[allow(clippy::cast_possible_truncation, reason = "a slot's number is below the number of entries")]
+    fn slot(&mut self, key: Key) -> u32 {
+        let key = Self::halves(key);
+        let bucket = self.bucket(key);
+        let slots = &mut self.buckets[bucket];
+        let known = slots.iter().position(|slot| slot[..2] == key);
+        let at = known.unwrap_or_else(|| {
+            let emptiest = (0..SLOTS).min_by_key(|at| slots[*at][2]).unwrap_or(0);
+            slots[emptiest] = [key[0], key[1], 0];
+            emptiest
+        });
+        (bucket * SLOTS + at) as u32
+    }
+
+    fn full_at(&mut self, slot: u32) -> &mut u64 {
+        let slot = slot as usize;
+        &mut self.buckets[slot / SLOTS][slot % SLOTS][2]
+    }
+
+    fn at(&self, slot: u32) -> Standing {
+        let [first, second, full_at] = self.buckets[slot as usize / SLOTS][slot as usize % SLOTS];
+        let mut key = Key::default();
+        key[..8].copy_from_slice(&first.to_be_bytes());
+        key[8..].copy_from_slice(&second.to_be_bytes());
+        Standing { slot, key, full_at }
+    }
+
+    /// Puts a budget where it stood, if that is where its key leads.
+    fn place(&mut self, standing: Standing) -> Option<()> {
+        let (key, slot) = (Self::halves(standing.key), standing.slot as usize);
+        let bucket = Some(self.bucket(key)).filter(|bucket| *bucket == slot / SLOTS)?;
+        self.buckets[bucket][slot % SLOTS] = [key[0], key[1], standing.full_at];
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(limit: Limit, n: u64) -> Charge {
+        let mut key = Key::default();
+        key[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        key[8..].copy_from_slice(&n.to_be_bytes());
+        Charge { limit, rate: limit.rate(), key }
+    }
+
+    fn fail(budgets: &mut Budgets, n: u64, times: u64) {
+        for _ in 0..times {
+            budgets.take(&charge(Limit::Account, n), 1);
+        }
+    }
+
+    #[test]
+    fn a_flood_takes_fixed_memory_and_forgets_nobody_who_guesses() {
+        let mut budgets = Budgets::default();
+        let guesser = charge(Limit::Reset, 0);
+        for _ in 0..30 {
+            budgets.take(&guesser, 1);
+        }
+        for n in 1..1_000_000 {
+            budgets.take(&charge(Limit::Reset, n), 1);
+        }
+        assert!(budgets.wait(&guesser, 1) > 0);
+        assert_eq!(budgets.tables[Limit::Reset as usize].buckets.capacity() * SLOTS, ENTRIES as usize);
+        assert!(budgets.changed.is_empty());
+    }
+
+    #[test]
+    fn an_account_is_stored_once_more_than_ten_failures_stand_in_its_budget() {
+        let mut budgets = Budgets::default();
+        fail(&mut budgets, 7, 10);
+        assert_eq!(budgets.take_changed(1), []);
+        fail(&mut budgets, 7, 1);
+        let [(slot, Some(standing))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
+        assert_eq!((standing.slot, standing.key), (slot, charge(Limit::Account, 7).key));
+        assert_eq!(standing.full_at, 1 + 11 * Limit::Account.rate().interval_millis());
+        assert_eq!(budgets.take_changed(1), [], "once");
+
+        budgets.give_back(&charge(Limit::Account, 7), 1);
+        assert_eq!(budgets.take_changed(1), [(slot, None)], "and no longer than that");
+        budgets.give_back(&charge(Limit::Account, 7), 1);
+        assert_eq!(budgets.take_changed(1), [], "there is no row to delete");
+    }
+
+    #[test]
+    fn a_flood_of_accounts_makes_no_more_rows_than_there_are_places_and_each_row_is_replaced() {
+        let (mut budgets, mut rows) = (Budgets::default(), std::collections::HashMap::new());
+        for n in 0..150_000 {
+            fail(&mut budgets, n, 11);
+            if n % 10_000 == 0 {
+                rows.extend(budgets.take_changed(1));
+            }
+        }
+        rows.extend(budgets.take_changed(1));
+        assert!(rows.keys().all(|slot| *slot < ENTRIES));
+        let standing = |slot: u32| budgets.tables[Limit::Account as usize].at(slot);
+        assert!(rows.iter().all(|(slot, row)| *row == Some(standing(*slot))), "a row is what stands in its place");
+        assert!(rows.len() > 100_000);
+    }
+
+    #[test]
+    fn whoever_takes_the_place_of_a_stored_budget_takes_its_row_away() {
+        let mut budgets = Budgets::default();
+        let same_bucket = |n: u8| {
+            let mut key = Key::default();
+            key[15] = n + 1;
+            Charge { key, ..charge(Limit::Account, 0) }
+        };
+        for n in 0..8 {
+            (0..11 + u64::from(n)).for_each(|_| budgets.take(&same_bucket(n), 1));
+        }
+        assert_eq!(budgets.take_changed(1).len(), 8);
+
+        budgets.take(&same_bucket(8), 1);
+
+        assert_eq!(budgets.wait(&Charge { rate: Limit::Account.rate(), ..same_bucket(0) }, 1), 0);
+        let [(_, None)] = budgets.take_changed(1)[..] else { panic!("its row is deleted") };
+    }
+
+    #[test]
+    fn what_could_not_be_stored_is_stored_the_next_time() {
+        let mut budgets = Budgets::default();
+        fail(&mut budgets, 7, 11);
+        let rows = budgets.take_changed(1);
+        budgets.put_back(rows.iter().map(|(slot, _)| *slot));
+        assert_eq!(budgets.take_changed(1), rows);
+
+        budgets.fill(&charge(Limit::Account, 7));
+        let gone = budgets.take_changed(1);
+        budgets.put_back(gone.iter().map(|(slot, _)| *slot));
+        assert_eq!(budgets.take_changed(1), [(rows[0].0, None)]);
+        assert_eq!(gone, [(rows[0].0, None)]);
+    }
+
+    #[test]
+    fn a_stored_budget_is_taken_up_only_where_it_belongs() {
+        let mut budgets = Budgets::default();
+        fail(&mut budgets, 7, 11);
+        let [(slot, Some(standing))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
+        for elsewhere in [slot ^ 8, ENTRIES, u32::MAX] {
+            let mut again = Budgets::default();
+            again.resume(Standing { slot: elsewhere, ..standing });
+            assert_eq!(again.tables[Limit::Account as usize].find(standing.key), 0, "{elsewhere}");
+        }
+        let mut again = Budgets::default();
+        again.resume(standing);
+        assert_eq!(again.tables[Limit::Account as usize].find(standing.key), standing.full_at);
+        again.fill(&charge(Limit::Account, 7));
+        assert_eq!(again.take_changed(1), [(slot, None)], "its row is known");
+    }
+}
