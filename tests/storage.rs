@@ -228,13 +228,52 @@ fn an_empty_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
         std::fs::write(path, "").unwrap();
         std::fs::write(beside(path, "-wal"), [7; 5000]).unwrap();
     };
-    is_refused_untouched(remains, &["damaged", "-wal"]);
+    is_refused_untouched(remains, &["-wal", "put the file back"]);
 }
 
 #[test]
 fn a_missing_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
     let remains = |path: &Path| std::fs::write(beside(path, "-wal"), [7; 5000]).unwrap();
-    is_refused_untouched(remains, &["damaged", "-wal"]);
+    is_refused_untouched(remains, &["-wal", "put the file back"]);
+}
+
+/// The journal of a transaction that began when its database had so many pages.
+fn journal(pages: u8) -> Vec<u8> {
+    let mut journal = vec![0; 512];
+    journal[..8].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]);
+    journal[19] = pages;
+    journal[20..28].copy_from_slice(&[0, 0, 2, 0, 0, 0, 0x10, 0]); // sectors of 512 bytes, pages of 4096
+    journal
+}
+
+#[test]
+fn what_a_loss_of_power_left_of_the_creation_is_made_whole() {
+    for left in [vec![0; 8192], b"SQLite".to_vec()] {
+        // given: pages are written in any order, so the first one may be missing
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        std::fs::write(&path, left).unwrap();
+        std::fs::write(beside(&path, "-journal"), journal(0)).unwrap();
+
+        // when
+        let made = usher(folder.path(), &["migrate"]);
+
+        // then
+        assert!(made.status.success(), "{}", complaint(&made));
+        assert!(create_admin(folder.path(), "ada").status.success());
+    }
+}
+
+#[test]
+fn a_text_beside_a_journal_that_is_not_of_a_creation_is_left_untouched() {
+    let letter = "This is a letter, and no database at all.\n".repeat(200);
+    for beside_it in [journal(1), b"dear journal".to_vec()] {
+        let text = |path: &Path| {
+            std::fs::write(path, &letter).unwrap();
+            std::fs::write(beside(path, "-journal"), &beside_it).unwrap();
+        };
+        is_refused_untouched(text, &["not an SQLite database", "--database"]);
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::{
     Reader,
     audit::Ends,
-    check_sqlite, connection,
-    file::{self, Found, OddDisk, OpenError, beside, folder_of},
+    check_sqlite,
+    file::{self, OddDisk, OpenError, beside, folder_of},
     migrate,
     users::{user_columns, user_from},
 };
@@ -70,7 +70,7 @@ pub(super) fn examine(
     kept: Option<ChainPoint>,
     tell: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
-    let connection = open(path).map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
+    let connection = migrate::open_to_check(path).map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
     let (mut head, mut newest) = (None, None);
     if let Some(connection) = &connection {
         tell(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
@@ -89,21 +89,6 @@ pub(super) fn examine(
     tell(disk(path));
     tell(version());
     head
-}
-
-fn open(path: &Path) -> Result<Connection, OpenError> {
-    match file::inspect(path)? {
-        Found::Nothing => return Err(OpenError::Missing(path.to_owned())),
-        Found::Database { application_id } if !migrate::is_ours(application_id) => {
-            return Err(OpenError::Foreign(path.to_owned()));
-        }
-        Found::Database { .. } => {}
-    }
-    let readable = |connection: Connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        Ok(connection)
-    };
-    connection::open_to_look(path).and_then(readable).map_err(|error| OpenError::sqlite(path, &error))
 }
 
 /// Fails where the rest can't be looked at, because it is laid out otherwise.

@@ -19,8 +19,16 @@ pub enum OpenError {
     NotADatabase(PathBuf),
     #[error("{} is a database of another program; it was left untouched, name another file with --database", .0.display())]
     Foreign(PathBuf),
-    #[error("{} is damaged: {reason}; restore a backup, or repair it with 'sqlite3 .recover'", .path.display())]
+    #[error(
+        "{} is damaged: {reason}; if its -wal was moved or deleted, put that back, else restore a backup, or repair it with \
+         'sqlite3 .recover'", .path.display()
+    )]
     Damaged { path: PathBuf, reason: String },
+    #[error(
+        "{} is missing or empty, but its write-ahead log {}-wal is there, with changes that may be nowhere else; put the file \
+         back that belongs to it, or move the log elsewhere", .0.display(), .0.display()
+    )]
+    LogAlone(PathBuf),
     #[error("{} has schema version {found}, and this usher knows versions up to {known}; run the newer usher that made it", .path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} has schema version {found}, and this usher needs version {known}; stop the server and run 'usher migrate'", .path.display())]
@@ -69,10 +77,11 @@ pub fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     Ok(folder.join(name))
 }
 
-/// What the first bytes of a file say about it.
+/// What the first bytes of a file say about it. Whether it is whole only SQLite can tell: after a kill what is missing
+/// in it may be in the log or the journal beside it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// No file, or an empty one: there is nothing to lose.
+    /// No file, an empty one, or one whose creation was cut short: there is nothing to lose.
     Nothing,
     Database {
         application_id: u32,
@@ -94,45 +103,46 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     if metadata.len() == 0 {
         return nothing(path);
     }
-    let mut header = [0u8; 100];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(OpenError::NotADatabase(path.to_owned()));
+    // sqlite.org/fileformat2.html, section 1.3
+    let header: Option<[u8; 100]> = first_bytes(path)?;
+    match header.filter(|header| header.starts_with(b"SQLite format 3\0")) {
+        Some(header) => {
+            let application_id = u32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+            Ok(Found::Database { application_id })
         }
-        Err(error) => return Err(OpenError::io(path, "read", &error)),
-        Ok(()) => {}
+        None if was_being_created(path)? => Ok(Found::Nothing),
+        None => Err(OpenError::NotADatabase(path.to_owned())),
     }
-    examine(path, &header, metadata.len())
 }
 
-/// An empty file beside a write-ahead log is what is left of a database, not a new one.
+/// An empty file beside a write-ahead log is what is left of a database, not a new one. SQLite would delete the log.
 fn nothing(path: &Path) -> Result<Found, OpenError> {
-    let log = beside(path, "-wal");
-    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
-        let reason = format!("it is empty, but its write-ahead log {} is not", log.display());
-        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+    if std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::LogAlone(path.to_owned()));
     }
     Ok(Found::Nothing)
 }
 
-/// Reads the fields of an SQLite header (sqlite.org/fileformat2.html, section 1.3).
-fn examine(path: &Path, header: &[u8; 100], length: u64) -> Result<Found, OpenError> {
-    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err(OpenError::NotADatabase(path.to_owned()));
+/// The beginning of a file, unless it is shorter.
+fn first_bytes<const COUNT: usize>(path: &Path) -> Result<Option<[u8; COUNT]>, OpenError> {
+    let mut bytes = [0; COUNT];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(OpenError::io(path, "read", &error)),
     }
-    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    // The page count is valid only where "version valid for" equals the change counter.
-    let (pages, counted) = (u64::from(number(28)), number(24) == number(92));
-    if counted && pages * page_size > length {
-        let reason = format!("it should have {} bytes and has {length}", pages * page_size);
-        return Err(OpenError::Damaged { path: path.to_owned(), reason });
+}
+
+/// Whether the rollback journal beside a file says that the file was empty before (sqlite.org/fileformat2.html, section 3).
+/// After a loss of power the pages of a database that was being created may be there without the first one.
+fn was_being_created(path: &Path) -> Result<bool, OpenError> {
+    const JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let journal = beside(path, "-journal");
+    if !std::fs::metadata(&journal).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(false);
     }
-    Ok(Found::Database { application_id: number(68) })
+    let header: Option<[u8; 20]> = first_bytes(&journal)?;
+    Ok(header.is_some_and(|header| header.starts_with(&JOURNAL) && header[16..20] == [0; 4]))
 }
 
 /// A file system on which locks or shared memory don't work, or may not.

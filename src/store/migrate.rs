@@ -74,11 +74,6 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether it is a database of this program at all.
-pub(super) fn is_ours(application_id: u32) -> bool {
-    application_id == CURRENT.application_id
-}
-
 /// Refuses what was opened if it is not exactly of this program's version.
 pub(super) fn require_current_in(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
     let found: i64 = connection
@@ -127,9 +122,20 @@ fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepar
     }
 }
 
-/// The version of the file, once it is known to be ours and not newer. Asks the header first: nothing has been written
-/// when a foreign file is refused.
+/// The version of the file, once it is known to be ours and not newer.
 fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenError> {
+    let Some(connection) = open_to_look(path, schema)? else { return Ok(None) };
+    let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
+    let found: i64 = version.map_err(|error| OpenError::sqlite(path, &error))?;
+    if found > schema.version() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version() });
+    }
+    Ok(Some(found))
+}
+
+/// Opens a database of this program for looking at it; `None` where there is none yet. Asks the header first: nothing has
+/// been written when a foreign file is refused.
+fn open_to_look(path: &Path, schema: &Schema) -> Result<Option<Connection>, OpenError> {
     match file::inspect(path)? {
         Found::Nothing => return Ok(None),
         Found::Database { application_id } if application_id != schema.application_id => {
@@ -137,15 +143,18 @@ fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenErr
         }
         Found::Database { .. } => {}
     }
-    let version = connection::open_to_look(path).and_then(|connection| {
+    // Reading the schema is what finds damage. It also takes back what a kill in the first transaction left.
+    let opened = connection::open_to_look(path).and_then(|connection| {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        Ok((pages > 0).then_some(connection))
     });
-    let found: i64 = version.map_err(|error| OpenError::sqlite(path, &error))?;
-    if found > schema.version() {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version() });
-    }
-    Ok(Some(found))
+    opened.map_err(|error| OpenError::sqlite(path, &error))
+}
+
+/// The same for a look from all sides. Of which version it is, is not asked.
+pub(super) fn open_to_check(path: &Path) -> Result<Connection, OpenError> {
+    open_to_look(path, &CURRENT)?.ok_or_else(|| OpenError::Missing(path.to_owned()))
 }
 
 fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
