@@ -6,7 +6,11 @@ use crate::{
 };
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use ipnet::{IpNet, Ipv4Net};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Which database a command works on.
 #[derive(Debug, Clone, Args)]
@@ -259,7 +263,48 @@ impl CostSettings {
     }
 }
 
+/// The settings of `serve` that decide what commands beside it do. They are stored under these names: those of the flags,
+/// without the hyphens in front.
+pub const POLICY: [&str; 13] = [
+    "registration",
+    "session-idle-timeout",
+    "session-lifetime",
+    "max-sessions-per-user",
+    "reauthenticate-after",
+    "reset-lifetime",
+    "invitation-lifetime",
+    "password-min-length",
+    "password-blocklist",
+    "allow-weak-passwords",
+    "argon2-memory",
+    "argon2-iterations",
+    "argon2-parallelism",
+];
+
 impl ServeSettings {
+    /// What is stored for commands beside the server: settings in the order of `POLICY`, with values as one would type
+    /// them. Without `--password-blocklist` that one is left out.
+    pub fn policy(&self) -> Result<Vec<(&'static str, String)>, Unusable> {
+        let Self { sessions, cost, passwords, .. } = self;
+        let registration = self.registration.to_possible_value().map(|value| value.get_name().to_owned());
+        let values = [
+            registration,
+            Some(typed(sessions.lifetimes.session_idle_timeout)),
+            Some(typed(sessions.lifetimes.session_lifetime)),
+            Some(sessions.max_sessions_per_user.to_string()),
+            Some(typed(sessions.reauthenticate_after)),
+            Some(typed(self.resets.reset_lifetime)),
+            Some(typed(self.invitations.invitation_lifetime)),
+            Some(passwords.password_min_length.to_string()),
+            passwords.password_blocklist.as_deref().map(absolute).transpose()?,
+            Some(passwords.allow_weak_passwords.to_string()),
+            Some(cost.argon2_memory.to_string()),
+            Some(cost.argon2_iterations.to_string()),
+            Some(cost.argon2_parallelism.to_string()),
+        ];
+        Ok(POLICY.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
     /// Refuses one port for both the metrics and everything else.
     pub fn check_ports(&self) -> Result<(), Unusable> {
         let (listen, metrics) = (self.listen, self.metrics_listen);
@@ -314,6 +359,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(expected)
 }
 
+/// As `duration` and `duration_or_zero` read it, in the largest unit that fits.
+fn typed(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m"), (1, "s")];
+    match units.into_iter().find(|(scale, _)| seconds.is_multiple_of(*scale)) {
+        Some((scale, unit)) if seconds > 0 => format!("{}{unit}", seconds / scale),
+        _ => "0".to_owned(),
+    }
+}
+
+/// A file's name for commands that run in another folder.
+fn absolute(file: &Path) -> Result<String, Unusable> {
+    let refuse = |why: String| Unusable(format!("--password-blocklist {}: {why}", file.display()));
+    let found = std::fs::canonicalize(file).map_err(|error| refuse(error.to_string()))?;
+    found.into_os_string().into_string().map_err(|_| refuse("the name of the file must be text in UTF-8".into()))
+}
+
 /// The same, and `0`.
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
     if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
@@ -359,6 +421,14 @@ mod tests {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
         assert_eq!(duration_or_zero("0"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read_in_the_largest_unit() {
+        for (seconds, text) in [(0, "0"), (1, "1s"), (90, "90s"), (300, "5m"), (7_200, "2h"), (86_400, "1d")] {
+            let span = Duration::from_secs(seconds);
+            assert_eq!((typed(span).as_str(), duration_or_zero(text)), (text, Ok(span)));
+        }
     }
 
     #[test]

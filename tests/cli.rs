@@ -169,7 +169,11 @@ fn settings_that_commands_share_look_the_same_in_the_help_of_each() {
     for subcommand in ["migrate", "create-admin", "openapi"] {
         let shared = entries(&help(&[subcommand])).into_iter().filter(|entry| entry.contains("[env: "));
         for entry in shared {
-            assert!(of_serve.contains(&entry), "{subcommand}: {entry}");
+            // What the server was started with is the default of its own settings only.
+            let (says, follows) = entry.split_once(" (default: what the server").unwrap_or((&entry, ""));
+            let of_serve =
+                of_serve.iter().any(|own| if follows.is_empty() { *own == entry } else { own.starts_with(says) });
+            assert!(of_serve, "{subcommand}: {entry}");
         }
     }
 }

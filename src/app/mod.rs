@@ -118,6 +118,11 @@ impl App {
         &self.policy
     }
 
+    /// Stores the settings that commands beside the server follow, instead of those of an earlier start.
+    pub async fn store_policy(&self, settings: Vec<(&'static str, String)>) -> Result<(), Error> {
+        self.store.write(&Caller::shell(), move |writer| writer.set_policy(&settings)).await
+    }
+
     /// Whether the database answers and is the one that was opened.
     pub async fn check(&self) -> Result<(), Error> {
         self.store.check().await

@@ -1,6 +1,11 @@
 //! `usher check`
 
-use super::{Cli, Command, log, output::printable, print, usage};
+use super::{
+    Cli, Command, log,
+    output::printable,
+    policy::{Stored, understand},
+    print, sentence, usage,
+};
 use crate::{
     clock::Clock,
     config::ServeSettings,
@@ -74,6 +79,9 @@ impl Check {
                 None
             }
         };
+        if let Some(stored) = locate(database).ok().and_then(|path| Store::policy(&path).ok()) {
+            tell(policy(&stored));
+        }
         tell(settings());
         printed?;
         let errors = findings.iter().filter(|line| line.verdict == "error").count();
@@ -87,6 +95,33 @@ impl Check {
             _ => bail!("{errors} things are wrong; the lines that begin with 'error' say how to mend them"),
         }
     }
+}
+
+/// What a server stored, and where this environment makes commands do otherwise.
+fn policy(stored: &Stored) -> Finding {
+    if stored.is_empty() {
+        return Finding::ok("policy", "no server has been started on this database; commands follow the usual rules");
+    }
+    let mut wrong = Vec::new();
+    if let Err(error) = understand(stored) {
+        wrong.push((Verdict::Error, format!("{}: start the server again", sentence(&error))));
+    }
+    if let Ok(Cli { command: Command::Serve(settings), .. }) = Cli::try_parse_from(["usher", "serve"]) {
+        let here = settings.policy().unwrap_or_default().into_iter();
+        let differing =
+            here.filter(|(name, value)| std::env::var_os(variable(name)).is_some() && stored.get(*name) != Some(value));
+        wrong.extend(differing.map(|(name, value)| {
+            let (variable, there) = (variable(name), stored.get(name).map_or("nothing", String::as_str));
+            (Verdict::Warning, format!("{variable} is {value} here, and 'usher serve' was last started with {there}: commands in this environment follow {value}"))
+        }));
+    }
+    let settings: Vec<String> = stored.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    Finding::of("policy", wrong, || format!("as 'usher serve' was last started: {}", settings.join(", ")))
+}
+
+/// `reset-lifetime` is also `USHER_RESET_LIFETIME`.
+fn variable(name: &str) -> String {
+    format!("USHER_{}", name.replace('-', "_").to_uppercase())
 }
 
 /// Reads the environment as `usher serve` would. A server that runs may have been started with other settings.

@@ -9,6 +9,7 @@ mod log;
 mod migrate;
 mod output;
 mod password;
+mod policy;
 mod serve;
 mod session;
 mod user;
@@ -82,19 +83,16 @@ impl Cli {
 
 /// Reads the command line, runs it, and says in one line what went wrong.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if !error.use_stderr() => {
-            let _ = error.print(); // help or version; standard output may be closed
-            return ExitCode::SUCCESS;
+    let Err(error) = policy::read().and_then(Cli::run) else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<clap::Error>() {
+        Some(shown) if !shown.use_stderr() => {
+            let _ = shown.print(); // help or version; standard output may be closed
+            ExitCode::SUCCESS
         }
-        Err(error) => return fail(&usage(&error), USAGE),
-    };
-    match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<output::Unread>() => ExitCode::SUCCESS,
-        Err(error) if error.is::<Unusable>() => fail(&error.to_string(), USAGE),
-        Err(error) => fail(&format!("{error:#}"), FAILURE),
+        Some(misused) => fail(&usage(misused), USAGE),
+        None if error.is::<output::Unread>() => ExitCode::SUCCESS,
+        None if error.is::<Unusable>() => fail(&error.to_string(), USAGE),
+        None => fail(&format!("{error:#}"), FAILURE),
     }
 }
 
@@ -135,10 +133,15 @@ fn usage(error: &clap::Error) -> String {
         }
         _ => {}
     }
+    format!("{} (see 'usher --help')", sentence(error))
+}
+
+/// The first paragraph of clap's message, in one line.
+fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
     let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
-    format!("{} (see 'usher --help')", words.join(" "))
+    words.join(" ")
 }
 
 impl PasswordSettings {

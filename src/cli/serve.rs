@@ -16,6 +16,11 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
+/// Settings by name, with values as one would type them.
+type StoredPolicy = Vec<(&'static str, String)>;
+
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     let log = Log::start(settings.log_format)?;
     raise_file_limit();
@@ -31,6 +36,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         throttle: settings.throttle == Switch::On,
     };
     let cost = settings.cost.cost()?;
+    let stored = settings.policy()?;
     settings.check_ports()?;
     let lock = Store::lock(database)?;
     report(database, &Store::prepare(database, &lock)?);
@@ -40,7 +46,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         HashPool::start(cost, threads, settings.hash_queue.into()).context("the hashing threads can't be started")?;
     let app = Arc::new(App::new(store, hashing, Clock::System, policy));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let stopped = runtime.block_on(serve(app, settings))?;
+    let stopped = runtime.block_on(serve(app, settings, stored))?;
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
@@ -50,7 +56,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     Ok(())
 }
 
-async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
+async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> Result<Stopped> {
     let listeners = Listeners {
         public: bind(settings.listen, "--listen").await?,
         metrics: match settings.metrics_listen {
@@ -66,6 +72,7 @@ async fn serve(app: Arc<App>, settings: ServeSettings) -> Result<Stopped> {
     // Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
     let _file_size_limit = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     app.resume().await.map_err(|error| anyhow!(error))?;
+    store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
     if settings.registration == RegistrationMode::Open && !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
@@ -90,6 +97,19 @@ fn report_metrics(address: SocketAddr) {
     if !address.ip().is_loopback() {
         tracing::warn!("metrics can be read by everyone who can reach {address}");
     }
+}
+
+/// Commands beside the server follow it from here on. A disk that takes no writes now may take them later.
+async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
+    let Err(error) = app.store_policy(stored.clone()).await else { return };
+    tracing::warn!(%error, "the policy could not be stored, so commands still follow the one before; it is tried again");
+    let app = app.clone();
+    tokio::spawn(async move {
+        while app.store_policy(stored.clone()).await.is_err() {
+            tokio::time::sleep(STORE_AGAIN_AFTER).await;
+        }
+        tracing::info!("the policy is stored now");
+    });
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {

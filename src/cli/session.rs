@@ -35,7 +35,7 @@ impl SessionCommand {
 
 /// List the sessions of an account, the newest first
 ///
-/// Give the lifetimes of the server, if they are not the usual ones: what has ended is not shown.
+/// Sessions that have ended by the server's lifetimes are not shown.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]

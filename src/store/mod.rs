@@ -16,6 +16,7 @@ mod invitations;
 mod measures;
 mod migrate;
 mod points;
+mod policy;
 mod records;
 mod sessions;
 mod threads;
@@ -38,6 +39,7 @@ pub use migrate::{Prepared, SchemaStatus};
 use points::Points;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -79,6 +81,12 @@ impl Store {
     pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
         check_sqlite()?;
         migrate::status(path)
+    }
+
+    /// The policy with which a server was last started on the database, by the names of its settings; empty if none was.
+    pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
+        check_sqlite()?;
+        policy::read(path)
     }
 
     /// Opens a database whose schema is up to date. `workers` is how many threads look rows up at the same time.

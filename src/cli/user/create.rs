@@ -15,9 +15,6 @@ use std::path::Path;
 /// The password is asked for twice on the terminal, unless a flag says otherwise. Works in every registration mode.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
-    #[command(flatten)]
-    flags: AccountFlags,
-
     /// user or admin
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
@@ -25,6 +22,9 @@ pub(in crate::cli) struct Create {
     /// Print the account as JSON, in the shape of GET /users/{user_id}
     #[arg(long, conflicts_with = "generate_password")]
     json: bool,
+
+    #[command(flatten)]
+    flags: AccountFlags,
 }
 
 impl Create {
