@@ -231,7 +231,8 @@ pub struct ServeSettings {
     pub hash_threads: Option<u16>,
 
     /// How many more may wait; beyond it whatever needs a hash (sign-ins, registrations, new passwords) is answered with
-    /// 503 at once
+    /// 503 at once. Sites (IPv4 /24, IPv6 /48) take turns, and each may hold a quarter of the places, those of
+    /// --hash-threads included; clients behind a proxy that is not in --trusted-proxy are one site
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Password hashing (Argon2id)")]
     pub hash_queue: u16,
 }

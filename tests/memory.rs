@@ -23,7 +23,7 @@ fn memory_is_given_back_when_nobody_signs_in_for_a_while_and_every_time() {
     let before = resident();
     for round in 0..3 {
         let password = Password::attempt(PASSWORD).unwrap();
-        block_on(pool.admit().unwrap().hash(password)).unwrap();
+        block_on(pool.admit(None).unwrap().hash(password)).unwrap();
         assert!(resident() >= before + 18, "round {round}: 19 MiB are in use just after a hash");
         until("the memory to be given back", || (resident() < before + 4).then_some(()));
     }

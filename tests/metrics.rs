@@ -247,10 +247,10 @@ fn every_method_that_is_known_has_its_name_and_the_routes_are_those_of_the_spec(
 
 #[test]
 fn the_queue_for_hashes_is_shown_and_what_it_refuses_is_counted() {
-    // given: nobody hashes, and two may wait
+    // given: nobody hashes, and two of a site may wait
     let server = Server::with(|settings| {
         settings.metrics = true;
-        (settings.hash_threads, settings.hash_queue) = (0, 2);
+        (settings.hash_threads, settings.hash_queue) = (0, 8);
     });
     let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
     let sign_in = || {
@@ -269,7 +269,7 @@ fn the_queue_for_hashes_is_shown_and_what_it_refuses_is_counted() {
     // then
     let scrape = Scrape::of(&server);
     let counts = ["usher_hash_places", "usher_hash_places_taken", "usher_hash_refusals_total", "usher_hashes_total"];
-    assert_eq!(counts.map(|name| scrape.count(name, &[])), [2, 2, 1, 0]);
+    assert_eq!(counts.map(|name| scrape.count(name, &[])), [8, 2, 1, 0]);
     drop(waiting);
     until("nobody in the queue", || (queued() == 0).then_some(()));
 }
@@ -296,7 +296,7 @@ fn hashes_and_their_waits_are_counted() {
     assert_eq!(scrape.count("usher_hashes_total", &[]), 3);
     assert_eq!(scrape.count("usher_hash_wait_seconds_count", &[]), 3);
     assert_eq!(scrape.count("usher_hash_queue_length", &[]), 0);
-    assert_eq!(scrape.count("usher_hash_places", &[]), 130);
+    assert_eq!(scrape.count("usher_hash_places", &[]), 1_002);
 }
 
 #[test]

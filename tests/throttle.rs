@@ -12,7 +12,6 @@ const WRONG: &str = "a wrong password";
 fn server() -> Server {
     Server::with(|settings| {
         settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
-        settings.hash_queue = 1_000;
     })
 }
 

@@ -92,7 +92,7 @@ impl App {
         invitation: Option<TokenHash>,
     ) -> Result<User, Error> {
         let NewAccount { username, email, password, role, .. } = account;
-        let password_hash = self.hashing.admit()?.hash(password).await?;
+        let password_hash = self.hashing.admit(caller.client.site())?.hash(password).await?;
         let (acting, mode) = (caller.clone(), self.policy.registration);
         self.store
             .write(caller, move |writer| {
@@ -214,7 +214,7 @@ impl App {
         let proof = self.reauthenticate(caller, &user, &changes).await?;
         expected.check(&user)?;
         let password_hash = match changes.password.clone() {
-            Some(password) => Some(self.hashing.admit()?.hash(password).await?),
+            Some(password) => Some(self.hashing.admit(caller.client.site())?.hash(password).await?),
             None => None,
         };
         let acting = caller.clone();

@@ -58,7 +58,7 @@ impl App {
         let user = found.ok_or(Error::InvalidResetToken)?;
         let changes = UserChanges { password: Some(password.clone()), ..UserChanges::default() };
         self.check_password_fits(&user, &changes)?;
-        let password_hash = self.hashing.admit()?.hash(password).await?;
+        let password_hash = self.hashing.admit(caller.client.site())?.hash(password).await?;
         self.store
             .write(caller, move |writer| {
                 let id = writer.spend_password_reset(&token)?.ok_or(Error::InvalidResetToken)?;

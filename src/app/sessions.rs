@@ -71,7 +71,7 @@ impl App {
         let proven = self.prove(caller, Account::Email(email), password).await?;
         let credentials = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
-        let rehashed = self.rehash(password, &credentials.password_hash).await;
+        let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
         let token = SessionToken::generate();
         let session = NewSession {
             id: SessionId::generate(),
@@ -131,7 +131,8 @@ impl App {
     ) -> Result<Option<Credentials>, Error> {
         // What is longer than any account's password needs no hash, and is an attempt all the same.
         let password = Password::attempt(typed);
-        let admitted = password.map(|password| Ok((self.hashing.admit()?, password))).transpose()?;
+        let admitted =
+            password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()?;
         let subscriber = caller.client.subscriber();
         let (found, knows_caller) = self.find(account, subscriber).await?;
         let target = Target {
@@ -193,12 +194,12 @@ impl App {
 
     /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next
     /// sign-in will.
-    async fn rehash(&self, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
+    async fn rehash(&self, caller: &Caller, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
         if !self.hashing.is_outdated(hash) {
             return None;
         }
         let password = Password::attempt(password)?;
-        self.hashing.admit().ok()?.hash(password).await.ok()
+        self.hashing.admit(caller.client.site()).ok()?.hash(password).await.ok()
     }
 
     /// Finds out who holds a token: one look-up, and no write in its way.

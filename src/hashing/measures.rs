@@ -10,7 +10,7 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct HashMeasures {
     pub computed: u64,
-    /// How often there was no place, and the answer was "overloaded".
+    /// How often there was no place, or none for the caller's site or for a slow hash, and the answer was "overloaded".
     pub refused: u64,
     /// Hashes that no thread has begun.
     pub queued: usize,
@@ -34,10 +34,10 @@ impl HashPool {
     pub fn measures(&self) -> HashMeasures {
         HashMeasures {
             computed: self.hashes(),
-            refused: self.refused.load(Ordering::Relaxed),
-            queued: self.shared.lock().jobs.len(),
-            places_taken: self.all_places.saturating_sub(self.places.available_permits()),
-            places: self.all_places,
+            refused: self.shared.places.refused(),
+            queued: self.shared.lock().jobs().count(),
+            places_taken: self.shared.places.taken(),
+            places: self.shared.places.all,
             waits: self.shared.waits.read(),
         }
     }

@@ -10,16 +10,17 @@
 mod argon;
 mod foreign;
 mod measures;
+mod queue;
 
 pub use measures::{HashMeasures, Waits};
 
-use crate::domain::{Error, Password, PasswordHash};
+use crate::domain::{Error, Password, PasswordHash, Site};
 use argon::Memory;
 use foreign::Foreign;
 use measures::WaitCounts;
 use password_hash::phc;
+use queue::{Job, Permit, Places, Queue};
 use std::{
-    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -29,7 +30,7 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// What a new hash costs. The defaults are OWASP's (Password Storage Cheat Sheet, Argon2id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,10 +126,6 @@ const MEMORY_KEPT: Duration = Duration::from_secs(30);
 /// Threads that hash, and the places to wait for them.
 pub struct HashPool {
     shared: Arc<Shared>,
-    places: Arc<Semaphore>,
-    /// How many places there are, free or taken.
-    all_places: usize,
-    refused: AtomicU64,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -139,27 +136,11 @@ struct Shared {
     slow_places: usize,
     /// A hash at the current cost that no password has: its output was drawn, not computed.
     nobody: PasswordHash,
+    places: Arc<Places>,
     queue: Mutex<Queue>,
     changed: Condvar,
     hashes: AtomicU64,
     waits: WaitCounts,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    slow_runs: bool,
-    last_id: u64,
-    closed: bool,
-}
-
-/// The permit belongs to the job: a caller who leaves frees his place only if his job is still in the queue.
-struct Job {
-    id: u64,
-    slow: bool,
-    asked: Instant,
-    work: Box<dyn FnOnce(&mut Memory) + Send>,
-    _place: OwnedSemaphorePermit,
 }
 
 impl HashPool {
@@ -175,6 +156,7 @@ impl HashPool {
             cost,
             slow_places: (waiting / 2).max(1),
             nobody: argon::nobody(cost),
+            places: Arc::new(Places::new(threads + waiting)),
             queue: Mutex::default(),
             changed: Condvar::new(),
             hashes: AtomicU64::new(0),
@@ -185,17 +167,13 @@ impl HashPool {
             std::thread::Builder::new().name(format!("usher-hash-{n}")).spawn(move || shared.run())
         };
         let handles = (0..threads).map(start).collect::<Result<_, _>>()?;
-        let all_places = threads + waiting;
-        let places = Arc::new(Semaphore::new(all_places));
-        Ok(Self { places, all_places, refused: AtomicU64::new(0), shared, threads: handles })
+        Ok(Self { shared, threads: handles })
     }
 
-    /// Takes a place in the queue, or fails at once with `Overloaded`.
-    pub fn admit(&self) -> Result<Place, Error> {
-        let permit = self.places.clone().try_acquire_owned().map_err(|_| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            Error::Overloaded
-        })?;
+    /// Takes a place in the queue for a caller from a site, or fails at once with `Overloaded`: all places are taken, or
+    /// a quarter of them by this site. Callers whose IP address is unknown (`None`) are one site.
+    pub fn admit(&self, site: Option<Site>) -> Result<Place, Error> {
+        let permit = self.shared.places.take(site).ok_or(Error::Overloaded)?;
         Ok(Place { shared: self.shared.clone(), permit })
     }
 
@@ -226,7 +204,7 @@ impl Drop for HashPool {
 /// The right to have one hash computed.
 pub struct Place {
     shared: Arc<Shared>,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 impl Place {
@@ -276,8 +254,13 @@ impl Place {
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(move |memory: &mut Memory| drop(answer.send(work(memory))));
-        let id = self.shared.enqueue(slow, work, self.permit)?;
+        let (site, permit) = (self.permit.site, self.permit);
+        let work = Box::new(move |memory: &mut Memory| {
+            let done = work(memory);
+            drop(permit); // before the answer, so that its caller can have the next place
+            drop(answer.send(done));
+        });
+        let id = self.shared.enqueue(site, slow, work)?;
         let _leaving = Waiting { id, shared: self.shared };
         answered.await.map_err(|_| Error::Internal("a password hash was not computed".into()))
     }
@@ -291,7 +274,7 @@ struct Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.shared.lock().jobs.retain(|job| job.id != self.id);
+        self.shared.lock().forget(self.id);
     }
 }
 
@@ -300,19 +283,15 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(
-        &self,
-        slow: bool,
-        work: Box<dyn FnOnce(&mut Memory) + Send>,
-        place: OwnedSemaphorePermit,
-    ) -> Result<u64, Error> {
+    fn enqueue(&self, site: Option<Site>, slow: bool, work: Box<dyn FnOnce(&mut Memory) + Send>) -> Result<u64, Error> {
         let mut queue = self.lock();
-        if slow && queue.jobs.iter().filter(|job| job.slow).count() >= self.slow_places {
+        if slow && queue.jobs().filter(|job| job.slow).count() >= self.slow_places {
+            self.places.note_refusal();
             return Err(Error::Overloaded);
         }
         queue.last_id += 1;
         let id = queue.last_id;
-        queue.jobs.push_back(Job { id, slow, asked: Instant::now(), work, _place: place });
+        queue.push(Job { id, site, slow, asked: Instant::now(), work });
         self.changed.notify_one();
         Ok(id)
     }
@@ -350,20 +329,10 @@ impl Shared {
     }
 }
 
-impl Queue {
-    /// The first job that may run now: of slow ones only one does at a time, and others pass those that wait.
-    fn take(&mut self) -> Option<Job> {
-        let runs = self.slow_runs;
-        let at = self.jobs.iter().position(|job| !(job.slow && runs))?;
-        let job = self.jobs.remove(at)?;
-        self.slow_runs |= job.slow;
-        Some(job)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Client;
     use futures_executor::block_on;
     use proptest::prelude::*;
 
@@ -377,13 +346,18 @@ mod tests {
         HashPool::start(CHEAP, 1, 4).unwrap()
     }
 
+    /// One of many sites.
+    fn site(n: u8) -> Option<Site> {
+        Client { ip: Some([203, 0, n, 7].into()) }.site()
+    }
+
     #[test]
     fn a_hash_verifies_its_password_and_no_other() {
         let pool = pool();
-        let hash = block_on(pool.admit().unwrap().hash(password("right"))).unwrap();
+        let hash = block_on(pool.admit(None).unwrap().hash(password("right"))).unwrap();
         assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert_eq!(block_on(pool.admit().unwrap().verify(password("right"), hash.clone())), Ok(true));
-        assert_eq!(block_on(pool.admit().unwrap().verify(password("wrong"), hash)), Ok(false));
+        assert_eq!(block_on(pool.admit(None).unwrap().verify(password("right"), hash.clone())), Ok(true));
+        assert_eq!(block_on(pool.admit(None).unwrap().verify(password("wrong"), hash)), Ok(false));
         assert_eq!(pool.hashes(), 3);
     }
 
@@ -393,7 +367,7 @@ mod tests {
         const HASH: &str =
             "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f2O21FsjnBvo1AiFcDuSXciCnKUrXFO+yfgNoM";
         let (pool, hash) = (pool(), PasswordHash::from_text(HASH.into()));
-        let verified = pool.admit().unwrap().verify(password("correct horse battery"), hash.clone());
+        let verified = pool.admit(None).unwrap().verify(password("correct horse battery"), hash.clone());
         assert_eq!(block_on(verified), Ok(true));
         assert!(pool.is_outdated(&hash), "it has another cost than this pool's");
     }
@@ -412,18 +386,18 @@ mod tests {
             "$argon2id$v=19$m=64,t=1,p=1,data=c2VjcmV0$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI",
         ];
         for (n, hash) in unverifiable.into_iter().enumerate() {
-            let verified = pool.admit().unwrap().verify(password("x"), PasswordHash::from_text(hash.into()));
+            let verified = pool.admit(None).unwrap().verify(password("x"), PasswordHash::from_text(hash.into()));
             assert_eq!(block_on(verified), Ok(false), "{hash}");
             assert_eq!(pool.hashes(), n as u64 + 1);
         }
-        block_on(pool.admit().unwrap().verify_nobody(password("x"))).unwrap();
+        block_on(pool.admit(None).unwrap().verify_nobody(password("x"))).unwrap();
         assert_eq!(pool.hashes(), unverifiable.len() as u64 + 1);
     }
 
     #[test]
     fn argon2_in_other_kinds_verifies_and_is_outdated() {
         let (pool, cheap) = (pool(), "$argon2id$v=19$m=64,t=1,p=1$");
-        let current = block_on(pool.admit().unwrap().hash(password("x"))).unwrap();
+        let current = block_on(pool.admit(None).unwrap().hash(password("x"))).unwrap();
         assert!(current.as_str().starts_with(cheap) && !pool.is_outdated(&current));
         let hashes = [
             // Made with argon2-cffi, which uses the reference implementation.
@@ -432,13 +406,13 @@ mod tests {
             "$argon2i$m=64,t=1,p=1$TmFDbE5hQ2w$5dZKihvTJXmehi1VfwYKOdK27x+GsTiIS7k0tBYMwVQ",
         ];
         for hash in hashes.map(|hash| PasswordHash::from_text(hash.into())) {
-            let verified = pool.admit().unwrap().verify(password("correct horse battery"), hash.clone());
+            let verified = pool.admit(None).unwrap().verify(password("correct horse battery"), hash.clone());
             assert_eq!((block_on(verified), pool.is_outdated(&hash)), (Ok(true), true), "{}", hash.as_str());
         }
         let django = PasswordHash::from_text(format!("argon2{}", current.as_str()));
         assert!(pool.is_outdated(&django));
         assert_eq!(recognize(&django).unwrap().to_string(), "argon2id (Django)");
-        assert_eq!(block_on(pool.admit().unwrap().verify(password("x"), django)), Ok(true));
+        assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), django)), Ok(true));
     }
 
     /// A job that says when it begins, and ends when it is told to.
@@ -450,9 +424,13 @@ mod tests {
 
     impl Held {
         fn start(pool: &HashPool, slow: bool) -> Self {
+            Self::start_from(None, pool, slow)
+        }
+
+        fn start_from(site: Option<Site>, pool: &HashPool, slow: bool) -> Self {
             let (begin, begun) = std::sync::mpsc::channel();
             let (end, ended) = std::sync::mpsc::channel::<()>();
-            let place = pool.admit().unwrap();
+            let place = pool.admit(site).unwrap();
             let work = move |_: &mut Memory| {
                 begin.send(()).unwrap();
                 let _ = ended.recv();
@@ -479,7 +457,7 @@ mod tests {
     fn an_argon2_hash_that_costs_several_times_ours_is_a_slow_one() {
         let at = |memory, iterations| {
             let dear = HashPool::start(Cost { memory, iterations, parallelism: 1 }, 1, 1).unwrap();
-            let hash = block_on(dear.admit().unwrap().hash(password("x"))).unwrap();
+            let hash = block_on(dear.admit(None).unwrap().hash(password("x"))).unwrap();
             argon::Stored::parse(hash.as_str()).unwrap_or_else(|_| panic!("it was made here")).is_far_dearer_than(CHEAP)
         };
         assert_eq!([at(64, 1), at(128, 2), at(64, 5), at(512, 1)], [false, false, true, true]);
@@ -487,14 +465,14 @@ mod tests {
 
     #[test]
     fn one_slow_hash_runs_at_a_time_and_others_pass_those_that_wait() {
-        let pool = HashPool::start(CHEAP, 2, 8).unwrap();
+        let pool = HashPool::start(CHEAP, 2, 14).unwrap();
         let first = Held::start(&pool, true);
         first.begun.recv().unwrap();
         let second = Held::start(&pool, true);
-        until("the second one to wait", || !pool.shared.lock().jobs.is_empty());
+        until("the second one to wait", || pool.shared.lock().jobs().count() == 1);
 
-        let hash = block_on(pool.admit().unwrap().hash(password("x"))).unwrap();
-        assert_eq!(block_on(pool.admit().unwrap().verify(password("x"), hash)), Ok(true));
+        let hash = block_on(pool.admit(None).unwrap().hash(password("x"))).unwrap();
+        assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), hash)), Ok(true));
         assert!(second.begun.try_recv().is_err(), "it waits for the first one");
 
         first.end();
@@ -505,14 +483,14 @@ mod tests {
 
     #[test]
     fn a_slow_hash_that_waited_is_taken_up_by_a_thread_that_sleeps() {
-        let pool = HashPool::start(CHEAP, 2, 8).unwrap();
+        let pool = HashPool::start(CHEAP, 2, 14).unwrap();
         let (first, ours) = (Held::start(&pool, true), Held::start(&pool, false));
         first.begun.recv().unwrap();
         ours.begun.recv().unwrap();
         let later = Held::start(&pool, false);
-        until("ours to wait", || pool.shared.lock().jobs.len() == 1);
+        until("ours to wait", || pool.shared.lock().jobs().count() == 1);
         let second = Held::start(&pool, true);
-        until("the second one to wait", || pool.shared.lock().jobs.len() == 2);
+        until("the second one to wait", || pool.shared.lock().jobs().count() == 2);
 
         ours.end();
         later.begun.recv().unwrap();
@@ -522,36 +500,127 @@ mod tests {
         later.end();
     }
 
+    /// Asks for a hash, and leaves it in the queue of a pool that has no thread.
+    fn queued<T>(asked: impl Future<Output = T>) -> std::pin::Pin<Box<impl Future<Output = T>>> {
+        let mut asked = Box::pin(asked);
+        let waker = std::task::Waker::noop();
+        assert!(asked.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+        asked
+    }
+
     #[test]
     fn slow_hashes_leave_places_for_others() {
         let pool = HashPool::start(CHEAP, 0, 4).unwrap();
         let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
-        let verify = || pool.admit().unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut waiting = [Box::pin(verify()), Box::pin(verify())];
-        assert!(waiting.iter_mut().all(|one| one.as_mut().poll(&mut context).is_pending()));
+        let verify = |n| pool.admit(site(n)).unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));
+        let _waiting = [queued(verify(1)), queued(verify(2))];
 
-        assert_eq!(block_on(verify()), Err(Error::Overloaded));
-        assert!(pool.admit().is_ok());
+        assert_eq!(block_on(verify(3)), Err(Error::Overloaded));
+        assert_eq!(pool.measures().refused, 1);
+        assert!(pool.admit(site(3)).is_ok());
     }
 
     #[test]
     fn places_are_bounded_and_a_caller_who_leaves_frees_his() {
         let pool = HashPool::start(CHEAP, 0, 2).unwrap();
-        let first = pool.admit().unwrap().verify_nobody(password("x"));
-        let second = pool.admit().unwrap();
-        assert_eq!(pool.admit().err(), Some(Error::Overloaded));
+        let first = pool.admit(site(1)).unwrap().verify_nobody(password("x"));
+        let second = pool.admit(site(2)).unwrap();
+        assert_eq!(pool.admit(site(3)).err(), Some(Error::Overloaded));
         assert_eq!((pool.measures().places_taken, pool.measures().refused), (2, 1));
 
-        let mut first = Box::pin(first);
-        let waker = std::task::Waker::noop();
-        assert!(Future::poll(first.as_mut(), &mut std::task::Context::from_waker(waker)).is_pending());
+        let first = queued(first);
         assert_eq!(pool.measures().queued, 1);
         drop(first);
         assert_eq!((pool.measures().queued, pool.measures().places_taken), (0, 1));
 
-        assert!(pool.admit().is_ok());
+        assert!(pool.admit(site(1)).is_ok());
         drop(second);
+        assert_eq!((pool.measures().places_taken, pool.measures().places), (0, 2));
+    }
+
+    #[test]
+    fn a_site_holds_a_quarter_of_the_places_at_most_and_one_at_least() {
+        for (waiting, share) in [(1, 1), (7, 1), (8, 2), (128, 32)] {
+            let pool = HashPool::start(CHEAP, 0, waiting).unwrap();
+            let mut held: Vec<_> = (0..share).map(|_| pool.admit(site(1)).unwrap()).collect();
+            assert_eq!(pool.admit(site(1)).err(), Some(Error::Overloaded), "{waiting}");
+            assert_eq!(pool.measures().refused, 1);
+            if waiting > 1 {
+                held.push(pool.admit(site(2)).unwrap());
+                held.push(pool.admit(None).unwrap());
+            }
+            held.remove(0);
+            assert!(pool.admit(site(1)).is_ok(), "{waiting}");
+        }
+        assert!(HashPool::start(CHEAP, 0, 0).unwrap().admit(site(1)).is_err());
+    }
+
+    #[test]
+    fn a_place_is_free_when_its_answer_is_there() {
+        let pool = HashPool::start(CHEAP, 1, 0).unwrap();
+        for _ in 0..200 {
+            block_on(pool.admit(site(1)).expect("the one place").verify_nobody(password("x"))).unwrap();
+        }
+    }
+
+    /// Lets jobs wait in this order (their site, a name, whether they are slow), and returns the order in which one
+    /// thread takes them up.
+    fn order_of(jobs: &[(u8, &'static str, bool)]) -> Vec<&'static str> {
+        let pool = HashPool::start(CHEAP, 1, 39).unwrap();
+        let busy = Held::start(&pool, false);
+        busy.begun.recv().unwrap();
+        let (began, order) = std::sync::mpsc::channel();
+        let mut asking = Vec::new();
+        for (n, name, slow) in jobs.iter().copied() {
+            let (place, began) = (pool.admit(site(n)).unwrap(), began.clone());
+            let work = move |_: &mut Memory| began.send(name).unwrap();
+            asking.push(std::thread::spawn(move || block_on(place.run(slow, work))));
+            until("it to wait", || pool.measures().queued == asking.len());
+        }
+        busy.end();
+        for one in asking {
+            one.join().unwrap().unwrap();
+        }
+        order.try_iter().collect()
+    }
+
+    #[test]
+    fn sites_take_turns() {
+        let many = [(1, "a1"), (1, "a2"), (1, "a3"), (1, "a4"), (2, "b1"), (3, "c1"), (2, "b2")];
+        let order = order_of(&many.map(|(site, name)| (site, name, false)));
+        assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
+    }
+
+    #[test]
+    fn slow_hashes_take_turns_too() {
+        let many = [(1, "a1"), (1, "a2"), (2, "b1"), (3, "c1")];
+        assert_eq!(order_of(&many.map(|(site, name)| (site, name, true))), ["a1", "b1", "c1", "a2"]);
+    }
+
+    #[test]
+    fn a_site_whose_slow_hash_waits_for_another_keeps_its_turn() {
+        // given: a slow hash that runs, and the queue of a second thread that is busy
+        let pool = HashPool::start(CHEAP, 2, 38).unwrap();
+        let (slow, busy) = (Held::start_from(site(9), &pool, true), Held::start_from(site(9), &pool, false));
+        slow.begun.recv().unwrap();
+        busy.begun.recv().unwrap();
+        let waiting = |held: &[Held]| until("it to wait", || pool.measures().queued == held.len());
+        let mut held = vec![Held::start_from(site(1), &pool, true)];
+        waiting(&held);
+        for n in [2, 3] {
+            held.push(Held::start_from(site(n), &pool, false));
+            waiting(&held);
+        }
+
+        // when
+        busy.end();
+        held[1].begun.recv().unwrap();
+        slow.end();
+
+        // then: the slow one is next, although it stood before one that was passed
+        held[0].begun.recv().unwrap();
+        assert!(held[2].begun.try_recv().is_err());
+        held.into_iter().for_each(Held::end);
     }
 
     proptest! {

@@ -99,9 +99,10 @@ fn register_hashing(registry: &mut Registry, hashing: &HashMeasures) {
     registry.register("hash_queue_length", help, ConstGauge::new(hashing.queued));
     let help = "Places taken by password hashes that wait, are computed, or are about to be asked for";
     registry.register("hash_places_taken", help, ConstGauge::new(hashing.places_taken));
-    let help = "Places for password hashes; when all are taken, what needs one is answered with 503";
+    let help =
+        "Places for password hashes; when all are taken, or a quarter by one site, what needs one is answered with 503";
     registry.register("hash_places", help, ConstGauge::new(hashing.places));
-    let help = "Password hashes that were refused, since every place was taken";
+    let help = "Password hashes that were refused, since every place was taken, or a quarter of them by the same site";
     registry.register("hash_refusals", help, ConstCounter::new(hashing.refused));
     let help = "Time that password hashes waited for a thread";
     registry.register_with_unit("hash_wait", help, Unit::Seconds, WaitHistogram::from(&hashing.waits));

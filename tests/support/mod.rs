@@ -61,7 +61,7 @@ impl Default for Settings {
             metrics: false,
             cost: CHEAP,
             hash_threads: 2,
-            hash_queue: 128,
+            hash_queue: 1_000, // a quarter of which is for the one site that tests come from
         }
     }
 }

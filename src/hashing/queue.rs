@@ -1,0 +1,139 @@
+//! Who hashes next, and who may wait: sites take turns, and none of them holds more than a quarter of the places.
+//!
+//! A site that sends more than its share, with right passwords or wrong ones, is refused while others get through. Callers
+//! whose IP address is unknown are one site together.
+
+use super::argon::Memory;
+use crate::domain::Site;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+/// The places for hashes, whether they wait, are computed, or are about to be asked for.
+pub(super) struct Places {
+    pub all: usize,
+    of_one_site: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    taken: HashMap<Option<Site>, usize>,
+    refused: u64,
+}
+
+impl Places {
+    pub fn new(all: usize) -> Self {
+        Self { all, of_one_site: (all / 4).max(1), counts: Mutex::default() }
+    }
+
+    /// Takes a place for a caller from a site. `None`, and one more refusal, where all are taken or the site has its
+    /// share.
+    pub fn take(self: &Arc<Self>, site: Option<Site>) -> Option<Permit> {
+        let mut counts = self.counts();
+        let of_site = counts.taken.get(&site).copied().unwrap_or_default();
+        if counts.all_taken() >= self.all || of_site >= self.of_one_site {
+            counts.refused += 1;
+            return None;
+        }
+        counts.taken.insert(site, of_site + 1);
+        Some(Permit { places: self.clone(), site })
+    }
+
+    /// Counts a refusal for another reason than that there was no place.
+    pub fn note_refusal(&self) {
+        self.counts().refused += 1;
+    }
+
+    pub fn refused(&self) -> u64 {
+        self.counts().refused
+    }
+
+    pub fn taken(&self) -> usize {
+        self.counts().all_taken()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn all_taken(&self) -> usize {
+        self.taken.values().sum()
+    }
+}
+
+/// One place, taken until it is dropped.
+pub(super) struct Permit {
+    places: Arc<Places>,
+    pub site: Option<Site>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.places.counts();
+        let left = counts.taken.get(&self.site).map_or(0, |taken| taken.saturating_sub(1));
+        if left == 0 {
+            counts.taken.remove(&self.site);
+        } else {
+            counts.taken.insert(self.site, left);
+        }
+    }
+}
+
+/// A hash that waits to be computed. Its work owns its permit: a caller who leaves frees the place only if the job is
+/// still in the queue.
+pub(super) struct Job {
+    pub id: u64,
+    pub site: Option<Site>,
+    pub slow: bool,
+    pub asked: Instant,
+    pub work: Box<dyn FnOnce(&mut Memory) + Send>,
+}
+
+/// The jobs that wait, a line for each site. The site whose turn it is stands in front.
+#[derive(Default)]
+pub(super) struct Queue {
+    lines: VecDeque<VecDeque<Job>>,
+    pub slow_runs: bool,
+    pub last_id: u64,
+    pub closed: bool,
+}
+
+impl Queue {
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.lines.iter().flatten()
+    }
+
+    /// Puts a job at the end of its site's line. A site that had none waits for the others' turns.
+    pub fn push(&mut self, job: Job) {
+        match self.lines.iter_mut().find(|line| line.front().is_some_and(|first| first.site == job.site)) {
+            Some(line) => line.push_back(job),
+            None => self.lines.push_back(VecDeque::from([job])),
+        }
+    }
+
+    /// The first job that may run now, of the first site that has one; that site's next turn comes after the others'. Of
+    /// slow jobs only one runs at a time: those that wait for it are passed, and keep their turn.
+    pub fn take(&mut self) -> Option<Job> {
+        let runs = self.slow_runs;
+        let may_run = |line: &VecDeque<Job>| line.iter().position(|job| !(job.slow && runs));
+        let (turn, at) = self.lines.iter().enumerate().find_map(|(turn, line)| Some((turn, may_run(line)?)))?;
+        let mut line = self.lines.remove(turn)?;
+        let job = line.remove(at)?;
+        if !line.is_empty() {
+            self.lines.push_back(line);
+        }
+        self.slow_runs |= job.slow;
+        Some(job)
+    }
+
+    /// Takes a job out for whose answer nobody waits any more.
+    pub fn forget(&mut self, id: u64) {
+        self.lines.iter_mut().for_each(|line| line.retain(|job| job.id != id));
+        self.lines.retain(|line| !line.is_empty());
+    }
+}
