@@ -74,8 +74,8 @@ pub struct SessionSettings {
     #[command(flatten)]
     pub lifetimes: LifetimeSettings,
 
-    /// How many sessions an account may have; a further sign-in ends the oldest
-    #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many sessions an account may have, from 1 to 10000; a further sign-in ends the oldest
+    #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(SessionLimits::MAX_PER_USER)))]
     pub max_sessions_per_user: u32,
 
     /// To change one's own password or e-mail address, the sign-in must be at most this old, or the current password

@@ -246,6 +246,7 @@ fn a_bad_setting_is_refused_at_start_by_name_whether_flag_or_variable() {
         ("--session-lifetime", "-1d"),
         ("--session-lifetime", "99999999999999999999d"),
         ("--max-sessions-per-user", "0"),
+        ("--max-sessions-per-user", "10001"),
         ("--reauthenticate-after", "1.5h"),
         ("--password-min-length", "7"),
         ("--password-min-length", "257"),

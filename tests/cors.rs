@@ -350,14 +350,13 @@ fn several_origins_can_be_set_by_flags_and_by_the_environment() {
     }
 }
 
-/// In Chromium, which `.ci/run` installs.
+/// In Chromium.
 #[cfg(feature = "system-tests")]
 mod chromium {
     use super::*;
     use std::{
         io::{Read, Write},
         net::{SocketAddr, TcpListener, TcpStream},
-        process::Command,
     };
 
     /// What a script on the page learns, as JSON in the page's text.
@@ -411,18 +410,9 @@ mod chromium {
 
     /// Opens a page in a fresh browser, and returns what its script has seen.
     fn visit(url: &str) -> Value {
-        let profile = tempfile::tempdir().unwrap();
-        let output = Command::new("chromium")
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-            .args(["--disable-dev-shm-usage", "--virtual-time-budget=30000", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(url)
-            .output()
-            .expect("chromium is installed");
-        let page = String::from_utf8_lossy(&output.stdout);
+        let page = super::support::browser::page(url);
         let seen = page.split_once("SEEN").and_then(|(_, rest)| rest.split_once("END"));
-        let (seen, _) = seen.unwrap_or_else(|| panic!("{page}\n{}", String::from_utf8_lossy(&output.stderr)));
+        let (seen, _) = seen.unwrap_or_else(|| panic!("{page}"));
         serde_json::from_str(&seen.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")).expect("JSON")
     }
 

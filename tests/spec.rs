@@ -2,10 +2,10 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{Server, spec};
 use usher::{
-    domain::{EmailAddress, Password, Username},
+    domain::{EmailAddress, PageSize, Password, SessionLimits, Username},
     http::ErrorCode,
 };
 
@@ -33,10 +33,48 @@ fn every_operation_is_described() {
         }
         assert!(operation["tags"].is_array(), "{name}");
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            let described = !parameter["description"].is_null() || !parameter["schema"]["description"].is_null();
-            assert!(described, "{name}: {}", parameter["name"]);
+            assert!(parameter["description"].is_string(), "{name}: {}", parameter["name"]);
+            assert!(parameter["schema"]["description"].is_null(), "{name}: {}", parameter["name"]);
         }
     }
+}
+
+/// Every object in the document, with its place.
+fn objects(value: &'static Value, place: String) -> Vec<(String, &'static serde_json::Map<String, Value>)> {
+    let within = |(key, value): (String, &'static Value)| objects(value, format!("{place}/{key}"));
+    match value {
+        Value::Object(members) => {
+            let inner = members.iter().map(|(key, value)| (key.clone(), value)).flat_map(within);
+            [(place.clone(), members)].into_iter().chain(inner.collect::<Vec<_>>()).collect()
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(n, item)| (n.to_string(), item)).flat_map(within).collect()
+        }
+        _ => vec![],
+    }
+}
+
+#[test]
+fn what_is_said_about_a_reference_stands_beside_it() {
+    let mut wrapped = 0;
+    for (place, object) in objects(spec(), String::new()) {
+        for part in object.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            assert_eq!(part.as_object().unwrap().keys().collect::<Vec<_>>(), ["$ref"], "{place}");
+            assert!(object["description"].is_string(), "{place}");
+            wrapped += 1;
+        }
+    }
+    assert_eq!(wrapped, 4);
+}
+
+#[test]
+fn every_list_has_a_limit() {
+    let lists =
+        objects(spec(), String::new()).into_iter().filter(|(_, object)| object.get("type") == Some(&"array".into()));
+    let mut limits: Vec<_> = lists.map(|(_, list)| list.get("maxItems").and_then(Value::as_u64)).collect();
+    limits.sort_unstable();
+    let [page, sessions] = [PageSize::MOST, SessionLimits::MAX_PER_USER].map(|limit| Some(limit.into()));
+    assert_eq!(limits, [page, page, page, sessions]);
 }
 
 #[test]
@@ -69,14 +107,13 @@ fn every_protected_operation_names_the_security_scheme() {
     let scheme = &spec()["components"]["securitySchemes"]["sessionToken"];
     assert_eq!((&scheme["type"], &scheme["scheme"]), (&"http".into(), &"bearer".into()));
     for (name, operation) in operations() {
-        let security = operation["security"].as_array().unwrap();
-        let open = security.iter().any(|choice| choice.as_object().unwrap().is_empty());
-        assert_eq!(
-            open,
-            ["post /users", "post /auth/login", "post /auth/password-reset"].contains(&name.as_str()),
-            "{name}"
-        );
-        assert!(security.iter().any(|choice| choice["sessionToken"].is_array()), "{name}");
+        let expected = match name.as_str() {
+            "post /auth/login" | "post /auth/password-reset" => json!([]),
+            "post /users" => json!([{}, {"sessionToken": []}]),
+            _ => json!([{"sessionToken": []}]),
+        };
+        assert_eq!(operation["security"], expected, "{name}");
+        assert!(operation["responses"]["401"]["content"].to_string().contains("invalid_token"), "{name}");
     }
 }
 
@@ -110,6 +147,18 @@ fn one_enumeration_lists_every_code() {
 }
 
 #[test]
+fn the_parts_of_an_error_have_names_that_no_language_uses_itself() {
+    let schemas = &spec()["components"]["schemas"];
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    assert!(schemas["Error"].is_null());
+    assert_eq!(schemas["ErrorResponse"]["properties"]["error"], reference("ErrorBody"));
+    assert_eq!(schemas["ErrorBody"]["properties"]["code"], reference("ErrorCode"));
+    assert_eq!(schemas["ErrorBody"]["properties"]["details"]["additionalProperties"], reference("ErrorDetail"));
+    assert_eq!(schemas["ErrorBody"]["properties"]["details"]["maxProperties"], usher::domain::Faults::LISTED);
+    assert_eq!(schemas["ErrorDetail"]["oneOf"], json!([{"type": "string"}, {"type": "integer"}]));
+}
+
+#[test]
 fn no_path_and_no_member_comes_twice() {
     // A parser that keeps the last of two would hide it, so the text is counted.
     let text = usher::http::spec();
@@ -133,6 +182,20 @@ fn the_page_shows_the_spec_and_loads_nothing_from_elsewhere() {
     for loads in ["src=\"http", "href=\"http", "@import", "url(http", "url(//"] {
         assert!(!page.contains(loads), "{loads}");
     }
+}
+
+/// A closed padlock says that a token is being sent. Nobody has given the page one yet.
+#[cfg(feature = "system-tests")]
+#[test]
+fn the_padlocks_of_the_page_are_open_and_stand_where_a_token_may_be_sent() {
+    let server = Server::start();
+
+    let page = support::browser::page(&format!("http://{}/docs", server.address));
+
+    let shown = |state: &str| page.matches(&format!("aria-label=\"authorization button {state}\"")).count();
+    let with_token = operations().filter(|(_, operation)| operation["security"] != json!([])).count();
+    assert_eq!((shown("locked"), shown("unlocked")), (0, with_token));
+    assert_eq!(with_token, operations().count() - 2);
 }
 
 #[test]

@@ -90,6 +90,9 @@ impl Default for SessionLimits {
 pub const USER_AGENT_LENGTH: usize = 256;
 
 impl SessionLimits {
+    /// The most that can be chosen for `max_per_user`: a list of sessions is one answer.
+    pub const MAX_PER_USER: u32 = 10_000;
+
     /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
     pub const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 

@@ -6,7 +6,7 @@ use super::{
     error::{ApiError, ErrorCode},
     openapi::Tag,
     query::{self, Cursor, Query, query},
-    schema::{Described, Example, Nullable, answer},
+    schema::{Described, Example, Item, Nullable, answer},
 };
 use crate::{
     app::App,
@@ -100,6 +100,10 @@ impl From<AuditEntry> for AuditEvent {
             hash: entry.hash,
         }
     }
+}
+
+impl Item for AuditEvent {
+    const MAX: u32 = PageSize::MOST;
 }
 
 impl Example for AuditEvent {

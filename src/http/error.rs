@@ -225,30 +225,51 @@ impl ApiResponse for ApiError {
     }
 
     fn register(registry: &mut Registry) {
-        registry.create_schema::<Self, _>("Error".into(), |registry| {
-            ErrorCode::register(registry);
-            envelope()
-        });
+        ErrorCode::register(registry);
+        for (name, schema) in [(DETAIL, detail()), (BODY, body()), (RESPONSE, envelope())] {
+            registry.schemas.insert(name.into(), schema);
+        }
     }
 }
 
 impl Described for ApiError {
     fn schema() -> MetaSchemaRef {
-        MetaSchemaRef::Reference("Error".into())
+        reference(RESPONSE)
     }
+}
+
+/// The names of the schemas. `Error` alone is a type of many languages, and would collide in generated clients.
+const RESPONSE: &str = "ErrorResponse";
+const BODY: &str = "ErrorBody";
+const DETAIL: &str = "ErrorDetail";
+
+fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+fn reference(name: &str) -> MetaSchemaRef {
+    MetaSchemaRef::Reference(name.into())
 }
 
 /// `{"error": {"code", "message", "details"}}`.
 fn envelope() -> MetaSchema {
-    let inline = |schema| MetaSchemaRef::Inline(Box::new(schema));
+    MetaSchema {
+        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
+        required: vec!["error"],
+        properties: vec![("error", reference(BODY))],
+        ..MetaSchema::new("object")
+    }
+}
+
+fn body() -> MetaSchema {
     let described = |schema: MetaSchema, text| inline(MetaSchema { description: Some(text), ..schema });
-    let text_or_number = MetaSchema {
-        one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
-        ..MetaSchema::ANY
+    let details = MetaSchema {
+        additional_properties: Some(Box::new(reference(DETAIL))),
+        max_properties: Some(domain::Faults::LISTED),
+        ..MetaSchema::new("object")
     };
-    let details =
-        MetaSchema { additional_properties: Some(Box::new(inline(text_or_number))), ..MetaSchema::new("object") };
-    let error = MetaSchema {
+    MetaSchema {
+        description: Some("What went wrong"),
         required: vec!["code", "message", "details"],
         properties: vec![
             ("code", ErrorCode::schema()),
@@ -262,12 +283,14 @@ fn envelope() -> MetaSchema {
             ),
         ],
         ..MetaSchema::new("object")
-    };
+    }
+}
+
+fn detail() -> MetaSchema {
     MetaSchema {
-        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
-        required: vec!["error"],
-        properties: vec![("error", inline(error))],
-        ..MetaSchema::new("object")
+        description: Some("What is wrong with a field, or a number of seconds"),
+        one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
+        ..MetaSchema::ANY
     }
 }
 

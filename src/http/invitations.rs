@@ -7,7 +7,7 @@ use super::{
     openapi::Tag,
     path::IdPath,
     query::{self, Cursor, Query, query},
-    schema::{Example, Nullable, Seconds, answer},
+    schema::{Example, Item, Nullable, Seconds, answer},
 };
 use crate::{
     app::{App, Invite, Invited},
@@ -66,6 +66,10 @@ impl From<domain::Invitation> for Invitation {
         let domain::Invitation { id, email, role, created_by, created_at, expires_at } = invitation;
         Self { id, email: Nullable(email), role, created_by: Nullable(created_by), created_at, expires_at }
     }
+}
+
+impl Item for Invitation {
+    const MAX: u32 = PageSize::MOST;
 }
 
 impl Example for Invitation {

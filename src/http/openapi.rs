@@ -15,7 +15,7 @@ use super::{
 };
 use poem::{endpoint::BoxEndpoint, http::HeaderValue, http::Method};
 use poem_openapi::{
-    LicenseObject, OpenApi, OpenApiService, Tags,
+    ContactObject, LicenseObject, OpenApi, OpenApiService, Tags,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ pub(super) const SPEC_PATH: &str = "/api/v1/openapi.json";
 const TITLE: &str = "usher";
 const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
 
-Bodies are JSON both ways. A request that fails is answered with an `Error`; unknown and repeated fields are refused, and \
+Bodies are JSON both ways. A request that fails is answered with an `ErrorResponse`; unknown and repeated fields are refused, and \
 all faulty fields are reported at once. Every answer carries `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and an \
 `X-Request-Id`, under which the server's log and its audit log know the request.
 
@@ -72,11 +72,13 @@ impl OpenApi for Described {
 pub fn spec() -> String {
     let service = OpenApiService::new(Described, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
+        .contact(ContactObject::new().name("The operator of this server"))
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
         .server(PREFIX);
     let mut document: Value = serde_json::from_str(&service.spec()).expect("the generator writes JSON");
     tidy(&mut document);
     spread_queries(&mut document);
+    describe_parameters(&mut document);
     let components = document["components"]["schemas"].clone();
     for operation in operations(&mut document) {
         complete(operation, &components);
@@ -89,7 +91,18 @@ pub fn spec() -> String {
 /// The page that shows the spec, with everything it needs inside.
 pub(super) fn page() -> String {
     let bare = OpenApiService::new((), TITLE, "");
-    bare.swagger_ui_html().replacen(&bare.spec(), &spec(), 1)
+    bare.swagger_ui_html().replacen(&bare.spec(), &spec_for_page(), 1)
+}
+
+/// The spec without the choice of no token where one may be sent: the page would show a closed padlock there, as if
+/// somebody had signed in.
+fn spec_for_page() -> String {
+    let mut document: Value = serde_json::from_str(&spec()).expect("the spec is JSON");
+    for operation in operations(&mut document) {
+        let security = operation["security"].as_array_mut().expect("every operation has security");
+        security.retain(|choice| *choice != json!({}));
+    }
+    serde_json::to_string_pretty(&document).expect("a JSON value can be written")
 }
 
 /// The service's paths as the router spells them (`/users/:user_id`), with their templates and methods.
@@ -164,6 +177,24 @@ fn tidy(value: &mut Value) {
     }
 }
 
+/// Moves what a parameter's schema says about the parameter to the parameter, where readers and tools look for it.
+fn describe_parameters(document: &mut Value) {
+    for operation in operations(document) {
+        let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+        for parameter in parameters.into_iter().flatten() {
+            let schema = parameter["schema"].as_object_mut().expect("a parameter has a schema");
+            let description = schema.shift_remove("description");
+            if let Some([reference]) = schema.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+                let reference = reference.clone();
+                parameter["schema"] = reference;
+            }
+            if let Some(description) = description {
+                parameter["description"] = description;
+            }
+        }
+    }
+}
+
 /// Writes each member of a `query!` as a parameter of its own: the generator knows one parameter for each extractor.
 fn spread_queries(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
@@ -174,11 +205,7 @@ fn spread_queries(document: &mut Value) {
         let reference = parameters.remove(at)["schema"]["$ref"].take();
         let name = reference.as_str().and_then(|text| text.rsplit('/').next()).unwrap_or_default().to_owned();
         for (member, schema) in schemas[&name]["properties"].as_object().into_iter().flatten() {
-            let mut schema = schema.clone();
-            let description = schema.as_object_mut().and_then(|schema| schema.shift_remove("description"));
-            parameters.push(json!({
-                "name": member, "in": "query", "required": false, "description": description, "schema": schema
-            }));
+            parameters.push(json!({"name": member, "in": "query", "required": false, "schema": schema}));
         }
         spread.push(name);
     }
@@ -192,6 +219,7 @@ fn complete(operation: &mut Value, components: &Value) {
     for code in codes(operation) {
         by_status.entry(code.status().as_u16()).or_default().push(code);
     }
+    state_security(operation);
     let add_example = |content: &mut Value| {
         let media = &mut content["application/json"];
         let name = media["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
@@ -211,6 +239,19 @@ fn complete(operation: &mut Value, components: &Value) {
     for (status, codes) in by_status {
         responses.insert(status.to_string(), error_response(status, &codes));
     }
+}
+
+/// Operations that do the same for everybody. A token that is sent with them must be valid, but opens nothing.
+const WITHOUT_TOKEN: [&str; 2] = ["login", "resetPassword"];
+
+/// Says which operations need no token. The choice of none comes first, because tools offer the first one.
+fn state_security(operation: &mut Value) {
+    let without = operation["operationId"].as_str().is_some_and(|id| WITHOUT_TOKEN.contains(&id));
+    let security = operation["security"].as_array_mut().expect("every operation names the callers that it takes");
+    if without {
+        security.clear();
+    }
+    security.sort_by_key(|choice| *choice != json!({}));
 }
 
 /// Which codes an operation can answer with: those that follow from its form, and its own.
@@ -252,7 +293,8 @@ fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
     let lines: Vec<String> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.message())).collect();
     let examples: Map<String, Value> =
         codes.iter().map(|code| (code.as_str().to_owned(), json!({"value": example(*code)}))).collect();
-    let content = json!({"application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "examples": examples}});
+    let content =
+        json!({"application/json": {"schema": {"$ref": "#/components/schemas/ErrorResponse"}, "examples": examples}});
     let mut response = json!({"description": lines.join("\n\n"), "headers": {}, "content": content});
     let header = |name: &str, description: &str, kind: &str| {
         (name.to_owned(), json!({"description": description, "schema": {"type": kind}}))

@@ -126,9 +126,16 @@ impl<K: Kind> serde::Serialize for Token<K> {
     }
 }
 
-impl<T: Described> Described for Vec<T> {
+/// What lists are made of.
+pub(super) trait Item: Described {
+    /// How many one answer has at most.
+    const MAX: u32;
+}
+
+impl<T: Item> Described for Vec<T> {
     fn schema() -> MetaSchemaRef {
-        inline(MetaSchema { items: Some(Box::new(T::schema())), ..MetaSchema::new("array") })
+        let items = Some(Box::new(T::schema()));
+        inline(MetaSchema { items, max_items: Some(T::MAX as usize), ..MetaSchema::new("array") })
     }
 
     fn register(registry: &mut Registry) {
@@ -165,10 +172,17 @@ pub(super) struct Property {
 }
 
 impl Property {
-    /// A reference can't carry a description of its own (OpenAPI 3.0), so it is wrapped.
+    /// A reference can't carry a description of its own (OpenAPI 3.0), so it is wrapped. The description stands beside
+    /// `allOf`: inside it, generators of clients take it for a second type.
     fn described(self) -> (&'static str, MetaSchemaRef) {
         let description = Some(self.description.trim()).filter(|text| !text.is_empty());
-        (self.name, self.schema.merge(MetaSchema { description, ..MetaSchema::ANY }))
+        let schema = match self.schema {
+            reference @ MetaSchemaRef::Reference(_) if description.is_some() => {
+                inline(MetaSchema { description, all_of: vec![reference], ..MetaSchema::ANY })
+            }
+            schema => schema.merge(MetaSchema { description, ..MetaSchema::ANY }),
+        };
+        (self.name, schema)
     }
 }
 

@@ -6,11 +6,11 @@ use super::{
     error::{ApiError, ErrorCode},
     openapi::Tag,
     path::IdPath,
-    schema::{Example, Nullable, answer},
+    schema::{Example, Item, Nullable, answer},
 };
 use crate::{
     app::{App, Ending, ListedSession},
-    domain::{SessionId, Timestamp, UserId},
+    domain::{SessionId, SessionLimits, Timestamp, UserId},
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Path};
 use serde_json::{Value, json};
@@ -58,6 +58,10 @@ impl From<ListedSession> for Session {
         let (ip, user_agent) = (Nullable(ip), Nullable(user_agent));
         Self { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current }
     }
+}
+
+impl Item for Session {
+    const MAX: u32 = SessionLimits::MAX_PER_USER;
 }
 
 impl Example for Session {

@@ -8,7 +8,7 @@ use super::{
     openapi::Tag,
     path::IdPath,
     query::{self, Cursor, Query, query},
-    schema::{Example, Nullable, Optional, answer},
+    schema::{Example, Item, Nullable, Optional, answer},
 };
 use crate::{
     app::{self, App, IssuedReset, NewAccount},
@@ -100,6 +100,10 @@ impl From<domain::User> for User {
             last_login_at: Nullable(user.last_login_at),
         }
     }
+}
+
+impl Item for User {
+    const MAX: u32 = PageSize::MOST;
 }
 
 impl Example for User {

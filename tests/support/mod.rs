@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod binary;
+#[cfg(feature = "system-tests")]
+pub mod browser;
 
 use serde_json::{Value, json};
 use std::{
