@@ -92,7 +92,7 @@ impl App {
         let acting = caller.clone();
         let imported = AuditEvent { count, ..AuditEvent::new(self.clock.now(), Action::UserImported, caller, None) };
         self.store
-            .write(caller, move |writer| {
+            .write_without_deadline(caller, move |writer| {
                 decide(&confirm(writer, &acting)?, &Operation::TransferUsers)?;
                 writer.expect_many_rows()?;
                 for (line, record) in &records {

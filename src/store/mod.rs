@@ -47,7 +47,7 @@ use std::{
     },
     time::Duration,
 };
-use threads::{Pool, Threads};
+use threads::{Patience, Pool, Threads};
 
 /// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
 const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
@@ -130,25 +130,48 @@ impl Store {
         }
     }
 
-    /// Reads what may take long: lists, searches, counts.
+    /// Reads what may take long: lists, searches, counts. It begins within five seconds, or not at all.
     pub async fn scan<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.scans.run(move |connection| work(&Reader { connection })).await
+        self.scans.run(Patience::UntilBegun, move |connection, _| work(&Reader { connection })).await
     }
 
     /// Runs one transaction, which is on disk when this returns `Ok` and has left no trace when it returns `Err`.
     /// What the work records is written to the audit log in the same transaction.
+    ///
+    /// After five seconds this returns [`Error::Overloaded`], whatever the writer does, and a transaction that is not being
+    /// committed by then leaves no trace either. Only of one that is (a disk that takes seconds for a commit) nobody can
+    /// say at that moment what will come of it.
     pub async fn write<T: Send + 'static>(
         &self,
+        caller: &Caller,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.write_with(Patience::UntilDone, caller, work).await
+    }
+
+    /// The same for work that nobody waits for with a request, or that takes long by its nature: it waits for its turn.
+    pub async fn write_without_deadline<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.write_with(Patience::Endless, caller, work).await
+    }
+
+    async fn write_with<T: Send + 'static>(
+        &self,
+        patience: Patience,
         caller: &Caller,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
         let (path, opened) = (self.path.clone(), self.opened);
         self.writer
-            .run(move |connection| {
+            .run(patience, move |connection, turn| {
+                connection.busy_timeout(turn.wait_left()).or_domain()?;
                 // IMMEDIATE: a transaction that begins as a reader and writes later fails at once under contention.
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_domain()?;
                 let reader = Reader { connection: &transaction };
@@ -157,6 +180,9 @@ impl Store {
                 let events = std::mem::take(&mut writer.events);
                 writer.append_audit(&events)?;
                 still_there(&path, opened)?; // what goes into a file that was removed is lost, and not confirmed
+                if turn.is_given_up() {
+                    return Err(Error::Overloaded); // the caller has been told so
+                }
                 transaction.commit().or_domain()?;
                 Ok(value)
             })
@@ -275,6 +301,7 @@ impl Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::AuditFilter;
     use futures_executor::block_on;
 
     fn store() -> (tempfile::TempDir, Arc<Store>) {
@@ -322,5 +349,44 @@ mod tests {
                 .or_domain()
         };
         assert_eq!(block_on(store.point(count)).unwrap(), "user.registered");
+    }
+    #[test]
+    fn what_was_not_answered_in_five_seconds_is_told_so_whatever_the_writer_does_and_comes_to_nothing() {
+        // given
+        let (_folder, store) = store();
+        let caller = Caller::shell();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let register = |writer: &mut Writer<'_>| {
+            writer.record(Action::UserRegistered, None);
+            Ok(())
+        };
+
+        // when: the first transaction holds the writer, and lets go only when both callers have been answered
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                block_on(store.write(&caller, move |writer| {
+                    begin.send(()).unwrap();
+                    held.recv().unwrap();
+                    register(writer)
+                }))
+            });
+            begun.recv().unwrap();
+            let second = scope.spawn(|| block_on(store.write(&caller, register)));
+            let patient = scope.spawn(|| {
+                block_on(store.write_without_deadline(&caller, |writer| {
+                    writer.record(Action::UserImported, None);
+                    Ok(())
+                }))
+            });
+
+            // then
+            assert_eq!(second.join().unwrap(), Err(Error::Overloaded), "queued");
+            assert_eq!(first.join().unwrap(), Err(Error::Overloaded), "begun");
+            release.send(()).unwrap();
+            assert_eq!(patient.join().unwrap(), Ok(()));
+        });
+        let actions = block_on(store.scan(|reader| reader.audit_after(&AuditFilter::default(), 0, 9))).unwrap();
+        assert_eq!(actions.iter().map(|entry| entry.action.as_str()).collect::<Vec<_>>(), ["user.imported"]);
     }
 }

@@ -6,12 +6,12 @@ use rusqlite::Connection;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -21,16 +21,28 @@ type Job = Box<dyn FnOnce(&Pool) + Send>;
 /// Beyond this many waiting jobs the answer is "overloaded" at once.
 const QUEUE: usize = 4096;
 
+/// For how long the caller waits for the answer. Whoever is not answered in time is told "overloaded".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until the job begins at the latest: once it has begun, its answer is waited for.
+    UntilBegun,
+    /// Until the answer, begun or not.
+    UntilDone,
+    /// For as long as it takes.
+    Endless,
+}
+
 /// Threads that take jobs in order. Dropping this waits for what has been taken on.
 pub(super) struct Threads {
     jobs: Option<SyncSender<Job>>,
     /// Jobs that no thread has begun.
     waiting: Arc<AtomicUsize>,
     handles: Vec<JoinHandle<()>>,
+    deadlines: Sender<(Instant, Weak<dyn GiveUp>)>,
 }
 
 impl Threads {
-    /// `count` threads over a pool with as many connections.
+    /// `count` threads over a pool with as many connections, and one that watches how long callers have waited.
     pub(super) fn start(name: &str, count: u32, pool: &Pool) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -39,7 +51,10 @@ impl Threads {
             std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || run(&queue, &pool))
         };
         let handles = (0..count).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { jobs: Some(jobs), waiting: Arc::default(), handles })
+        let (deadlines, due) = channel();
+        // Nobody waits for this one to end: it ends by itself, a few seconds after the last job.
+        std::thread::Builder::new().name(format!("{name}-due")).spawn(move || watch(&due))?;
+        Ok(Self { jobs: Some(jobs), waiting: Arc::default(), handles, deadlines })
     }
 
     /// How many jobs no thread has begun.
@@ -47,33 +62,122 @@ impl Threads {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` on one of the threads. What has waited for longer than the writer may is given up, not begun.
+    /// Runs `work` on one of the threads. A job that was given up before it began is never begun.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+        patience: Patience,
+        work: impl FnOnce(&mut Connection, &Turn<T>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let (asked, waiting) = (Instant::now(), self.waiting.clone());
+        let turn = Arc::new(Turn::new(answer, patience));
+        let (waiting, mine) = (self.waiting.clone(), turn.clone());
         let job: Job = Box::new(move |pool| {
             waiting.fetch_sub(1, Ordering::Relaxed);
-            let result = if asked.elapsed() > WRITER_WAIT {
-                Err(Error::Overloaded)
-            } else {
-                pool.get()
-                    .map_err(|error| Error::Storage(error.to_string()))
-                    .and_then(|mut connection| work(&mut connection))
-            };
-            let _ = answer.send(result); // nobody may be waiting any more; the work is done all the same
+            if mine.begin() {
+                let connection = pool.get().map_err(|error| Error::Storage(error.to_string()));
+                mine.answer(connection.and_then(|mut connection| work(&mut connection, &mine)));
+            }
         });
         let jobs = self.jobs.as_ref().expect("only Drop takes the sender");
         self.waiting.fetch_add(1, Ordering::Relaxed); // before it is sent, so that it is never less than none
-        let Err(refused) = jobs.try_send(job) else {
-            return answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into())));
+        let sent = jobs.try_send(job);
+        if let Err(refused) = sent {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(match refused {
+                TrySendError::Full(_) => Error::Overloaded,
+                TrySendError::Disconnected(_) => Error::Internal("the database threads are gone".into()),
+            });
+        }
+        if let Some(until) = turn.until {
+            let waits: Weak<Turn<T>> = Arc::downgrade(&turn);
+            let _ = self.deadlines.send((until, waits)); // the other end lives as long as this one
+        }
+        drop(turn); // so that a job which panics takes the sender of its answer along
+        answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into())))
+    }
+}
+
+/// One caller's turn: the job begins, or the caller gives up, whichever comes first.
+pub(super) struct Turn<T> {
+    patience: Patience,
+    /// When the caller gives up.
+    until: Option<Instant>,
+    stage: Mutex<Stage<T>>,
+}
+
+enum Stage<T> {
+    Waiting(oneshot::Sender<Result<T, Error>>),
+    Begun(oneshot::Sender<Result<T, Error>>),
+    /// Answered, or given up.
+    Over,
+}
+
+impl<T> Turn<T> {
+    fn new(answer: oneshot::Sender<Result<T, Error>>, patience: Patience) -> Self {
+        let until = (patience != Patience::Endless).then(|| Instant::now() + WRITER_WAIT);
+        Self { patience, until, stage: Mutex::new(Stage::Waiting(answer)) }
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage<T>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `false` where the caller gave up.
+    fn begin(&self) -> bool {
+        let mut stage = self.stage();
+        match std::mem::replace(&mut *stage, Stage::Over) {
+            Stage::Waiting(answer) => *stage = Stage::Begun(answer),
+            Stage::Begun(_) | Stage::Over => return false,
+        }
+        true
+    }
+
+    /// The caller may have hung up; the work is done all the same.
+    fn answer(&self, result: Result<T, Error>) {
+        if let Stage::Begun(answer) = std::mem::replace(&mut *self.stage(), Stage::Over) {
+            let _ = answer.send(result);
+        }
+    }
+
+    /// Whether the caller has been told that nothing came of it.
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(*self.stage(), Stage::Over)
+    }
+
+    /// How long the job may wait for other processes: no longer than its caller does.
+    pub(super) fn wait_left(&self) -> Duration {
+        self.until.map_or(WRITER_WAIT, |until| until.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// A turn whose end has come.
+trait GiveUp: Send + Sync {
+    fn give_up(&self);
+}
+
+impl<T: Send> GiveUp for Turn<T> {
+    fn give_up(&self) {
+        let mut stage = self.stage();
+        *stage = match std::mem::replace(&mut *stage, Stage::Over) {
+            begun @ Stage::Begun(_) if self.patience == Patience::UntilBegun => begun,
+            Stage::Waiting(answer) | Stage::Begun(answer) => {
+                let _ = answer.send(Err(Error::Overloaded));
+                Stage::Over
+            }
+            Stage::Over => Stage::Over,
         };
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        match refused {
-            TrySendError::Full(_) => Err(Error::Overloaded),
-            TrySendError::Disconnected(_) => Err(Error::Internal("the database threads are gone".into())),
+    }
+}
+
+/// Everybody waits for the same time, so that they come in the order in which they end. The caller may have no runtime
+/// with timers: a command has none.
+fn watch(due: &Receiver<(Instant, Weak<dyn GiveUp>)>) {
+    for (until, turn) in due {
+        if turn.strong_count() > 0 {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
+        if let Some(turn) = turn.upgrade() {
+            turn.give_up();
         }
     }
 }
