@@ -6,7 +6,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Where everything that compares or stores a time gets it from. Clones show the same time.
@@ -27,7 +27,21 @@ pub struct SetTime {
 }
 
 /// When this process first asked for the steady time.
-static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+static BEGAN: LazyLock<Duration> = LazyLock::new(steady_now);
+
+/// Goes on while the machine is suspended, too, so that waking it up looks like no jump of the clock.
+#[cfg(target_os = "linux")]
+fn steady_now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+/// Elsewhere a suspended machine may look like one whose clock jumped.
+#[cfg(not(target_os = "linux"))]
+fn steady_now() -> Duration {
+    static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+    ORIGIN.elapsed()
+}
 
 impl Clock {
     /// A clock that stands still until it is moved.
@@ -41,31 +55,32 @@ impl Clock {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
             }
-            Self::Set(time) => Timestamp::from_millis(time.now.load(Ordering::Relaxed)),
+            Self::Set(time) => Timestamp::from_millis(time.now.load(Ordering::SeqCst)),
         }
     }
 
     /// How long it has been running: for spans that must not change when somebody sets the time.
     pub fn steady(&self) -> Duration {
         match self {
-            Self::System => BEGAN.elapsed(),
-            Self::Set(time) => Duration::from_millis(time.steady.load(Ordering::Relaxed)),
+            Self::System => steady_now().saturating_sub(*BEGAN),
+            Self::Set(time) => Duration::from_millis(time.steady.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a clock that was set forward. The system's clock can't be moved from here, and stays.
+    /// Moves a clock that was set forward. The system's clock can't be moved from here, and stays. The steady time goes
+    /// first, so that nobody sees a jump who reads it last.
     pub fn advance(&self, span: Duration) {
         if let Self::Set(time) = self {
-            time.now.store((self.now() + span).as_millis(), Ordering::Relaxed);
             let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-            time.steady.fetch_add(millis, Ordering::Relaxed);
+            time.steady.fetch_add(millis, Ordering::SeqCst);
+            time.now.store((self.now() + span).as_millis(), Ordering::SeqCst);
         }
     }
 
     /// Sets a clock that was set once again, backwards too. The system's clock stays.
     pub fn set(&self, now: Timestamp) {
         if let Self::Set(time) = self {
-            time.now.store(now.as_millis(), Ordering::Relaxed);
+            time.now.store(now.as_millis(), Ordering::SeqCst);
         }
     }
 }

@@ -373,6 +373,9 @@ fn the_audit_chain_has_no_gaps_after_much_at_once() {
         )
         .expect("a row");
     assert_eq!((last, head), (rows, rows));
+    let checked = support::binary::usher(server.database().parent().expect("a folder"), &["check"]);
+    let report = String::from_utf8(checked.stdout).expect("text");
+    assert!(report.contains(&format!("{rows} entries, 1 to {rows}, each in its place in the chain")), "{report}");
     let failed: i64 = server.query("SELECT sum(count) FROM audit WHERE action = 'session.sign_in_failed'");
     assert_eq!(failed, 40);
 }

@@ -4,14 +4,16 @@ use super::{
     App,
     access::{Operation, decide},
 };
-use crate::domain::{AuditCursor, AuditEntry, AuditFilter, AuditLimits, Caller, ChainPoint, Error, Page, PageSize};
+use crate::domain::{
+    AuditCursor, AuditEntry, AuditFilter, AuditLimits, Caller, ChainPoint, Error, Page, PageSize, Timestamp,
+};
 
 /// How many entries are taken away in one transaction.
 const PRUNED_AT_ONCE: u32 = 500;
 
 impl App {
     /// Reads a page of the log, the newest entries first. What has been refused up to now is in it, except for counts of
-    /// the minute that is not over.
+    /// the minute that is not over, and for what can't be written at the moment. Needs the server's runtime.
     pub async fn audit(
         &self,
         caller: &Caller,
@@ -20,7 +22,7 @@ impl App {
         size: PageSize,
     ) -> Result<Page<AuditEntry, AuditCursor>, Error> {
         self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
-        let _ = self.flush_due().await; // on a full disk the log can still be read
+        self.flushes.wait().await;
         self.store.scan(move |reader| reader.audit(&filter, before, size)).await
     }
 
@@ -58,16 +60,21 @@ impl App {
         Ok(())
     }
 
-    /// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age takes half a
-    /// day of the log at most, see [`AuditLimits::SPAN_AT_ONCE`].
-    pub async fn prune_audit(&self) -> Result<(), Error> {
+    /// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age counts at a time
+    /// that can be trusted, and takes half a day of the log at most, see [`AuditLimits::SPAN_AT_ONCE`].
+    pub(super) async fn prune_audit(&self, now: Option<Timestamp>) -> Result<(), Error> {
         let AuditLimits { retention, max_rows } = self.policy.audit;
-        let Some(oldest) = self.store.point(|reader| reader.oldest_audit()).await? else { return Ok(()) };
-        let older_than = (self.clock.now() - retention).min(oldest + AuditLimits::SPAN_AT_ONCE);
+        let look = self.store.scan(move |reader| {
+            let oldest = now.map(|now| reader.oldest_audit(now)).transpose()?.flatten();
+            let kept =
+                now.zip(oldest).map(|(now, oldest)| (now - retention).min(oldest + AuditLimits::SPAN_AT_ONCE)..=now);
+            reader.last_audit_to_go(kept, max_rows)
+        });
+        let Some(last) = look.await? else { return Ok(()) };
         loop {
             let pruned = self
                 .store
-                .write(&Caller::shell(), move |writer| writer.prune_audit(older_than, max_rows, PRUNED_AT_ONCE))
+                .write_without_deadline(&Caller::shell(), move |writer| writer.prune_audit(last, PRUNED_AT_ONCE))
                 .await?;
             for fault in pruned.faults {
                 tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now taken this part away");

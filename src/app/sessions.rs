@@ -6,16 +6,19 @@ use super::{
     accounts::confirm,
     throttle::Target,
 };
-use crate::domain::{
-    Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails,
-    SessionId, SessionLimits, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
+use crate::{
+    domain::{
+        Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails,
+        SessionId, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
+    },
+    store::Writer,
 };
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
-/// How many rows are looked at together, and swept in one transaction.
+/// How many rows are looked at together.
 const SWEPT_AT_ONCE: u32 = 1_000;
 
 /// What a sign-in yields. The token can't be had again.
@@ -297,23 +300,19 @@ impl App {
             .await
     }
 
-    /// Deletes the rows of sessions that ended a week ago. All are looked at, a few at a time, so that nobody waits for it.
-    pub async fn sweep_sessions(&self) -> Result<(), Error> {
-        let expired = self.clock.now() - SessionLimits::KEPT_AFTER_END;
+    /// Deletes the rows of sessions that ended before a time. All are looked at, a few at a time, so that nobody waits for
+    /// it.
+    pub(super) async fn sweep_sessions(&self, expired: Timestamp) -> Result<(), Error> {
         let unused = expired - self.policy.sessions.idle_timeout;
         let mut place = 0;
         loop {
             let looked_at = self.store.scan(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
-            let Some((ended, last)) = looked_at.await? else { return Ok(()) };
+            let Some((mut ended, last)) = looked_at.await? else { return Ok(()) };
             place = last;
-            if ended.is_empty() {
-                continue;
+            while !ended.is_empty() {
+                let sweep = move |writer: &mut Writer<'_>| writer.sweep_sessions(ended, expired, unused);
+                ended = self.store.write_without_deadline(&Caller::shell(), sweep).await?;
             }
-            self.store
-                .write(&Caller::shell(), move |writer| {
-                    ended.iter().try_for_each(|id| writer.sweep_session(id, expired, unused))
-                })
-                .await?;
         }
     }
 }
@@ -357,5 +356,34 @@ impl Uses {
     pub(super) fn settle(&self, written: &HashMap<SessionId, Timestamp>) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.retain(|session, at| written.get(session) != Some(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_that_comes_while_others_are_written_waits_for_the_next_time() {
+        let (uses, at) = (Uses::default(), Timestamp::from_millis);
+        let (first, second) = (SessionId::generate(), SessionId::generate());
+        uses.gather(&first, at(10));
+        uses.gather(&second, at(10));
+        let written = uses.waiting();
+        uses.gather(&first, at(20));
+
+        uses.settle(&written);
+
+        assert_eq!((uses.of(&first), uses.of(&second)), (Some(at(20)), None));
+        assert_eq!(uses.waiting().len(), 1);
+    }
+
+    #[test]
+    fn the_latest_use_is_the_one_that_counts() {
+        let (uses, at, session) = (Uses::default(), Timestamp::from_millis, SessionId::generate());
+        for time in [20, 30, 10] {
+            uses.gather(&session, at(time));
+        }
+        assert_eq!(uses.of(&session), Some(at(30)));
     }
 }

@@ -6,6 +6,7 @@
 mod audit;
 mod caller;
 mod chain;
+mod clock_watch;
 mod error;
 mod invitation;
 mod object;
@@ -20,6 +21,7 @@ mod user;
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, Site, Subscriber};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
+pub use clock_watch::ClockWatch;
 pub use error::{Error, Faults};
 pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
 pub use object::{StrictObject, plain_name};

@@ -106,8 +106,10 @@ impl SessionLimits {
         session.expires_at.min(last_used_at + self.idle_timeout)
     }
 
-    /// Whether the stored time of last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.
+    /// Whether the stored time of last use is old enough to be worth a write: a minute, or a tenth of the idle timeout. One
+    /// that lies as far ahead was stored while the clock was wrong.
     pub fn is_worth_recording(&self, session: &Session, now: Timestamp) -> bool {
-        now.since(session.last_used_at) > (self.idle_timeout / 10).min(Duration::from_mins(1))
+        let off = now.since(session.last_used_at).max(session.last_used_at.since(now));
+        off > (self.idle_timeout / 10).min(Duration::from_mins(1))
     }
 }

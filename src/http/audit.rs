@@ -169,7 +169,8 @@ impl Audit {
     ///
     /// For administrators. The newest entries come first; pages follow each other by `next_cursor`. An entry must match
     /// all parameters that are given. Everything up to this request is in the list, except that attempts which are
-    /// counted by the minute appear when it is over. The log begins where `--audit-retention` and `--audit-max-rows` have
+    /// counted by the minute appear when it is over, and that refused attempts which can't be written at the moment (the disk
+    /// is full, another process writes) appear later. The log begins where `--audit-retention` and `--audit-max-rows` have
     /// taken older entries away. Unknown and repeated parameters are refused.
     #[oai(path = "/audit", method = "get", operation_id = "listAuditEvents")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListAuditEvents>) -> Result<Listed, ApiError> {

@@ -53,7 +53,10 @@ use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 use sessions::Sessions;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+};
 use users::Users;
 use verify::Verify;
 
@@ -142,13 +145,17 @@ pub async fn serve(
         let _ = stop.send(true);
         tokio::time::sleep(settings.shutdown_timeout).await;
     };
+    let (end_maintenance, ended) = oneshot::channel::<()>();
+    let maintaining = app.clone();
+    let mut maintenance = tokio::spawn(async move { maintaining.run_maintenance(async { drop(ended.await) }).await });
     let end = tokio::select! {
         _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
-        () = app.keep_house() => unreachable!("housekeeping goes on for ever"),
+        ended = &mut maintenance => panic!("maintenance has ended before the server: {ended:?}"),
     };
-    if let Err(error) = app.flush().await {
-        tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
+    drop(end_maintenance);
+    if let Err(error) = maintenance.await {
+        tracing::error!(%error, "maintenance did not come to its end");
     }
     if let Err(error) = app.log_audit_head().await {
         tracing::error!(%error, "the end of the audit log could not be read");

@@ -3,6 +3,7 @@
 use super::{Reader, Writer, error::OrDomain};
 use crate::domain::{AuditEvent, ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry, Error, Timestamp, UserId};
 use rusqlite::{OptionalExtension, Row, Rows, params};
+use std::ops::RangeInclusive;
 
 /// What retention took away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +73,38 @@ impl Reader<'_> {
         Ok(self.audit_ends().or_domain()?.head)
     }
 
-    /// When the oldest entry was written that is still there. For the point door.
-    pub fn oldest_audit(&self) -> Result<Option<Timestamp>, Error> {
+    /// When the oldest entry was written that is still there, those aside that are dated in the future. Scans.
+    pub fn oldest_audit(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         self.connection
-            .prepare_cached("SELECT at FROM audit ORDER BY id LIMIT 1")
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
+            .prepare_cached("SELECT at FROM audit WHERE at <= ?1 ORDER BY id LIMIT 1")
+            .and_then(|mut statement| statement.query_row([now.as_millis()], |row| row.get(0)).optional())
             .or_domain()
             .map(|at| at.map(Timestamp::from_millis))
+    }
+
+    /// Up to which entry the log is not kept; `None` where all of it is. What is more than `most` behind the head goes.
+    /// Where `kept` is given, so does what was written before that span of time, up to the first entry that was written
+    /// within it: the log has no holes, whatever the clock did between two entries. One that is dated after the span, in the
+    /// future, holds nothing up: it goes with a later one that is old. Scans what goes.
+    pub fn last_audit_to_go(&self, kept: Option<RangeInclusive<Timestamp>>, most: u32) -> Result<Option<i64>, Error> {
+        let look = || -> rusqlite::Result<_> {
+            let Ends { anchor, head } = self.audit_ends()?;
+            let beyond = head.id.saturating_sub(most.into()).max(anchor.id);
+            let Some(kept) = kept else { return Ok(Some(beyond).filter(|last| *last > anchor.id)) };
+            let (from, to) = (kept.start().as_millis(), kept.end().as_millis());
+            let stays: Option<i64> = self
+                .connection
+                .prepare_cached("SELECT id FROM audit WHERE id > ?1 AND at BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1")?
+                .query_row([beyond, from, to], |row| row.get(0))
+                .optional()?;
+            let old: Option<i64> = self
+                .connection
+                .prepare_cached("SELECT id FROM audit WHERE id > ?1 AND id < ?2 AND at < ?3 ORDER BY id DESC LIMIT 1")?
+                .query_row([beyond, stays.unwrap_or(i64::MAX), from], |row| row.get(0))
+                .optional()?;
+            Ok(Some(old.unwrap_or(beyond)).filter(|last| *last > anchor.id))
+        };
+        look().or_domain()
     }
 
     /// Follows the whole chain from its anchor, one entry at a time. Scans.
@@ -141,33 +167,21 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Takes away up to `limit` of the oldest entries that are older than a time, or more than `most` behind the head,
-    /// and moves the anchor to the last of them. Stops at the first that stays: the log has no holes, whatever the clock
-    /// did between two entries.
-    pub fn prune_audit(&mut self, older_than: Timestamp, most: u32, limit: u32) -> Result<Pruned, Error> {
-        self.prune(older_than, most, limit).or_domain()
+    /// Takes away up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_go`] found, and moves the
+    /// anchor to the last of them.
+    pub fn prune_audit(&mut self, up_to: i64, limit: u32) -> Result<Pruned, Error> {
+        self.prune(up_to, limit).or_domain()
     }
 
-    fn prune(&mut self, older_than: Timestamp, most: u32, limit: u32) -> rusqlite::Result<Pruned> {
-        let Ends { anchor, head } = self.audit_ends()?;
-        // The first that stays.
-        let stays: Option<i64> = self
-            .connection
-            .prepare_cached(
-                "SELECT id FROM (SELECT id, at FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2)
-                 WHERE at >= ?3 AND id > ?4 ORDER BY id LIMIT 1",
-            )?
-            .query_row(params![anchor.id, limit, older_than.as_millis(), head.id.saturating_sub(most.into())], |row| {
-                row.get(0)
-            })
-            .optional()?;
+    fn prune(&mut self, up_to: i64, limit: u32) -> rusqlite::Result<Pruned> {
+        let Ends { anchor, .. } = self.audit_ends()?;
         let mut going = self.connection.prepare_cached(concat!(
             "SELECT ",
             chained_columns!(),
-            " FROM audit WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3"
+            " FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
         ))?;
         let mut walk = ChainWalk::from(anchor);
-        follow(&mut walk, going.query(params![anchor.id, stays.unwrap_or(i64::MAX), limit])?)?;
+        follow(&mut walk, going.query(params![anchor.id, up_to, limit])?)?;
         let (last, entries) = (walk.last(), walk.entries());
         if last.id > anchor.id {
             self.connection
@@ -205,6 +219,15 @@ mod tests {
         Writer { reader: Reader { connection }, caller: Caller::shell(), now: at(0), events: vec![] }
     }
 
+    /// Takes away what is older than a time, while it is 100, or more than `most` behind the head.
+    fn prune(connection: &Connection, older_than: i64, most: u32, limit: u32) -> Pruned {
+        let reader = Reader { connection };
+        match reader.last_audit_to_go(Some(at(older_than)..=at(100)), most).unwrap() {
+            Some(last) => writer(connection).prune_audit(last, limit).unwrap(),
+            None => Pruned { entries: 0, faults: vec![] },
+        }
+    }
+
     /// What is left, and that it can be proven from the anchor to the head.
     #[track_caller]
     fn left(connection: &Connection) -> Vec<i64> {
@@ -218,10 +241,10 @@ mod tests {
     #[test]
     fn what_is_too_old_goes_and_the_rest_can_be_proven() {
         let connection = log(&[10, 20, 30, 40]);
-        let pruned = writer(&connection).prune_audit(at(30), 100, 100).unwrap();
+        let pruned = prune(&connection, 30, 100, 100);
         assert_eq!(pruned, Pruned { entries: 2, faults: vec![] });
         assert_eq!(left(&connection), [3, 4]);
-        assert_eq!(writer(&connection).prune_audit(at(30), 100, 100).unwrap().entries, 0);
+        assert_eq!(prune(&connection, 30, 100, 100).entries, 0);
         writer(&connection).append_audit(&[AuditEvent::new(at(50), Action::SignedIn, &Caller::shell(), None)]).unwrap();
         assert_eq!(left(&connection), [3, 4, 5]);
     }
@@ -229,23 +252,58 @@ mod tests {
     #[test]
     fn a_clock_that_jumped_makes_no_holes() {
         let connection = log(&[10, 90, 20, 30]);
-        writer(&connection).prune_audit(at(50), 100, 100).unwrap();
+        prune(&connection, 50, 100, 100);
         assert_eq!(left(&connection), [2, 3, 4], "the second is young, and those behind it stay");
+    }
+
+    #[test]
+    fn an_entry_that_is_dated_in_the_future_goes_with_a_later_one_that_is_old() {
+        let connection = log(&[10, 900, 20, 900, 60, 900]);
+        prune(&connection, 15, 100, 100);
+        assert_eq!(left(&connection), [2, 3, 4, 5, 6], "the future one is no reason to take away what is young");
+        prune(&connection, 50, 100, 100);
+        assert_eq!(left(&connection), [4, 5, 6], "nothing old is behind the fourth");
+        prune(&connection, 70, 100, 100);
+        assert_eq!(left(&connection), [6]);
+    }
+
+    #[test]
+    fn an_entry_that_is_dated_in_the_past_takes_nothing_along_that_is_young() {
+        let connection = log(&[60, 1, 70]);
+        prune(&connection, 50, 100, 100);
+        assert_eq!(left(&connection), [1, 2, 3]);
+    }
+
+    #[test]
+    fn where_no_age_is_given_only_the_number_of_entries_counts() {
+        let connection = log(&[10, 20, 30]);
+        let reader = Reader { connection: &connection };
+        assert_eq!(reader.last_audit_to_go(None, 3).unwrap(), None);
+        assert_eq!(reader.last_audit_to_go(None, 2).unwrap(), Some(1));
+        assert_eq!(reader.last_audit_to_go(Some(at(15)..=at(100)), 1).unwrap(), Some(2), "whichever takes more");
+        assert_eq!(reader.last_audit_to_go(Some(at(25)..=at(100)), 2).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn the_oldest_entry_is_not_one_from_the_future() {
+        let connection = log(&[900, 20, 10]);
+        assert_eq!(Reader { connection: &connection }.oldest_audit(at(100)).unwrap(), Some(at(20)));
+        assert_eq!(Reader { connection: &connection }.oldest_audit(at(20)).unwrap(), Some(at(20)));
     }
 
     #[test]
     fn beyond_the_number_of_entries_that_are_kept_the_oldest_go() {
         let connection = log(&[10; 10]);
-        writer(&connection).prune_audit(at(0), 3, 4).unwrap();
+        prune(&connection, 0, 3, 4);
         assert_eq!(left(&connection), [5, 6, 7, 8, 9, 10], "so many at once");
-        writer(&connection).prune_audit(at(0), 3, 4).unwrap();
+        prune(&connection, 0, 3, 4);
         assert_eq!(left(&connection), [8, 9, 10]);
     }
 
     #[test]
     fn a_log_of_which_nothing_is_left_goes_on_where_it_ended() {
         let connection = log(&[10, 20]);
-        writer(&connection).prune_audit(at(90), 100, 100).unwrap();
+        prune(&connection, 90, 100, 100);
         assert!(left(&connection).is_empty());
         writer(&connection).append_audit(&[AuditEvent::new(at(95), Action::SignedIn, &Caller::shell(), None)]).unwrap();
         assert_eq!(left(&connection), [3]);
@@ -255,7 +313,7 @@ mod tests {
     fn a_fault_in_what_goes_is_told_before_it_is_gone() {
         let connection = log(&[10, 20, 30]);
         connection.execute_batch("UPDATE audit SET count = 2 WHERE id = 1").unwrap();
-        let pruned = writer(&connection).prune_audit(at(30), 100, 100).unwrap();
+        let pruned = prune(&connection, 30, 100, 100);
         assert_eq!(pruned, Pruned { entries: 2, faults: vec![ChainFault::Changed { id: 1 }] });
         assert_eq!(left(&connection), [3]);
     }

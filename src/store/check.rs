@@ -81,6 +81,7 @@ pub(super) fn examine(
         if is_current {
             tell(accounts(connection));
             head = audit(connection, kept, tell);
+            future_entries(connection, now).ok().flatten().into_iter().for_each(&mut *tell);
             newest = newest_time(connection).ok().flatten();
         }
     }
@@ -255,6 +256,20 @@ fn contains(reader: &Reader<'_>, ends: &Ends, kept: ChainPoint) -> rusqlite::Res
         ),
         None => Finding::error("audit head", format!("entry {id} that you kept is missing; {AUDIT_MEND}")),
     })
+}
+
+/// Entries that were written while the clock was ahead.
+fn future_entries(connection: &Connection, now: Timestamp) -> rusqlite::Result<Option<Finding>> {
+    const SQL: &str = "SELECT count(*), ifnull(min(id), 0), ifnull(max(at), 0) FROM audit WHERE at > ?1";
+    let (count, first, latest): (i64, i64, i64) =
+        connection
+            .query_row(SQL, [(now + CLOCK_SLACK).as_millis()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let text = format!(
+        "{count} entries are dated in the future, the first of them is {first}, the latest time {}: the clock was ahead, or is \
+         behind now; retention takes them away with later ones that are old",
+        Timestamp::from_millis(latest)
+    );
+    Ok((count > 0).then(|| Finding::warning("audit time", text)))
 }
 
 fn newest_time(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {

@@ -150,14 +150,38 @@ impl Writer<'_> {
             .or_domain()?;
         Ok(id.and_then(UserId::new))
     }
+}
 
-    /// Forgets what expired before a moment.
-    pub fn sweep_tokens(&mut self, expired: Timestamp) -> Result<(), Error> {
-        for sql in
-            ["DELETE FROM invitations WHERE expires_at < ?1", "DELETE FROM password_resets WHERE expires_at < ?1"]
-        {
-            self.connection.execute(sql, [expired.as_millis()]).or_domain()?;
-        }
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Caller, InvitationToken, ResetToken};
+    use rusqlite::Connection;
+
+    fn writer(connection: &Connection, now: i64) -> Writer<'_> {
+        let now = Timestamp::from_millis(now);
+        Writer { reader: Reader { connection }, caller: Caller::shell(), now, events: vec![] }
+    }
+
+    /// What was looked at before a password was hashed may have expired meanwhile.
+    #[test]
+    fn what_has_expired_is_not_spent() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = off").unwrap();
+        let (invitation, reset) = (InvitationToken::generate().hash(), ResetToken::generate().hash());
+        let expires_at = Timestamp::from_millis(100);
+        let mut before = writer(&connection, 0);
+        let new = NewInvitation { token_hash: invitation, email: None, role: Role::User, expires_at };
+        before.insert_invitation(&new).unwrap();
+        before.insert_password_reset(UserId::new(7).unwrap(), &reset, expires_at).unwrap();
+
+        let mut late = writer(&connection, 100);
+        assert_eq!(late.spend_invitation(&invitation).unwrap(), None);
+        assert_eq!(late.spend_password_reset(&reset).unwrap(), None);
+
+        let mut in_time = writer(&connection, 99);
+        assert!(in_time.spend_invitation(&invitation).unwrap().is_some());
+        assert_eq!(in_time.spend_password_reset(&reset).unwrap(), UserId::new(7));
     }
 }

@@ -13,6 +13,7 @@ mod connection;
 mod error;
 mod file;
 mod invitations;
+mod maintenance;
 mod measures;
 mod migrate;
 mod points;

@@ -3,6 +3,7 @@
 use super::{
     Reader, Writer,
     error::OrDomain,
+    maintenance::HouseTurn,
     users::{user_columns, user_from},
 };
 use crate::domain::{
@@ -105,8 +106,8 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a session, if the account is enabled and still has the password that was verified. Then the oldest ones
-    /// beyond what an account may have go. `false` means that the account changed meanwhile and nothing was stored.
+    /// Stores a session, if the account is enabled and still has the password that was verified. Then those beyond what an
+    /// account may have go: first those that have ended, then the oldest ones. `false` means that the account changed meanwhile and nothing was stored.
     pub fn insert_session(
         &mut self,
         session: &NewSession,
@@ -136,10 +137,13 @@ impl Writer<'_> {
             .prepare_cached(
                 "DELETE FROM sessions WHERE user_id = ?1 AND id IN
                     (SELECT id FROM sessions WHERE user_id = ?1
-                     ORDER BY id = ?3 DESC, created_at DESC, rowid DESC LIMIT -1 OFFSET ?2)",
+                     ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, rowid DESC
+                     LIMIT -1 OFFSET ?2)",
             )
             .and_then(|mut statement| {
-                statement.execute(params![session.user_id.get(), limits.max_per_user, session.id.as_str()])
+                let unused = self.now - limits.idle_timeout;
+                let (user, new) = (session.user_id.get(), session.id.as_str());
+                statement.execute(params![user, limits.max_per_user, new, self.now.as_millis(), unused.as_millis()])
             })
             .or_domain()?;
         Ok(inserted == 1)
@@ -172,23 +176,131 @@ impl Writer<'_> {
             .map(|deleted| u32::try_from(deleted).unwrap_or(u32::MAX))
     }
 
-    /// Records a use of a session that still stands; one that has ended stays ended, and time does not run backwards.
+    /// Records a use of a session that still stands; one that has ended stays ended, and time does not run backwards,
+    /// except from a time that is yet to come: that was stored while the clock was wrong.
     pub fn set_last_used(&mut self, id: &SessionId, at: Timestamp) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "UPDATE sessions SET last_used_at = ?2 WHERE id = ?1 AND last_used_at < ?2 AND expires_at > ?2",
+                "UPDATE sessions SET last_used_at = ?2
+                 WHERE id = ?1 AND (last_used_at < ?2 OR last_used_at > ?3) AND expires_at > ?2",
             )
-            .and_then(|mut statement| statement.execute(params![id.as_str(), at.as_millis()]))
+            .and_then(|mut statement| statement.execute(params![id.as_str(), at.as_millis(), self.now.as_millis()]))
             .or_domain()
             .map(drop)
     }
 
-    /// Deletes a row that `ended_sessions` found, unless the session was used since.
-    pub fn sweep_session(&mut self, id: &SessionId, expired: Timestamp, unused: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND (expires_at < ?2 OR last_used_at < ?3)")
-            .and_then(|mut statement| statement.execute(params![id.as_str(), expired.as_millis(), unused.as_millis()]))
-            .or_domain()
-            .map(drop)
+    /// Deletes rows that `ended_sessions` found, unless the session was used since, until the turn is over. Returns those
+    /// that it did not come to.
+    pub fn sweep_sessions(
+        &mut self,
+        ended: Vec<SessionId>,
+        expired: Timestamp,
+        unused: Timestamp,
+    ) -> Result<Vec<SessionId>, Error> {
+        const SQL: &str = "DELETE FROM sessions WHERE id = ?1 AND (expires_at < ?2 OR last_used_at < ?3)";
+        let (turn, mut left) = (HouseTurn::begin(), ended.into_iter());
+        let mut statement = self.connection.prepare_cached(SQL).or_domain()?;
+        for id in left.by_ref() {
+            statement.execute(params![id.as_str(), expired.as_millis(), unused.as_millis()]).or_domain()?;
+            if turn.is_over() {
+                break;
+            }
+        }
+        Ok(left.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Caller;
+    use rusqlite::Connection;
+    use std::time::Duration;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    /// A database with an account and its sessions: id, last use and absolute end.
+    fn database(sessions: &[(&str, i64, i64)]) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO users (id, username, email, email_verified, password_hash, password_version, role, disabled,
+                                    revision, created_at, updated_at)
+                 VALUES (1, 'ada', 'ada@example.com', 1, '', 1, 'user', 0, 1, 0, 0)",
+            )
+            .unwrap();
+        for (id, last_used_at, expires_at) in sessions {
+            connection
+                .execute(
+                    "INSERT INTO sessions VALUES (?1, randomblob(32), 1, 0, ?2, ?3, NULL, NULL)",
+                    params![id, last_used_at, expires_at],
+                )
+                .unwrap();
+        }
+        connection
+    }
+
+    fn writer(connection: &Connection, now: i64) -> Writer<'_> {
+        Writer { reader: Reader { connection }, caller: Caller::shell(), now: at(now), events: vec![] }
+    }
+
+    fn id(text: &str) -> SessionId {
+        SessionId::from_stored(text.to_owned())
+    }
+
+    fn last_used(connection: &Connection) -> i64 {
+        connection.query_row("SELECT last_used_at FROM sessions", [], |row| row.get(0)).unwrap()
+    }
+
+    fn left(connection: &Connection) -> Vec<String> {
+        let mut ids = connection.prepare("SELECT id FROM sessions ORDER BY id").unwrap();
+        ids.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn the_time_of_the_last_use_runs_on_and_back_only_from_what_is_yet_to_come() {
+        let connection = database(&[("a", 50, 1_000)]);
+        for (now, used_at, stored) in [(100, 60, 60), (100, 55, 60), (100, 100, 100), (90, 80, 80), (2_000, 1_000, 80)]
+        {
+            writer(&connection, now).set_last_used(&id("a"), at(used_at)).unwrap();
+            assert_eq!(last_used(&connection), stored, "used at {used_at}, written at {now}");
+        }
+    }
+
+    #[test]
+    fn a_session_that_was_used_since_it_was_looked_at_is_not_swept() {
+        let connection = database(&[("expired", 90, 10), ("unused", 10, 900), ("used", 10, 900), ("young", 90, 900)]);
+        let found = Reader { connection: &connection }.ended_sessions(at(20), at(20), 0, 10).unwrap();
+        let (ended, _) = found.unwrap();
+        assert_eq!(ended, [id("expired"), id("unused"), id("used")]);
+        writer(&connection, 100).set_last_used(&id("used"), at(95)).unwrap();
+
+        let left_over = writer(&connection, 100).sweep_sessions(ended, at(20), at(20)).unwrap();
+
+        assert_eq!((left_over, left(&connection)), (vec![], vec!["used".to_owned(), "young".to_owned()]));
+    }
+
+    #[test]
+    fn sessions_that_have_ended_go_before_one_that_is_alive() {
+        // The newest is unused, the one before it has expired; the oldest two are alive.
+        let sessions = [("1", 95, 900), ("2", 95, 900), ("3", 95, 50), ("4", 10, 900)];
+        for (most, expected) in [(5, "1234n"), (4, "124n"), (3, "12n"), (2, "2n"), (1, "n")] {
+            let connection = database(&sessions);
+            connection.execute_batch("UPDATE sessions SET created_at = rowid").unwrap();
+            let new = NewSession {
+                id: id("n"),
+                token_hash: crate::domain::SessionToken::generate().hash(),
+                user_id: UserId::new(1).unwrap(),
+                expires_at: at(900),
+                user_agent: None,
+            };
+            let idle_timeout = Duration::from_millis(50);
+            let limits = SessionLimits { max_per_user: most, idle_timeout, ..SessionLimits::default() };
+            assert!(writer(&connection, 100).insert_session(&new, 1, &limits).unwrap());
+            assert_eq!(left(&connection).concat(), expected, "{most}");
+        }
     }
 }

@@ -73,10 +73,4 @@ impl Writer<'_> {
         };
         changed.or_domain().map(drop)
     }
-
-    /// Forgets budgets that are full again.
-    pub fn sweep_throttle(&mut self) -> Result<(), Error> {
-        let full = "DELETE FROM throttle_accounts WHERE full_again_at <= ?1";
-        self.connection.execute(full, [self.now.as_millis()]).or_domain().map(drop)
-    }
 }

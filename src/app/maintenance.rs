@@ -1,0 +1,210 @@
+//! What goes on by itself: writing what requests have gathered, and deleting what has ended.
+
+use super::{ADDRESS_KEPT, App};
+use crate::{
+    domain::{Caller, ClockWatch, Error, SessionLimits, Timestamp},
+    store::Writer,
+};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, time::MissedTickBehavior};
+
+/// Where the one task that writes what was gathered, and the requests that wait for it, meet. Requests don't write
+/// themselves: one whose caller hangs up would take along what it had begun to write.
+#[derive(Debug)]
+pub(super) struct Flushes {
+    /// How often somebody has asked.
+    asked: watch::Sender<u64>,
+    /// Up to which of them an attempt has been made since, whatever came of it.
+    tried: watch::Sender<u64>,
+    /// Held while what was gathered is being written.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Default for Flushes {
+    fn default() -> Self {
+        Self { asked: watch::Sender::new(0), tried: watch::Sender::new(0), writing: tokio::sync::Mutex::default() }
+    }
+}
+
+impl Flushes {
+    /// How long a request waits for what was gathered before it: on a full disk, or while another process writes, it goes
+    /// on without.
+    const WAITED_FOR: Duration = Duration::from_secs(1);
+
+    /// Returns once all that was gathered before has been written, or could not be. Needs the server's runtime.
+    pub(super) async fn wait(&self) {
+        let mut mine = 0;
+        self.asked.send_modify(|asked| {
+            *asked += 1;
+            mine = *asked;
+        });
+        let mut tried = self.tried.subscribe();
+        let _ = tokio::time::timeout(Self::WAITED_FOR, tried.wait_for(|tried| *tried >= mine)).await;
+    }
+}
+
+/// What is known of the clock, and since when by the time that nobody sets. `None` before the first look.
+pub(super) type WatchedClock = Mutex<Option<(ClockWatch, Duration)>>;
+
+impl App {
+    /// How often what was gathered is written: uses of sessions, failed and refused attempts.
+    const FLUSH_EVERY: Duration = Duration::from_millis(250);
+    const SWEEP_EVERY: Duration = Duration::from_hours(1);
+
+    /// Writes what was gathered and sweeps what has ended, until `stopped` ends; then writes the last of it. Sweeping may
+    /// take long, and writing does not wait for it. This must be polled to its end: dropped, it takes along what it had
+    /// begun to write.
+    pub async fn run_maintenance(&self, stopped: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.sweep_regularly() => {}
+            () = self.flush_until(stopped) => {}
+        }
+        if let Err(error) = self.flush().await {
+            tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
+        }
+        if let Err(error) = self.note_clock(self.watch_clock(None)).await {
+            tracing::error!(%error, "the time of the end could not be written");
+        }
+    }
+
+    async fn sweep_regularly(&self) {
+        let (mut tick, mut failing) = (ticking(Self::SWEEP_EVERY), Failing::default());
+        loop {
+            tick.tick().await;
+            failing.note("deleting what has ended", &self.sweep().await);
+        }
+    }
+
+    async fn flush_until(&self, stopped: impl Future<Output = ()>) {
+        let mut asked = self.flushes.asked.subscribe();
+        let mut stopped = std::pin::pin!(stopped);
+        let (mut tick, mut failing) = (ticking(Self::FLUSH_EVERY), Failing::default());
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = asked.changed() => {}
+                () = &mut stopped => return,
+            }
+            let generation = *asked.borrow_and_update();
+            failing.note("writing what was gathered", &self.flush_due().await);
+            self.flushes.tried.send_replace(generation);
+        }
+    }
+
+    /// Writes everything that was gathered, in one transaction. What can't be written is kept for the next time. When
+    /// this returns `Ok`, what another call had begun to write is on disk, too.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.write_gathered(None).await
+    }
+
+    /// The same, but attempts that are counted by the minute wait until it is over.
+    async fn flush_due(&self) -> Result<(), Error> {
+        self.write_gathered(Some(self.clock.now())).await
+    }
+
+    async fn write_gathered(&self, now: Option<Timestamp>) -> Result<(), Error> {
+        let _only_one = self.flushes.writing.lock().await;
+        let (uses, refused, budgets) = (self.uses.waiting(), self.refusals.take(now), self.throttle.changed_accounts());
+        if uses.is_empty() && refused.is_empty() && budgets.is_empty() {
+            return Ok(());
+        }
+        let (used, events, used_up) = (uses.clone(), refused.events(), budgets.clone());
+        let written = self
+            .store
+            .write_without_deadline(&Caller::shell(), move |writer| {
+                used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
+                used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
+                for event in events {
+                    writer.record_event(event);
+                }
+                Ok(())
+            })
+            .await;
+        if written.is_ok() {
+            self.uses.settle(&uses);
+        } else {
+            self.refusals.put_back(refused);
+            self.throttle.put_back(&budgets);
+        }
+        written
+    }
+
+    /// Looks at the clock, and keeps what is known of it from then on. `earlier` is what was known before a restart.
+    pub(super) fn watch_clock(&self, earlier: Option<ClockWatch>) -> ClockWatch {
+        let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, steady) = (self.clock.now(), self.clock.steady());
+        let (before, elapsed) = match (earlier, *watched) {
+            (Some(before), _) => (before, None),
+            (None, Some((before, at))) => (before, Some(steady.saturating_sub(at))),
+            (None, None) => (ClockWatch::default(), None),
+        };
+        let after = before.look(now, elapsed);
+        *watched = Some((after, steady));
+        match (before.hold_until, after.hold_until) {
+            (None, Some(until)) => tracing::warn!(
+                "the clock has jumped ahead to {now}, or the server was down for more than a day: nothing is deleted because \
+                 of its age until {until}; if this is not the time, set the clock"
+            ),
+            (Some(_), None) => tracing::info!("the clock has been steady for a day: what is old is deleted again"),
+            _ => {}
+        }
+        after
+    }
+
+    /// Deletes what has ended for good, and what is too old to be kept. While the clock can't be trusted only numbers
+    /// count, not ages.
+    pub async fn sweep(&self) -> Result<(), Error> {
+        let watch = self.watch_clock(None);
+        self.note_clock(watch).await?;
+        // What is looked at is this time, and not a later one: the clock may jump any moment.
+        let now = watch.seen_at.filter(|_| watch.hold_until.is_none());
+        if let Some(now) = now {
+            let expired = now - SessionLimits::KEPT_AFTER_END;
+            self.sweep_sessions(expired).await?;
+            self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
+            self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
+            self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_KEPT)).await?;
+            self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
+        }
+        self.prune_audit(now).await?;
+        self.log_audit_head().await
+    }
+
+    /// Deletes in many short transactions, between which others write, until nothing is left to delete.
+    async fn in_turns(
+        &self,
+        delete: impl Fn(&mut Writer<'_>) -> Result<bool, Error> + Clone + Send + 'static,
+    ) -> Result<(), Error> {
+        while self.store.write_without_deadline(&Caller::shell(), delete.clone()).await? {}
+        Ok(())
+    }
+
+    /// Notes what is known of the clock for the next start.
+    async fn note_clock(&self, watch: ClockWatch) -> Result<(), Error> {
+        self.store.write_without_deadline(&Caller::shell(), move |writer| writer.set_clock_watch(watch)).await
+    }
+}
+
+/// Says once that something fails, and once that it works again, not four times a second onto the same full disk.
+#[derive(Default)]
+struct Failing(bool);
+
+impl Failing {
+    fn note(&mut self, what: &str, result: &Result<(), Error>) {
+        match result {
+            Err(error) if !self.0 => tracing::warn!(%error, "{what} failed; nothing is lost, and it is tried again"),
+            Ok(()) if self.0 => tracing::info!("{what} works again"),
+            _ => {}
+        }
+        self.0 = result.is_err();
+    }
+}
+
+fn ticking(every: Duration) -> tokio::time::Interval {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}

@@ -1,0 +1,118 @@
+//! Whether the clock can be trusted with deleting what is old.
+
+use super::Timestamp;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// What is known of the clock, from one look to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockWatch {
+    /// What it showed at the last look; `None` before the first.
+    pub seen_at: Option<Timestamp>,
+    /// Until when nothing is deleted because of its age; `None` where there is no reason to wait.
+    pub hold_until: Option<Timestamp>,
+}
+
+impl ClockWatch {
+    /// A machine that stands still every night, and whose clock so seems to jump, must come to its sweeps: a jump that is
+    /// shorter than this prolongs a hold by no more than itself. What has ended is kept for as long, see
+    /// [`SessionLimits::KEPT_AFTER_END`](super::SessionLimits::KEPT_AFTER_END).
+    const SHORT: Duration = super::SessionLimits::KEPT_AFTER_END;
+
+    /// What is known after another look. `elapsed` is how long ago the last one was, by a clock that nobody sets; `None`
+    /// where that was before a restart: then a jump of more than a day can't be told from a long downtime, and counts as
+    /// one. A clock that is set back, which it is once somebody has noticed, needs no more than a day from then on either.
+    #[must_use]
+    pub fn look(self, now: Timestamp, elapsed: Option<Duration>) -> Self {
+        let ahead = self.seen_at.map_or(Duration::ZERO, |seen_at| now.since(seen_at + elapsed.unwrap_or_default()));
+        let jumped = ahead > if elapsed.is_some() { HOUR } else { DAY };
+        let a_day = now + DAY;
+        let hold_until = match self.hold_until {
+            Some(until) if jumped && ahead < Self::SHORT => Some(a_day.min(until + ahead)),
+            _ if jumped => Some(a_day),
+            until => until.map(|until| a_day.min(until)),
+        };
+        Self { seen_at: Some(now), hold_until: hold_until.filter(|until| now < *until) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_795_341_600_000);
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+
+    fn seen_at(at: Timestamp) -> ClockWatch {
+        ClockWatch { seen_at: Some(at), hold_until: None }
+    }
+
+    fn holding(until: Timestamp) -> ClockWatch {
+        ClockWatch { seen_at: Some(START), hold_until: Some(until) }
+    }
+
+    #[test]
+    fn a_clock_that_keeps_time_gives_no_reason_to_wait() {
+        assert_eq!(ClockWatch::default().look(START, None), seen_at(START), "the first look");
+        for (ahead, elapsed) in
+            [(HOUR, Some(HOUR)), (3 * HOUR, Some(2 * HOUR)), (DAY, None), (30 * DAY, Some(30 * DAY))]
+        {
+            assert_eq!(seen_at(START).look(START + ahead, elapsed), seen_at(START + ahead), "{ahead:?} in {elapsed:?}");
+        }
+    }
+
+    #[test]
+    fn a_jump_is_a_reason_to_wait_for_a_day_and_no_longer() {
+        let millisecond = Duration::from_millis(1);
+        for (ahead, elapsed) in
+            [(3 * HOUR + millisecond, Some(2 * HOUR)), (YEAR, Some(HOUR)), (DAY + millisecond, None)]
+        {
+            let now = START + ahead;
+            let jumped = seen_at(START).look(now, elapsed);
+            assert_eq!(
+                jumped,
+                ClockWatch { seen_at: Some(now), hold_until: Some(now + DAY) },
+                "{ahead:?} in {elapsed:?}"
+            );
+            let later = |span| jumped.look(now + span, Some(span)).hold_until;
+            assert_eq!((later(DAY - millisecond), later(DAY)), (Some(now + DAY), None));
+        }
+    }
+
+    #[test]
+    fn a_second_jump_begins_the_day_again() {
+        let now = START + YEAR;
+        assert_eq!(holding(START + HOUR).look(now, Some(HOUR)).hold_until, Some(now + DAY));
+        assert_eq!(holding(START + HOUR).look(now, None).hold_until, Some(now + DAY));
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_every_night_is_not_held_up_for_ever() {
+        let mut watch = ClockWatch::default();
+        let mut now = START;
+        let mut days = 0;
+        loop {
+            watch = watch.look(now, None); // after a restart
+            now = now + 4 * HOUR;
+            watch = watch.look(now, Some(4 * HOUR));
+            if days > 0 && watch.hold_until.is_none() {
+                break;
+            }
+            (now, days) = (now + 2 * DAY, days + 1);
+        }
+        assert_eq!(days, 6, "of four hours each");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_waited_for_no_longer_than_a_day() {
+        let back = holding(START + DAY).look(START - YEAR, Some(HOUR));
+        assert_eq!(back.hold_until, Some(START - YEAR + DAY));
+        assert_eq!(
+            seen_at(START).look(START - YEAR, Some(HOUR)).hold_until,
+            None,
+            "nothing is old that was not before"
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! A clock that is wrong: what it must not destroy, and what becomes of it once it is set right.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use support::{Client, PASSWORD, START, Server, binary};
+use usher::{
+    clock::Clock,
+    domain::{AuditLimits, Timestamp},
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+const RIGHT: Timestamp = Timestamp::from_millis(START);
+
+fn sweep(server: &Server) {
+    futures_executor::block_on(server.app.sweep()).expect("it can be written");
+}
+
+/// How many rows each table has; of the log, the first entry that is there.
+fn rows(server: &Server) -> BTreeMap<String, i64> {
+    let names: String = server.query(
+        "SELECT group_concat(name) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'audit'",
+    );
+    let count = |name: &str| (name.to_owned(), server.query(&format!("SELECT count(*) FROM {name}")));
+    let first = ("audit".to_owned(), server.query("SELECT ifnull(min(id), 0) FROM audit"));
+    names.split(',').map(count).chain([first]).collect()
+}
+
+/// A server with something in each table that housekeeping sweeps, and what opens it.
+struct Things {
+    root: Client,
+    ada: Client,
+    invitation: Value,
+    reset: Value,
+}
+
+fn things(server: &Server) -> Things {
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let invitation = root.post("/invitations", json!({})).is(201, "").json()["token"].clone();
+    let reset = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None);
+    let reset = reset.is(201, "").json()["token"].clone();
+    server
+        .sql()
+        .execute("INSERT INTO throttle_accounts VALUES (7, zeroblob(16), ?1)", [(RIGHT + HOUR).as_millis()])
+        .unwrap();
+    for (table, count) in rows(server) {
+        assert!(count > 0 || table == "policy", "{table}");
+    }
+    Things { root, ada, invitation, reset }
+}
+
+/// Everything opens what it opened before.
+#[track_caller]
+fn all_work(server: &Server, things: &Things) {
+    let here = |client: &Client| Client::new(server.address, client.token.clone(), client.id);
+    here(&things.root).get("/auth/me").is(200, "");
+    here(&things.ada).get("/auth/me").is(200, "");
+    let body =
+        json!({"username": "eve", "email": "eve@example.com", "password": PASSWORD, "invitation": things.invitation});
+    server.anon().post("/users", body).is(201, "");
+    server
+        .anon()
+        .post("/auth/password-reset", json!({"token": things.reset, "password": "another horse battery"}))
+        .is(204, "");
+}
+
+#[test]
+fn a_clock_that_jumps_a_year_ahead_destroys_nothing_and_once_it_is_right_everything_works() {
+    // given
+    let server = Server::start();
+    let things = things(&server);
+    let before = rows(&server);
+
+    // when
+    server.clock.set(RIGHT + YEAR);
+    for _ in 0..23 {
+        sweep(&server);
+        server.clock.advance(HOUR);
+    }
+    sweep(&server);
+
+    // then
+    assert_eq!(rows(&server), before);
+    server.clock.set(RIGHT + MINUTE);
+    sweep(&server);
+    assert_eq!(rows(&server), before);
+    all_work(&server, &things);
+}
+
+#[test]
+fn a_clock_that_is_wrong_when_the_server_starts_destroys_nothing_either() {
+    for noticed in ["while it is down", "before it stops"] {
+        // given
+        let server = Server::start();
+        let things = things(&server);
+        let before = rows(&server);
+        let clock = server.clock.clone();
+        if noticed == "before it stops" {
+            clock.set(RIGHT + YEAR);
+        }
+
+        // when
+        let server = server.restart(|_| clock.set(RIGHT + YEAR));
+        sweep(&server);
+        let server = server.restart(|_| clock.advance(23 * HOUR));
+        sweep(&server);
+
+        // then
+        assert_eq!(rows(&server), before, "{noticed}");
+        let server = server.restart(|_| clock.set(RIGHT + MINUTE));
+        sweep(&server);
+        assert_eq!(rows(&server), before, "{noticed}");
+        all_work(&server, &things);
+    }
+}
+
+#[test]
+fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
+    for restart in [false, true] {
+        // given
+        let mut server = Server::start();
+        things(&server);
+        let before = rows(&server);
+        let clock = server.clock.clone();
+        if restart {
+            server = server.restart(|_| clock.advance(YEAR));
+        } else {
+            clock.set(RIGHT + YEAR);
+        }
+        sweep(&server);
+
+        // when
+        clock.advance(DAY - MINUTE);
+        sweep(&server);
+        let within_the_day = rows(&server);
+        clock.advance(MINUTE);
+        sweep(&server);
+
+        // then
+        assert_eq!(within_the_day, before);
+        let left = rows(&server);
+        for table in ["sessions", "invitations", "password_resets", "throttle_accounts", "sign_in_addresses", "audit"] {
+            assert_eq!(left[table], 0, "{table}");
+        }
+        assert_eq!(left["users"], 2);
+    }
+}
+
+#[test]
+fn each_table_is_swept_of_what_is_too_old_and_of_nothing_else() {
+    // given: of each kind one that is as old as may be, and one a millisecond older
+    let server = Server::start();
+    server.user("ada");
+    let now = RIGHT + 100 * DAY;
+    let (week, kept) = ((now - 7 * DAY).as_millis(), (now - 90 * DAY).as_millis());
+    server
+        .sql()
+        .execute_batch(&format!(
+            "DELETE FROM sign_in_addresses; DELETE FROM sessions;
+             INSERT INTO sign_in_addresses VALUES (1, 'stays', {kept}), (1, 'goes', {kept} - 1);
+             INSERT INTO throttle_accounts VALUES (1, zeroblob(16), {now} + 1), (2, zeroblob(16), {now});
+             INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
+                FROM (SELECT 0 AS value UNION ALL SELECT 1);
+             INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
+             INSERT INTO sessions SELECT value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
+                FROM (SELECT 0 AS value UNION ALL SELECT 1)",
+            now = now.as_millis()
+        ))
+        .unwrap();
+
+    // when
+    server.clock.advance(100 * DAY);
+    sweep(&server);
+
+    // then
+    assert_eq!(server.query::<String>("SELECT group_concat(address) FROM sign_in_addresses"), "stays");
+    assert_eq!(server.query::<String>("SELECT group_concat(slot) FROM throttle_accounts"), "1");
+    assert_eq!(server.query::<String>("SELECT group_concat(id) FROM invitations"), "1");
+    assert_eq!(server.query::<String>("SELECT group_concat(token_hash = zeroblob(32)) FROM password_resets"), "0");
+    assert_eq!(server.query::<String>("SELECT group_concat(id) FROM sessions"), "1");
+}
+
+#[test]
+fn a_session_that_was_used_in_the_future_is_neither_dead_nor_immortal() {
+    // given
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.clock.set(RIGHT + 5 * DAY);
+    ada.get("/auth/me").is(200, "");
+    server.flush();
+
+    // when
+    server.clock.set(RIGHT + MINUTE);
+    ada.get("/auth/me").is(200, "");
+    server.flush();
+
+    // then
+    assert_eq!(server.query::<i64>("SELECT last_used_at FROM sessions"), (RIGHT + MINUTE).as_millis());
+    server.clock.advance(7 * DAY);
+    ada.get("/auth/me").is(401, "invalid_token");
+}
+
+#[test]
+fn an_entry_that_is_dated_in_the_future_does_not_stop_retention() {
+    // given: somebody signed in while the clock was ten years ahead
+    let server = Server::with(|settings| settings.policy.audit = AuditLimits { retention: DAY, max_rows: 1_000_000 });
+    server.user("ada");
+    server.clock.set(RIGHT + 10 * YEAR);
+    server.sign_in("ada");
+    server.clock.set(RIGHT + MINUTE);
+    server.sign_in("ada");
+
+    // when
+    let future: i64 = server.query("SELECT max(id) - 1 FROM audit");
+    server.clock.advance(3 * DAY);
+    server.sign_in("ada");
+    sweep(&server);
+
+    // then
+    assert_eq!(server.query::<i64>("SELECT min(id) FROM audit"), future + 2);
+    let checked = binary::usher(server.database().parent().unwrap(), &["check"]);
+    assert!(checked.status.success(), "{}", binary::complaint(&checked));
+}
+
+#[test]
+fn the_check_reports_entries_that_are_dated_in_the_future() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::set_to(Timestamp::parse("9990-01-01T00:00:00Z").unwrap());
+    let server = Server::on(folder, clock, |_| {});
+    server.user("ada");
+
+    let checked = binary::usher(server.database().parent().unwrap(), &["check"]);
+
+    let told = String::from_utf8(checked.stdout).unwrap();
+    let line = told.lines().find(|line| line.contains("audit time")).unwrap_or_else(|| panic!("{told}"));
+    assert!(line.starts_with("warning") && line.contains("2 entries") && line.contains("9990-01-01"), "{line}");
+    assert!(checked.status.success(), "{told}");
+}
