@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -53,6 +53,11 @@ behind_each_proxy! {
     usher_itself_is_not_reached,
     usher_and_the_app_know_the_client_and_the_request,
     a_websocket_needs_a_token_and_no_other_protocol_is_switched_to,
+    nothing_but_a_get_begins_a_websocket,
+    a_refusal_can_be_read_by_a_page_of_an_origin_that_usher_grants,
+    what_the_app_refuses_itself_is_passed_on_as_it_is,
+    two_apps_are_told_apart_by_their_names,
+    usher_has_a_name_of_its_own_with_tls,
 }
 
 /// Names and values, in the order in which they are sent.
@@ -211,46 +216,109 @@ fn example_with(name: &str, addresses: &[(&str, String)]) -> String {
 const UNWISE: &str = "underscores_in_headers on; ignore_invalid_headers off; \
                       proxy_cache all; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control;";
 
+/// Where everything is that an example names. Its app is `notes`; another one stands in a copy.
+struct Plan<'p> {
+    folder: &'p Path,
+    /// Where the proxy listens for callers of the apps, and for those of usher.
+    listen: SocketAddr,
+    tls: SocketAddr,
+    usher: SocketAddr,
+    apps: [(&'static str, SocketAddr); 2],
+}
+
+impl Plan<'_> {
+    /// Writes a file into the folder.
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, text).expect("a file");
+        path
+    }
+}
+
 impl Kind {
-    /// Writes the example into a folder, inside what a server needs beside it to run there, and says how to start it.
-    fn command(self, folder: &Path, listen: SocketAddr, usher: SocketAddr, app: SocketAddr) -> Command {
-        let mut addresses = vec![("127.0.0.1:8080;", format!("{usher};")), ("127.0.0.1:3000;", format!("{app};"))];
-        let config = folder.join("config");
+    /// Writes the examples into a folder, inside what a server needs beside them to run there, and says how to start it.
+    fn command(self, plan: &Plan<'_>) -> Command {
         match self {
-            Self::Nginx => {
-                addresses.push(("listen 127.0.0.1:8000;", format!("listen {listen};")));
-                fs::write(folder.join("site.conf"), example_with("nginx.conf", &addresses)).expect("a file");
-                let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-                let temporary = temporary.map(|kind| format!("{kind}_temp_path {}/{kind};", folder.display()));
-                // Its workers are to reach the test's folder.
-                let user = if is_root() { "user root;" } else { "" };
-                let text = format!(
-                    "daemon off; {user} worker_processes 1; pid {0}/pid; error_log {0}/error.log info;\n\
-                     events {{}}\nhttp {{ access_log off; {1}\n{UNWISE}\nproxy_cache_path {0}/cache keys_zone=all:1m;\n\
-                     include {0}/site.conf; }}\n",
-                    folder.display(),
-                    temporary.join(" ")
-                );
-                fs::write(&config, text).expect("a file");
-                let mut command = Command::new("/usr/sbin/nginx");
-                command.arg("-c").arg(&config).arg("-p").arg(folder).args(["-e", "error.log"]);
-                command
-            }
-            Self::Caddy => {
-                addresses = vec![
-                    ("forward_auth @asked 127.0.0.1:8080 {", format!("forward_auth @asked {usher} {{")),
-                    ("reverse_proxy 127.0.0.1:3000\n", format!("reverse_proxy {app}\n")),
-                    ("http://:8000 {", format!("http://:{} {{", listen.port())),
-                    ("bind 127.0.0.1\n", format!("bind {}\n", listen.ip())),
-                ];
-                let options = "{\n\tadmin off\n}\n";
-                fs::write(&config, format!("{options}{}", example_with("Caddyfile", &addresses))).expect("a file");
-                let mut command = Command::new("/usr/bin/caddy");
-                command.env("HOME", folder).arg("run").arg("--config").arg(&config).args(["--adapter", "caddyfile"]);
-                command
-            }
+            Self::Nginx => nginx(plan),
+            Self::Caddy => caddy(plan),
         }
     }
+}
+
+fn nginx(plan: &Plan<'_>) -> Command {
+    let (folder, (certificate, key)) = (plan.folder.display(), certificate());
+    let usher = [
+        ("server 127.0.0.1:8080;", format!("server {};", plan.usher)),
+        ("listen 443 ssl;", format!("listen {} ssl;", plan.tls)),
+        ("/etc/ssl/certs/usher.example.com.pem;", format!("{};", certificate.display())),
+        ("/etc/ssl/private/usher.example.com.key;", format!("{};", key.display())),
+    ];
+    plan.write("sites/usher.conf", &example_with("nginx-usher.conf", &usher));
+    plan.write("snippets/usher-auth.conf", &example_with("nginx-auth.conf", &[]));
+    for (name, address) in plan.apps {
+        let app = [
+            ("server 127.0.0.1:3000;", format!("server {address};")),
+            ("listen 127.0.0.1:8000;", format!("listen {};", plan.listen)),
+        ];
+        plan.write(&format!("sites/{name}.conf"), &example_with("nginx.conf", &app).replace("notes", name));
+    }
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary = temporary.map(|kind| format!("{kind}_temp_path {folder}/{kind};")).join(" ");
+    // Its workers are to reach the test's folder.
+    let user = if is_root() { "user root;" } else { "" };
+    let text = format!(
+        "daemon off; {user} worker_processes 1; pid {folder}/pid; error_log {folder}/error.log info;\n\
+         events {{}}\nhttp {{ access_log off; {temporary}\n{UNWISE}\nproxy_cache_path {folder}/cache keys_zone=all:1m;\n\
+         include {folder}/sites/*.conf; }}\n"
+    );
+    let config = plan.write("config", &text);
+    let mut command = Command::new("/usr/sbin/nginx");
+    command.arg("-c").arg(&config).arg("-p").arg(plan.folder).args(["-e", "error.log"]);
+    command
+}
+
+fn caddy(plan: &Plan<'_>) -> Command {
+    let (certificate, key) = certificate();
+    let usher = format!("https://usher.example.com:{} {{\n\tbind {}\n", plan.tls.port(), plan.tls.ip());
+    let addresses = [
+        ("forward_auth @asked 127.0.0.1:8080 {", format!("forward_auth @asked {} {{", plan.usher)),
+        ("reverse_proxy 127.0.0.1:8080\n", format!("reverse_proxy {}\n", plan.usher)),
+        ("usher.example.com {\n", format!("{usher}\ttls {} {}\n", certificate.display(), key.display())),
+        (":8000 {", format!(":{} {{", plan.listen.port())),
+        ("bind 127.0.0.1\n", format!("bind {}\n", plan.listen.ip())),
+    ];
+    let text = example_with("Caddyfile", &addresses);
+    let (shared, app) = text.split_at(text.find("http://notes.").expect("the block of an app"));
+    let apps = plan.apps.map(|(name, address)| {
+        assert_eq!(app.matches("127.0.0.1:3000").count(), 1);
+        app.replace("notes", name).replace("127.0.0.1:3000", &address.to_string())
+    });
+    let options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n";
+    let config = plan.write("config", &format!("{options}{shared}{}", apps.concat()));
+    let mut command = Command::new("/usr/bin/caddy");
+    command.env("HOME", plan.folder).arg("run").arg("--config").arg(&config).args(["--adapter", "caddyfile"]);
+    command
+}
+
+/// A certificate for usher's name, which is its own authority, and its key.
+fn certificate() -> &'static (PathBuf, PathBuf) {
+    static FILES: OnceLock<(PathBuf, PathBuf)> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (certificate, key) = (folder.join("usher.example.com.pem"), folder.join("usher.example.com.key"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=usher.example.com", "-addext", "subjectAltName=DNS:usher.example.com"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        (certificate, key)
+    })
 }
 
 fn is_root() -> bool {
@@ -258,17 +326,25 @@ fn is_root() -> bool {
 }
 
 /// A proxy, until dropped.
-struct Proxy(Child);
+struct Proxy {
+    child: Child,
+    /// Where it listens for callers of the apps, and for those of usher.
+    address: SocketAddr,
+    tls: SocketAddr,
+}
 
 impl Proxy {
-    fn start(kind: Kind, folder: &Path, usher: SocketAddr, app: SocketAddr) -> (Self, SocketAddr) {
-        // An address of this machine that no other test listens on, so that the port stays free until the proxy takes it.
+    /// Puts `notes` behind usher, and `wiki`, which is another app or the same.
+    fn start(kind: Kind, folder: &Path, usher: SocketAddr, notes: SocketAddr, wiki: SocketAddr) -> Self {
+        // An address of this machine that no other test listens on, so that the ports stay free until the proxy takes them.
         let [_, _, third, fourth] = std::process::id().to_be_bytes();
         let own = Ipv4Addr::new(127, 100 + u8::try_from(unique() % 100).expect("small"), third, fourth);
-        let address = TcpListener::bind((own, 0)).and_then(|listener| listener.local_addr()).expect("a port");
+        let listeners = [(); 2].map(|()| TcpListener::bind((own, 0)).expect("a port"));
+        let [address, tls] = listeners.map(|listener| listener.local_addr().expect("an address"));
+        let plan = Plan { folder, listen: address, tls, usher, apps: [("notes", notes), ("wiki", wiki)] };
         let output = fs::File::create(folder.join("output")).expect("a file");
         let child = kind
-            .command(folder, address, usher, app)
+            .command(&plan)
             .env_remove("HTTP_PROXY")
             .env_remove("http_proxy")
             .stdin(Stdio::null())
@@ -276,31 +352,36 @@ impl Proxy {
             .stderr(output)
             .spawn()
             .unwrap_or_else(|error| panic!("{kind:?}: {error}; `.ci/run` installs it"));
-        let mut proxy = Self(child);
+        let mut proxy = Self { child, address, tls };
         until(&format!("{kind:?} listens"), || {
-            let ended = proxy.0.try_wait().expect("a child");
+            let ended = proxy.child.try_wait().expect("a child");
             let said = || fs::read_to_string(folder.join("output")).unwrap_or_default();
             assert!(ended.is_none(), "{kind:?} did not start: {}", said());
-            TcpStream::connect(address).ok()
+            TcpStream::connect(address).and_then(|_| TcpStream::connect(tls)).ok()
         });
-        (proxy, address)
+        proxy
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         // Told to, and not killed, so that nginx ends its workers.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
     }
 }
 
-/// An app behind a proxy that asks usher. `root` is an administrator.
+/// The origin of web apps that usher grants reading.
+const GRANTED: &str = "https://web.example.com";
+
+/// Two apps behind a proxy that asks usher. `root` is an administrator.
 struct Site {
     kind: Kind,
     address: SocketAddr,
-    _proxy: Proxy,
+    proxy: Proxy,
+    /// The app that requests are for where nothing else is said.
     app: Small,
+    wiki: Small,
     usher: Mutex<Serving>,
     _folder: tempfile::TempDir,
 }
@@ -322,19 +403,23 @@ impl Answer {
     }
 
     fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+
+    fn all(&self, name: &str) -> Vec<&str> {
         let headers = self.head.lines().filter_map(|line| line.split_once(':'));
-        headers.filter(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+        headers.filter(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
     }
 }
 
 impl Site {
     fn open(kind: Kind) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let usher = Serving::start(folder.path(), &["--trusted-proxy", "127.0.0.1"]);
+        let usher = Serving::start(folder.path(), &["--trusted-proxy", "127.0.0.1", "--cors-origin", GRANTED]);
         assert!(create_admin(folder.path(), "root").status.success());
-        let app = Small::app();
-        let (proxy, address) = Proxy::start(kind, folder.path(), usher.address, app.address);
-        Self { kind, address, _proxy: proxy, app, usher: Mutex::new(usher), _folder: folder }
+        let (app, wiki) = (Small::app(), Small::app());
+        let proxy = Proxy::start(kind, folder.path(), usher.address, app.address, wiki.address);
+        Self { kind, address: proxy.address, proxy, app, wiki, usher: Mutex::new(usher), _folder: folder }
     }
 
     fn usher(&self) -> std::sync::MutexGuard<'_, Serving> {
@@ -353,8 +438,13 @@ impl Site {
 
     /// Sends one request, and nothing after it.
     fn send(&self, method: &str, target: &str, headers: Headers<'_>, body: &[u8]) -> Answer {
+        self.send_to("notes", method, target, headers, body)
+    }
+
+    /// The same to one of the apps.
+    fn send_to(&self, app: &str, method: &str, target: &str, headers: Headers<'_>, body: &[u8]) -> Answer {
         let closes = !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection"));
-        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: app.example\r\n");
+        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {app}.example.com\r\n");
         for (name, value) in headers.iter().chain(closes.then_some(&("Connection", "close"))) {
             text += &format!("{name}: {value}\r\n");
         }
@@ -429,7 +519,7 @@ fn with_a_token_the_app_learns_who_calls(site: &Site) {
     let reached = site.reached(&site.send_as(&ada, "GET", "/notes?of=today", &[("Accept", "text/plain")], b""));
     assert_eq!((reached.method.as_str(), reached.target.as_str()), ("GET", "/notes?of=today"));
     assert_eq!(reached.caller(), ["ada", &ada.id.to_string(), &unverified, "user"]);
-    assert_eq!((reached.all("host"), reached.all("accept")), (vec!["app.example"], vec!["text/plain"]));
+    assert_eq!((reached.all("host"), reached.all("accept")), (vec!["notes.example.com"], vec!["text/plain"]));
     assert!(reached.all("authorization").is_empty(), "the token is not for the app: {reached:?}");
 
     let reached = site.reached(&site.get_as(&root, "/"));
@@ -505,7 +595,7 @@ fn administrators_only_means_every_spelling_of_the_path(site: &Site) {
         "/admin;x=1/",
         "/admin.php",
         "/admin/../admin/",
-        "http://app.example/admin",
+        "http://notes.example.com/admin",
     ];
     for target in spellings {
         site.refused(&site.get_as(&ada, target), 403);
@@ -551,11 +641,11 @@ fn a_body_arrives_whole(site: &Site) {
 
 fn a_refused_body_is_not_the_next_request(site: &Site) {
     let ada = site.user("ada");
-    let inner = "GET /smuggled HTTP/1.1\r\nHost: app.example\r\nRemote-User: root\r\n\r\n";
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: notes.example.com\r\nRemote-User: root\r\n\r\n";
     let refused =
-        format!("POST /first HTTP/1.1\r\nHost: app.example\r\nContent-Length: {}\r\n\r\n{inner}", inner.len());
+        format!("POST /first HTTP/1.1\r\nHost: notes.example.com\r\nContent-Length: {}\r\n\r\n{inner}", inner.len());
     let second = format!(
-        "GET /second HTTP/1.1\r\nHost: app.example\r\nAuthorization: {}\r\nConnection: close\r\n\r\n",
+        "GET /second HTTP/1.1\r\nHost: notes.example.com\r\nAuthorization: {}\r\nConnection: close\r\n\r\n",
         bearer(&ada)
     );
 
@@ -648,10 +738,9 @@ fn without_usher_nobody_reaches_the_app(site: &Site) {
     // Nor does an answer that is neither yes nor no open the door, or one that names nobody let a forged name through.
     let other = |answer| {
         let (folder, usher, app) = (tempfile::tempdir().unwrap(), Small::start(answer), Small::app());
-        let (_proxy, address) = Proxy::start(site.kind, folder.path(), usher.address, app.address);
-        let forged =
-            "GET / HTTP/1.1\r\nHost: app\r\nRemote-User: forged\r\nRemote-User-Id: forged\r\nConnection: close\r\n\r\n";
-        let answer = Answer::read(raw(address, forged));
+        let proxy = Proxy::start(site.kind, folder.path(), usher.address, app.address, app.address);
+        let forged = "GET / HTTP/1.1\r\nHost: notes.example.com\r\nRemote-User: forged\r\nRemote-User-Id: forged\r\nConnection: close\r\n\r\n";
+        let answer = Answer::read(raw(proxy.address, forged));
         assert!(!usher.take().is_empty(), "it was asked");
         (answer, app.take())
     };
@@ -672,9 +761,9 @@ fn without_usher_nobody_reaches_the_app(site: &Site) {
 fn connections_to_usher_and_to_the_app_are_kept(site: &Site) {
     let yes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nRemote-User: ada\r\n\r\n";
     let (folder, usher, app) = (tempfile::tempdir().unwrap(), Small::start(yes), Small::app());
-    let (_proxy, address) = Proxy::start(site.kind, folder.path(), usher.address, app.address);
+    let proxy = Proxy::start(site.kind, folder.path(), usher.address, app.address, app.address);
     for _ in 0..10 {
-        raw(address, "GET / HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n");
+        raw(proxy.address, "GET / HTTP/1.1\r\nHost: notes.example.com\r\nConnection: close\r\n\r\n");
     }
     assert_eq!((usher.take().len(), app.take().len()), (10, 10));
     for small in [usher, app] {
@@ -695,7 +784,7 @@ fn usher_and_the_app_know_the_client_and_the_request(site: &Site) {
     let ada = site.user("ada");
     let forged = "X-Forwarded-For: 203.0.113.7\r\nX-Request-Id: chosen-by-the-caller\r\nForwarded: for=203.0.113.7\r\n";
     let request = format!(
-        "GET / HTTP/1.1\r\nHost: app.example\r\nAuthorization: {}\r\n{forged}Connection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: notes.example.com\r\nAuthorization: {}\r\n{forged}Connection: close\r\n\r\n",
         bearer(&ada)
     );
 
@@ -705,7 +794,7 @@ fn usher_and_the_app_know_the_client_and_the_request(site: &Site) {
     assert_eq!(reached.all("x-forwarded-for"), ["127.0.0.2"]);
     assert_eq!(
         (reached.all("x-forwarded-proto"), reached.all("x-forwarded-host")),
-        (vec!["http"], vec!["app.example"])
+        (vec!["http"], vec!["notes.example.com"])
     );
     let id = reached.all("x-request-id");
     assert!(id.len() == 1 && id[0].len() > 30, "{id:?}");
@@ -743,7 +832,7 @@ fn a_websocket_needs_a_token_and_no_other_protocol_is_switched_to(site: &Site) {
     let (token, key) = (bearer(&ada), "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
     let upgrade = |protocol: &str, token: &str| {
         format!(
-            "GET /live HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\n\
+            "GET /live HTTP/1.1\r\nHost: notes.example.com\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\n\
              HTTP2-Settings: AAMAAABkAAQAAP__\r\n{key}{token}\r\n"
         )
     };
@@ -767,7 +856,8 @@ fn a_websocket_needs_a_token_and_no_other_protocol_is_switched_to(site: &Site) {
         ["Upgrade: h2c\r\nUpgrade: websocket\r\n", "Upgrade: websocket\r\nConnection: Remote-User-Id, Upgrade\r\n"]
     {
         let mut stream = TcpStream::connect(site.address).unwrap();
-        let head = format!("GET / HTTP/1.1\r\nHost: app.example\r\nConnection: Upgrade, Remote-User\r\n{headers}{key}");
+        let head =
+            format!("GET / HTTP/1.1\r\nHost: notes.example.com\r\nConnection: Upgrade, Remote-User\r\n{headers}{key}");
         stream.write_all(format!("{head}Authorization: {token}\r\n\r\n").as_bytes()).unwrap();
         read_line(&mut stream);
         let reached = site.app.take().remove(0);
@@ -779,6 +869,126 @@ fn a_websocket_needs_a_token_and_no_other_protocol_is_switched_to(site: &Site) {
         let reached = site.reached(&Answer::read(raw(site.address, upgrade(protocol, &more))));
         assert!(reached.all("upgrade").is_empty(), "{reached:?}");
     }
+}
+
+fn nothing_but_a_get_begins_a_websocket(site: &Site) {
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket")];
+    let headers = [&PREFLIGHT[..], &upgrade].concat();
+    let text = headers.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
+    let ada = site.user("ada");
+    for authorization in [String::new(), format!("Authorization: {}\r\n", bearer(&ada))] {
+        let request = format!("OPTIONS / HTTP/1.1\r\nHost: notes.example.com\r\n{text}{authorization}\r\n");
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+
+        stream.write_all(request.as_bytes()).unwrap();
+
+        assert_eq!(read_line(&mut stream).as_deref(), Some("HTTP/1.1 200 OK"));
+        let reached = site.app.take().remove(0);
+        assert!(reached.all("upgrade").is_empty() && reached.is_anonymous(), "{reached:?}");
+    }
+    let post = [&upgrade[..], &[("Content-Length", "0")]].concat();
+    let reached =
+        site.reached(&site.send_as(&ada, "POST", "/", &[&post[..], &[("Connection", "close")]].concat(), b""));
+    assert!(reached.all("upgrade").is_empty(), "{reached:?}");
+}
+
+fn a_refusal_can_be_read_by_a_page_of_an_origin_that_usher_grants(site: &Site) {
+    let ada = site.user("ada");
+    let bearer = bearer(&ada);
+    for (target, token, status, challenge) in [
+        ("/", None, 401, Some("Bearer")),
+        ("/", Some("Bearer nonsense"), 401, Some("Bearer error=\"invalid_token\"")),
+        ("/admin", Some(bearer.as_str()), 403, None),
+    ] {
+        for (origin, granted) in
+            [(Some(GRANTED), Some(GRANTED)), (Some("https://elsewhere.example"), None), (None, None)]
+        {
+            let headers: Vec<_> = origin
+                .map(|origin| ("Origin", origin))
+                .into_iter()
+                .chain(token.map(|token| ("Authorization", token)))
+                .collect();
+
+            let answer = site.send("GET", target, &headers, b"");
+
+            site.refused(&answer, status);
+            assert_eq!(answer.all("access-control-allow-origin"), Vec::from_iter(granted), "{answer:?}");
+            let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
+            assert_eq!(exposed.contains("WWW-Authenticate"), granted.is_some(), "{answer:?}");
+            assert_eq!(answer.all("www-authenticate"), Vec::from_iter(challenge), "{answer:?}");
+            assert_eq!(
+                (answer.all("vary"), answer.all("cache-control")),
+                (vec!["Origin"], vec!["no-store"]),
+                "{answer:?}"
+            );
+        }
+    }
+    let answer = site.send_as(&ada, "GET", "/", &[("Origin", GRANTED)], b"");
+    assert!(
+        answer.all("access-control-allow-origin").is_empty(),
+        "the app's answers are the app's to grant: {answer:?}"
+    );
+    site.reached(&answer);
+}
+
+fn what_the_app_refuses_itself_is_passed_on_as_it_is(site: &Site) {
+    let yes = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nRemote-User: ada\r\n\r\n";
+    let no = "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\nAccess-Control-Allow-Origin: *\r\n\r\nnot yours";
+    let (folder, usher, app) = (tempfile::tempdir().unwrap(), Small::start(yes), Small::start(no));
+    let proxy = Proxy::start(site.kind, folder.path(), usher.address, app.address, app.address);
+
+    let answer = raw(proxy.address, "GET / HTTP/1.1\r\nHost: notes.example.com\r\nConnection: close\r\n\r\n");
+
+    let answer = Answer::read(answer);
+    assert_eq!((answer.status, answer.body.as_str()), (403, "not yours"), "{answer:?}");
+    assert_eq!((answer.all("access-control-allow-origin"), answer.header("vary")), (vec!["*"], None), "{answer:?}");
+}
+
+fn two_apps_are_told_apart_by_their_names(site: &Site) {
+    let ada = site.user("ada");
+    let token = bearer(&ada);
+    let token: Headers<'_> = &[("Authorization", &token)];
+    for (name, app, other) in [("notes", &site.app, &site.wiki), ("wiki", &site.wiki, &site.app)] {
+        assert_eq!(site.send_to(name, "GET", "/", &[], b"").status, 401);
+        assert_eq!(site.send_to(name, "GET", "/admin", token, b"").status, 403);
+        assert!(app.take().is_empty());
+
+        assert_eq!(site.send_to(name, "GET", "/page", token, b"").body, "reached");
+        assert_eq!(site.send_to(name, "OPTIONS", "/page", &PREFLIGHT, b"").body, "reached");
+
+        let [page, preflight] = app.take().try_into().unwrap();
+        assert_eq!((page.caller()[0], page.all("host")), ("ada", vec![format!("{name}.example.com").as_str()]));
+        assert!(preflight.is_anonymous() && other.take().is_empty(), "{preflight:?}");
+    }
+}
+
+/// With curl, which looks at the certificate.
+fn usher_has_a_name_of_its_own_with_tls(site: &Site) {
+    let (certificate, _) = certificate();
+    let (ip, port) = (site.proxy.tls.ip(), site.proxy.tls.port());
+    let call = |path: &str, more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--max-time", "10", "--noproxy", "*", "--interface", "127.0.0.2"]);
+        command.arg("--cacert").arg(certificate).args(["--resolve", &format!("usher.example.com:{port}:{ip}")]);
+        command.args(more).arg(format!("https://usher.example.com:{port}{path}"));
+        let output = command.output().expect("curl is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let ada = site.user("ada");
+
+    let login = json!({"email": "ada@example.com", "password": support::PASSWORD}).to_string();
+    let forged = ["--header", "X-Forwarded-For: 203.0.113.7", "--header", "Content-Type: application/json"];
+    let signed_in = call("/api/v1/auth/login", &[&forged[..], &["--data", &login]].concat());
+
+    let signed_in: serde_json::Value = serde_json::from_str(&signed_in).unwrap();
+    let token = format!("Authorization: Bearer {}", signed_in["token"].as_str().unwrap());
+    let sessions = call("/api/v1/auth/sessions", &["--header", &token]);
+    let sessions: serde_json::Value = serde_json::from_str(&sessions).unwrap();
+    let own = sessions["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).unwrap();
+    assert_eq!((&own["ip"], &signed_in["user"]["id"]), (&"127.0.0.2".into(), &ada.id.into()), "{sessions}");
+    assert!(site.app.take().is_empty() && site.wiki.take().is_empty());
 }
 
 /// Traefik is not among Debian's packages. Its example is held to name what the others were run with.
@@ -798,6 +1008,8 @@ fn the_example_for_traefik_names_the_same_headers_and_paths() {
             assert!(text.contains(&format!("          {spelling}: \"\"\n")), "{spelling} is removed");
         }
     }
+    assert_eq!(text.matches("          - Authorization\n          - Origin\n").count(), 2, "usher learns the origin");
+    assert!(text.contains("middlewares: [forget-caller, forget-token, forget-upgrade]\n"), "of preflights");
     for role in ["user", "admin"] {
         assert!(text.contains(&format!("http://127.0.0.1:8080/api/v1/auth/verify?role={role}")), "{role}");
     }
