@@ -1058,10 +1058,10 @@ fn a_path_has_one_spelling() {
     let server = Server::start();
     let root = server.admin("root");
     let header = format!("Authorization: Bearer {}", root.token.as_deref().expect("a token"));
-    let paths = "/ // /api /api/v1 /api/v1/ /api/v1//users/1 /api//v1/users/1 //api/v1/users/1 /api/v1/./users/1 \
+    let paths = "// /api /api/v1 /api/v1/ /api/v1//users/1 /api//v1/users/1 //api/v1/users/1 /api/v1/./users/1 \
         /api/v1/users/../users/1 /api/v1/users//1 /api/v1/users/1/ /api/v1/users/1// /api/v1/users%2F1 \
         /api%2Fv1%2Fusers%2F1 /API/v1/users/1 /api/v1/Users/1 /api/v1/users/ /api/v1/auth/me/ /api/v1/auth//me \
-        /api/v1/auth /healthz/ //healthz /./healthz /HEALTHZ /readyz/ /docs/ /docs/index.html /api/v1/openapi.json/ \
+        /api/v1/auth /healthz/ //healthz /./healthz /HEALTHZ /readyz/ /docs// /docs/index.html /api/v1/openapi.json/ \
         /api/v1/openapi.yaml /api/v1/../../healthz /healthz%00 /.env /metrics /Canary7Zq?q=Canary7Zq \
         /api/v1/Canary7Zq /api/v1/auth/me;a=b /* /:param0 /api/v1/*--poem-rest /..%2f..%2fetc/passwd /\\\\example";
     let attacks =
@@ -1085,6 +1085,8 @@ fn a_method_that_a_path_does_not_have_is_answered_with_those_it_has() {
         ("POST", "//healthz", "GET, HEAD"),
         ("PUT", "//readyz", "GET, HEAD"),
         ("DELETE", "//docs", "GET, HEAD"),
+        ("POST", "//", "GET, HEAD"),
+        ("PUT", "//docs/", "GET, HEAD"),
         ("POST", "//api/v1/openapi.json", "GET, HEAD"),
     ] {
         let line = format!(

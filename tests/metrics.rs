@@ -232,17 +232,19 @@ fn every_method_that_is_known_has_its_name_and_the_routes_are_those_of_the_spec(
     server.raw("CONNECT here:80 HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");
     let ada = server.user("ada");
     ada.send("HEAD", "/auth/me", &[], None);
-    for path in ["//healthz", "//readyz", "//docs", "/openapi.json", &ada.me()] {
+    for path in ["//", "//healthz", "//readyz", "//docs", "//docs/", "/openapi.json", &ada.me()] {
         ada.get(path);
     }
     let scrape = Scrape::of(&server);
     let methods = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "other"];
     assert_eq!(scrape.values_of("method"), BTreeSet::from(methods));
-    let beside = ["unmatched", "/healthz", "/readyz", "/docs", "/api/v1/openapi.json"].map(str::to_owned);
+    let beside =
+        ["unmatched", "/", "/healthz", "/readyz", "/docs", "/docs/", "/api/v1/openapi.json"].map(str::to_owned);
     let paths = support::spec()["paths"].as_object().expect("paths").keys().map(|path| format!("/api/v1{path}"));
     let known: BTreeSet<String> = paths.chain(beside).collect();
     let routes = scrape.values_of("route");
     assert!(routes.iter().all(|route| known.contains(*route)), "{routes:?}");
+    assert!(["/", "/docs/"].iter().all(|route| routes.contains(route)), "{routes:?}");
 }
 
 #[test]

@@ -96,6 +96,20 @@ fn the_first_start_says_how_to_make_an_administrator_and_one_with_an_administrat
 }
 
 #[test]
+fn the_start_names_the_page_unless_there_is_none() {
+    let folder = tempdir().unwrap();
+    let with = Serving::start(folder.path(), &[]);
+    with.until_logged(&format!("the API is described at http://{}/docs", with.address));
+    with.signal("TERM");
+    with.wait();
+
+    let without = Serving::start(folder.path(), &["--no-docs"]);
+    without.signal("TERM");
+    let (_, log) = without.wait();
+    assert!(!log.contains("/docs"), "{log}");
+}
+
+#[test]
 fn an_address_that_everyone_can_reach_is_warned_about_while_registration_is_open() {
     let folder = tempdir().unwrap();
     let everywhere = Serving::start(folder.path(), &["--listen", "0.0.0.0:0"]);

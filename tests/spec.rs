@@ -199,8 +199,19 @@ fn the_padlocks_of_the_page_are_open_and_stand_where_a_token_may_be_sent() {
 }
 
 #[test]
+fn whoever_opens_the_root_or_adds_a_slash_is_led_to_the_page() {
+    let server = Server::start();
+    for path in ["//", "//docs/"] {
+        let answer = server.anon().get(path);
+        assert_eq!((answer.status, answer.header("location"), answer.body.len()), (307, "/docs", 0), "{path}");
+    }
+}
+
+#[test]
 fn the_page_can_be_turned_off() {
     let server = Server::with(|settings| settings.http.docs = false);
-    server.anon().get("//docs").is(404, "not_found");
+    for path in ["//docs", "//docs/", "//"] {
+        server.anon().get(path).is(404, "not_found");
+    }
     assert_eq!(server.anon().get("/openapi.json").status, 200);
 }

@@ -74,6 +74,9 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> 
     app.resume().await.map_err(|error| anyhow!(error))?;
     store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
+    if !settings.no_docs {
+        tracing::info!("the API is described at http://{address}/docs");
+    }
     if settings.registration == RegistrationMode::Open && !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
     }

@@ -3,7 +3,7 @@
 use super::{error::ApiError, error::ErrorCode, front::Context, openapi};
 use poem::{
     IntoResponse, Request, Response, Result, handler,
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use serde_json::json;
 use std::sync::{
@@ -51,6 +51,13 @@ pub(super) async fn readyz(request: &Request) -> Result<Response> {
 pub(super) fn spec() -> Response {
     static SPEC: OnceLock<String> = OnceLock::new();
     Response::builder().content_type("application/json").body(SPEC.get_or_init(openapi::spec).as_str())
+}
+
+/// There is nothing better to show to who opens the root, for now.
+#[handler]
+pub(super) fn to_docs() -> Response {
+    let status = StatusCode::TEMPORARY_REDIRECT;
+    Response::builder().status(status).header(header::LOCATION, "/docs").finish()
 }
 
 /// The spec, for people.

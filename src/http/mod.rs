@@ -106,7 +106,10 @@ fn routes(app: &Arc<App>, docs: bool) -> Route {
         .at("/readyz", get(beside::readyz))
         .at(openapi::SPEC_PATH, get(beside::spec))
         .nest(openapi::PREFIX, OpenApiService::new(api, "", ""));
-    if docs { routes.at("/docs", get(beside::docs)) } else { routes }
+    if !docs {
+        return routes;
+    }
+    routes.at("/docs", get(beside::docs)).at("/docs/", get(beside::to_docs)).at("/", get(beside::to_docs))
 }
 
 /// A panic in a handler becomes an answer, not a dropped connection.

@@ -116,7 +116,8 @@ fn find_paths() -> HashMap<String, front::Path> {
         let methods: Vec<String> = path.operations.iter().map(|operation| operation.method.to_string()).collect();
         (format!("{PREFIX}{}", path.path), methods)
     });
-    let beside = ["/healthz", "/readyz", "/docs", SPEC_PATH].map(|path| (path.to_owned(), vec!["GET".to_owned()]));
+    let beside = ["/", "/healthz", "/readyz", "/docs", "/docs/", SPEC_PATH]
+        .map(|path| (path.to_owned(), vec!["GET".to_owned()]));
     described
         .chain(beside)
         .map(|(template, methods)| (router_spelling(&template), front_path(template, methods)))
