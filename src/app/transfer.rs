@@ -113,7 +113,7 @@ impl App {
         each: impl FnMut(T, &UserRecord) -> Result<T, E> + Send + 'static,
     ) -> Result<Result<T, E>, Error> {
         decide(&caller.actor, &Operation::TransferUsers)?;
-        self.store.scan(move |reader| reader.fold_records(start, each)).await
+        self.store.fold_records(start, each).await
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) enum Purpose {
 /// How long the one writer waits for another process's transaction.
 pub(super) const WRITER_WAIT: Duration = Duration::from_secs(5);
 
+/// To how many bytes a write-ahead log is cut that grew beyond it, behind a large transaction or a long reader, once its
+/// content is in the database.
+const MAX_IDLE_LOG_BYTES: &str = "16777216";
+
 /// No CREATE: a file that was unlinked is not made anew. (Leaving out URI would not turn it off, as the library is built;
 /// `locate` makes names that are none.) Connections stay on one thread
 /// at a time, so SQLite's own mutexes are not needed.
@@ -69,7 +73,12 @@ fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()>
             return Err(failure(ffi::SQLITE_ERROR, "a hardening switch of SQLite did not hold"));
         }
     }
-    for (pragma, value) in [("foreign_keys", "1"), ("cell_size_check", "1"), ("synchronous", "2")] {
+    for (pragma, value) in [
+        ("foreign_keys", "1"),
+        ("cell_size_check", "1"),
+        ("synchronous", "2"),
+        ("journal_size_limit", MAX_IDLE_LOG_BYTES),
+    ] {
         connection.execute_batch(&format!("PRAGMA {pragma} = {value}"))?;
         expect(connection, pragma, value)?;
     }

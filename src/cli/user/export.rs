@@ -16,7 +16,8 @@ use std::{
 
 /// Print every account as a JSON line that import reads, password hashes included
 ///
-/// The accounts are as they are at one moment, also while a server runs on the database. Keep what is printed as safe as
+/// The accounts are as they are at one moment, also while a server runs on the database: they are copied first, into a
+/// file without a name beside the database, so that it makes no difference how slowly they are read. Keep what is printed as safe as
 /// the database itself: passwords can be guessed from their hashes. After 'umask 077' nobody else can read the file that
 /// it is written to.
 #[derive(Debug, Args)]
