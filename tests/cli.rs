@@ -190,6 +190,138 @@ fn the_help_lists_the_commands_and_tells_about_variables_and_statuses() {
 }
 
 #[test]
+fn help_is_a_command_too() {
+    let folder = tempdir().unwrap();
+    for (asked, command) in [
+        (&["help"][..], &[][..]),
+        (&["help", "serve"], &["serve"]),
+        (&["help", "user"], &["user"]),
+        (&["help", "user", "create"], &["user", "create"]),
+        (&["user", "help", "create"], &["user", "create"]),
+        (&["user", "help"], &["user"]),
+    ] {
+        let shown = succeeded(&command_without_settings(folder.path()).args(asked).output().unwrap());
+        assert_eq!(shown, help(command), "{asked:?}");
+    }
+    let line = refused(&usher(folder.path(), &["help", "no-such-command"]), 2);
+    assert!(line.contains("'no-such-command'"), "{line}");
+    assert!(files(folder.path()).is_empty());
+}
+
+fn command_without_settings(folder: &Path) -> Command {
+    let mut command = command(folder);
+    command.env_remove("USHER_LISTEN");
+    command
+}
+
+#[test]
+fn a_usage_error_names_the_help_of_the_command_that_was_meant() {
+    let folder = tempdir().unwrap();
+    for (arguments, named) in [
+        (&[][..], "usher --help"),
+        (&["--no-such-flag"], "usher --help"),
+        (&["no-such-command"], "usher --help"),
+        (&["serve", "--listen", "nowhere"], "usher serve --help"),
+        (&["serve", "--listen"], "usher serve --help"),
+        (&["--database", "x.db", "user"], "usher user --help"),
+        (&["user", "--database", "x.db"], "usher user --help"),
+        (&["user", "no-such-command"], "usher user --help"),
+        (&["user", "create"], "usher user create --help"),
+        (&["--database", "user", "user", "create", "--no-such-flag"], "usher user create --help"),
+        (&["user", "create", "--username"], "usher user create --help"),
+        (&["user", "set-role", "ada", "king"], "usher user set-role --help"),
+        (&["session", "revoke"], "usher session revoke --help"),
+        (&["invitation", "delete", "x"], "usher invitation delete --help"),
+        (&["healthcheck", "--url", "nowhere"], "usher healthcheck --help"),
+    ] {
+        let line = refused(&usher(folder.path(), arguments), 2);
+        assert!(line.ends_with(&format!(" (see '{named}')")), "{arguments:?}: {line}");
+    }
+}
+
+#[test]
+fn without_a_command_the_commands_are_named_and_a_mistyped_one_is_recognized() {
+    let folder = tempdir().unwrap();
+    let line = refused(&usher(folder.path(), &["user"]), 2);
+    assert!(line.contains("'usher user' needs a command: list, show, create, "), "{line}");
+    let line = refused(&usher(folder.path(), &["user", "lst"]), 2);
+    assert!(line.contains("'lst'") && line.contains("similar") && line.contains("'list'"), "{line}");
+    let line = refused(&usher(folder.path(), &["serve", "--listn", "x"]), 2);
+    assert!(line.contains("'--listen'"), "{line}");
+}
+
+/// The commands that do something, as the help of each level lists them.
+fn every_command() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut left = vec![Vec::new()];
+    while let Some(command) = left.pop() {
+        let shown = help(&command.iter().map(String::as_str).collect::<Vec<_>>());
+        let listed = shown.split_once("Commands:\n").map_or("", |(_, rest)| rest.split("\n\n").next().unwrap());
+        let names = listed.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names: Vec<&str> = names.filter_map(|line| line.split_whitespace().next()).collect();
+        if names.is_empty() {
+            found.push(command);
+            continue;
+        }
+        left.extend(
+            names.into_iter().filter(|name| *name != "help").map(|name| [&command[..], &[name.to_owned()]].concat()),
+        );
+    }
+    found
+}
+
+#[test]
+fn completions_for_each_shell_know_every_command() {
+    let folder = tempdir().unwrap();
+    let commands = every_command();
+    assert!(commands.len() > 20, "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = succeeded(&usher(folder.path(), &["completions", shell]));
+        for name in commands.iter().flatten().map(String::as_str).chain(["--password-stdin", "--skip-refused"]) {
+            assert!(name == "--skip-refused" || script.contains(name.trim_start_matches('-')), "{shell}: {name}");
+        }
+    }
+    let line = refused(&usher(folder.path(), &["completions", "ksh"]), 2);
+    assert!(line.contains("'ksh'") && line.contains("fish"), "{line}");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[cfg(feature = "system-tests")]
+#[test]
+fn bash_completes_with_the_script() {
+    let folder = tempdir().unwrap();
+    let complete = |words: &str, at: &str| {
+        let mut bash = Command::new("bash");
+        bash.current_dir(folder.path()).args(["-c", r#"source <("$0" completions bash); COMP_WORDS=($1); COMP_CWORD=$2; _usher usher "${COMP_WORDS[$2]}" "${COMP_WORDS[$2-1]}"; echo "${COMPREPLY[@]}""#]);
+        bash.args([env!("CARGO_BIN_EXE_usher"), words, at]);
+        succeeded(&bash.output().unwrap()).trim().to_owned()
+    };
+    assert_eq!(complete("usher heal", "1"), "healthcheck");
+    assert_eq!(complete("usher user set-p", "2"), "set-password");
+    assert_eq!(complete("usher user reset-token --reset", "3"), "--reset-lifetime");
+}
+
+#[test]
+fn the_manual_page_describes_every_command_and_flag() {
+    let folder = tempdir().unwrap();
+    let page = succeeded(&usher(folder.path(), &["man"]));
+    assert!(page.lines().any(|line| line.starts_with(".TH USHER 1 ")), "{page}");
+    let plain = page.replace("\\-", "-").replace("\\fB", "").replace("\\fR", "").replace("\\fI", "");
+    for command in every_command() {
+        let heading = format!("\n.SH \"USHER {}\"\n", command.join(" ").to_uppercase());
+        let section = plain.split_once(&heading).unwrap_or_else(|| panic!("{heading}")).1;
+        let section = section.split("\n.SH ").next().unwrap();
+        for entry in entries(&help(&command.iter().map(String::as_str).collect::<Vec<_>>())) {
+            let flag = entry.split([' ', ',', '=']).next().unwrap();
+            let shared = ["--database", "-h", "-V"].contains(&flag);
+            assert_eq!(section.contains(&format!("\n{flag}")), !shared, "{command:?}: {flag}\n{section}");
+        }
+    }
+    assert!(plain.contains("PBKDF2") && plain.contains("Exit status: 0 done"), "what help says at its end");
+    assert!(files(folder.path()).is_empty());
+}
+
+#[test]
 fn the_version_is_printed_on_standard_output() {
     let folder = tempdir().unwrap();
     for arguments in [&["--version"][..], &["-V"], &["serve", "--version"]] {
@@ -716,6 +848,82 @@ fn an_administrator_made_beside_a_running_server_signs_in_at_once() {
     // then
     let ada = serving.sign_in("ada").get("/auth/me").json();
     assert_eq!((ada["role"].as_str(), ada["email_verified"].as_bool()), (Some("admin"), Some(true)));
+}
+
+#[test]
+fn a_server_that_is_ready_is_healthy_however_it_is_named() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let address = serving.address.to_string();
+    let elsewhere = tempdir().unwrap();
+
+    let by_url = usher(elsewhere.path(), &["healthcheck", "--url", &format!("http://{address}")]);
+    let by_flag = usher(elsewhere.path(), &["healthcheck", "--listen", &address]);
+    let by_variable = command(elsewhere.path()).env("USHER_LISTEN", &address).arg("healthcheck").output().unwrap();
+    let everywhere = format!("0.0.0.0:{}", serving.address.port());
+    let everywhere = command(elsewhere.path()).env("USHER_LISTEN", everywhere).arg("healthcheck").output().unwrap();
+
+    for healthy in [by_url, by_flag, by_variable, everywhere] {
+        assert_eq!(succeeded(&healthy), format!("http://{address}/readyz is ready\n"));
+        assert_eq!(complaint(&healthy), "");
+    }
+    assert!(files(elsewhere.path()).is_empty(), "no database is needed, and none is made");
+}
+
+#[test]
+fn a_server_that_is_not_ready_is_unhealthy_and_one_line_says_why() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let ask = |url: &str| refused(&usher(folder.path(), &["healthcheck", "--url", url]), 1);
+    let url = format!("http://{}", serving.address);
+
+    // when, then
+    let line = ask(&format!("{url}/no/such/prefix"));
+    assert!(line.ends_with("/no/such/prefix/readyz answers 404: there is nothing at this path"), "{line}");
+    std::fs::rename(folder.path().join("usher.db"), folder.path().join("gone.db")).unwrap();
+    let line = ask(&url);
+    assert!(line.contains(" answers 503: "), "{line}");
+    drop(serving);
+    let line = ask(&url);
+    assert!(line.contains("can't be reached"), "{line}");
+}
+
+#[test]
+fn what_does_not_answer_as_a_server_does_is_unhealthy() {
+    use std::io::{Read, Write};
+
+    // given
+    let folder = tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ask = || refused(&usher(folder.path(), &["healthcheck", "--url", &url]), 1);
+
+    // when: nobody accepts the connection
+    let silent = ask();
+    // when: something else listens
+    let other = std::thread::spawn(move || {
+        listener.accept().unwrap();
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+        let asked = connection.read(&mut [0; 1024]).unwrap(); // what is left unread would reset the connection
+        assert!(asked > 0);
+    });
+    let foreign = ask();
+    other.join().unwrap();
+
+    // then
+    assert!(silent.contains("does not answer within 5 seconds"), "{silent}");
+    assert!(foreign.contains("does not answer in HTTP"), "{foreign}");
+}
+
+#[test]
+fn a_server_that_cannot_be_asked_is_a_usage_error_or_says_what_to_name() {
+    let folder = tempdir().unwrap();
+    let line = refused(&usher(folder.path(), &["healthcheck", "--url", "https://accounts.example.com"]), 2);
+    assert!(line.contains("https is not supported"), "{line}");
+    let line = refused(&usher(folder.path(), &["healthcheck"]), 1);
+    assert!(line.contains("--listen names no port") && line.contains("--url"), "{line}");
 }
 
 /// `create-admin` on a terminal of its own, which echoes what is typed until it is told not to.

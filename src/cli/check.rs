@@ -4,7 +4,7 @@ use super::{
     Cli, Command, log,
     output::printable,
     policy::{Stored, understand},
-    print, sentence, usage,
+    print, sentence,
 };
 use crate::{
     clock::Clock,
@@ -130,7 +130,7 @@ fn settings() -> Finding {
     match Cli::try_parse_from(["usher", "serve"]) {
         Ok(Cli { command: Command::Serve(settings), .. }) => wrong.extend(unusable(&settings)),
         Ok(_) => {}
-        Err(error) => wrong.push(usage(&error)),
+        Err(error) => wrong.push(format!("{} (see 'usher serve --help')", sentence(&error))),
     }
     wrong.extend(log::filter().err().map(|error| error.to_string()));
     let mut wrong: Vec<_> = wrong.into_iter().map(|text| (Verdict::Error, text)).collect();

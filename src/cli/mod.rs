@@ -4,8 +4,10 @@ mod account;
 mod audit;
 mod check;
 mod create_admin;
+mod healthcheck;
 mod invitation;
 mod log;
+mod manual;
 mod migrate;
 mod output;
 mod password;
@@ -32,9 +34,8 @@ use std::{io::Write, path::Path, process::ExitCode};
     name = "usher",
     version,
     propagate_version = true,
-    disable_help_subcommand = true,
-    after_help = "Every setting is also an environment variable, shown in brackets. Results go to standard output, everything \
-                  else to standard error.\nExit status: 0 done; 1 it could not be done; 2 the command line or a setting is wrong."
+    after_help = "Every setting can also be given as the environment variable that is named with it.\nResults go to standard \
+                  output, everything else to standard error.\nExit status: 0 done; 1 it could not be done; 2 the command line or a setting is wrong."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -59,8 +60,12 @@ enum Command {
     Invitation(invitation::InvitationCommand),
     Audit(audit::Audit),
     Check(check::Check),
+    Healthcheck(healthcheck::Healthcheck),
     /// Print the API's OpenAPI document
     Openapi,
+    Completions(manual::Completions),
+    /// Print the manual page, with all commands
+    Man,
 }
 
 impl Cli {
@@ -76,24 +81,32 @@ impl Cli {
             Command::Invitation(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
             Command::Check(command) => command.run(&self.database.database),
+            Command::Healthcheck(command) => command.run(),
             Command::Openapi => print(&crate::http::spec()),
+            Command::Completions(command) => command.run(),
+            Command::Man => manual::print_page(),
         }
     }
 }
 
 /// Reads the command line, runs it, and says in one line what went wrong.
 pub fn main() -> ExitCode {
-    let Err(error) = policy::read().and_then(Cli::run) else { return ExitCode::SUCCESS };
-    match error.downcast_ref::<clap::Error>() {
-        Some(shown) if !shown.use_stderr() => {
-            let _ = shown.print(); // help or version; standard output may be closed
-            ExitCode::SUCCESS
+    policy::read().and_then(Cli::run).map_or_else(|error| end(&error), |()| ExitCode::SUCCESS)
+}
+
+fn end(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        if error.use_stderr() {
+            return fail(&usage(error), USAGE);
         }
-        Some(misused) => fail(&usage(misused), USAGE),
-        None if error.is::<output::Unread>() => ExitCode::SUCCESS,
-        None if error.is::<Unusable>() => fail(&error.to_string(), USAGE),
-        None => fail(&format!("{error:#}"), FAILURE),
+        let _ = error.print(); // help or version; standard output may be closed
+        return ExitCode::SUCCESS;
     }
+    if error.is::<output::Unread>() {
+        return ExitCode::SUCCESS;
+    }
+    let status = if error.is::<Unusable>() { USAGE } else { FAILURE };
+    fail(&format!("{error:#}"), status)
 }
 
 const FAILURE: u8 = 1;
@@ -115,33 +128,41 @@ fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output can't be written")
 }
 
-/// clap's message in one line: its first paragraph, and where to read more.
+/// clap's message in one line, and where to read more: at the innermost command that was named.
 fn usage(error: &clap::Error) -> String {
-    match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return "a command is missing, such as 'serve' or 'user list' (see 'usher --help', or 'usher user --help')"
-                .into();
+    let command = policy::named();
+    let name = command.get_bin_name().unwrap_or("usher");
+    let fault = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let commands: Vec<&str> = command.get_subcommands().map(|command| command.get_name()).collect();
+            format!("'{name}' needs a command: {}", commands.join(", "))
         }
-        ErrorKind::InvalidUtf8 => {
-            if std::env::args_os().any(|argument| argument.to_str().is_none()) {
-                return "an argument is not text in UTF-8 (see 'usher --help')".into();
-            }
-            let names = std::env::vars_os().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name);
-            let names: Vec<_> =
-                names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("USHER_")).collect();
-            return format!("{} is not text in UTF-8 (see 'usher --help')", names.join(", "));
-        }
-        _ => {}
-    }
-    format!("{} (see 'usher --help')", sentence(error))
+        ErrorKind::InvalidUtf8 => no_text(),
+        _ => sentence(error),
+    };
+    format!("{fault} (see '{name} --help')")
 }
 
-/// The first paragraph of clap's message, in one line.
+/// clap does not say what is not text.
+fn no_text() -> String {
+    if std::env::args_os().any(|argument| argument.to_str().is_none()) {
+        return "an argument is not text in UTF-8".into();
+    }
+    let names = std::env::vars_os().filter(|(_, value)| value.to_str().is_none()).map(|(name, _)| name);
+    let names: Vec<_> =
+        names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("USHER_")).collect();
+    format!("{} is not text in UTF-8", names.join(", "))
+}
+
+/// The first paragraph of clap's message in one line, and what may have been meant.
 fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
-    words.join(" ")
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let fault = paragraphs.next().unwrap_or_default();
+    let meant =
+        paragraphs.find_map(|tip| tip.strip_prefix("tip: ").filter(|tip| tip.contains("similar")).map(str::to_owned));
+    let fault = fault.trim_start_matches("error: ");
+    meant.map_or_else(|| fault.to_owned(), |meant| format!("{fault}; {meant}"))
 }
 
 impl PasswordSettings {

@@ -63,6 +63,14 @@ pub(super) fn read() -> Result<Cli> {
     Ok(Cli::from_arg_matches(&command_line(&stored).try_get_matches()?)?)
 }
 
+/// The innermost command that the command line names, whatever else is wrong with it.
+pub(super) fn named() -> clap::Command {
+    let mut line = command_line(&Stored::new()).ignore_errors(true);
+    line.build();
+    let matches = line.clone().try_get_matches();
+    matches.map_or_else(|_| line.clone(), |matches| innermost(&line, &matches).0.clone())
+}
+
 fn innermost<'l>(command: &'l clap::Command, given: &'l ArgMatches) -> (&'l clap::Command, &'l ArgMatches) {
     let inner = given.subcommand().and_then(|(name, given)| Some((command.find_subcommand(name)?, given)));
     inner.map_or((command, given), |(command, given)| innermost(command, given))
