@@ -1010,3 +1010,106 @@ fn a_weak_password_typed_on_the_terminal_is_refused() {
     assert!(last.contains("password ") && !last.contains("iloveyou"), "{last}");
     assert_eq!(accounts(folder.path()), 0);
 }
+
+/// A shell with job control that runs `create-admin` and then what is given, on a terminal of its own. Prompts of the
+/// command are waited for until its terminal is silent.
+fn in_a_shell(folder: &Path, then: &str) -> PtySession {
+    in_a_shell_with_its_id(folder, then).0
+}
+
+fn in_a_shell_with_its_id(folder: &Path, then: &str) -> (PtySession, String) {
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    shell
+        .args(["-c", &format!("stty echo; echo shell $$; set -m; \"$0\" \"$@\"; {then}"), env!("CARGO_BIN_EXE_usher")])
+        .args(ada(&[]));
+    let mut terminal = spawn_command(shell, Some(30_000)).expect("a terminal");
+    let id = terminal.exp_regex("shell [0-9]+").expect("its id").1;
+    terminal.exp_string("Password: ").expect("a prompt");
+    (terminal, id.trim_start_matches("shell ").to_owned())
+}
+
+/// What the shell says afterwards: the exit status, and whether the terminal echoes.
+const SAY: &str = "echo status $?; stty -a";
+
+#[test]
+fn an_interrupted_prompt_leaves_a_terminal_that_echoes() {
+    for (key, status) in [('c', 130), ('\\', 131)] {
+        // given
+        let folder = prepared();
+        let mut terminal = in_a_shell(folder.path(), SAY);
+
+        // when: in the middle of the second password
+        terminal.send_line(PASSWORD).unwrap();
+        terminal.exp_string("Password again: ").unwrap();
+        terminal.send("corr").unwrap();
+        terminal.send_control(key).unwrap();
+
+        // then
+        let said = terminal.exp_string(&format!("status {status}")).unwrap();
+        assert!(said.contains("usher: interrupted; nothing was done") && !said.contains("corr"), "{said}");
+        let settings = terminal.exp_eof().unwrap();
+        assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
+        assert_eq!(accounts(folder.path()), 0);
+    }
+}
+
+#[test]
+fn a_prompt_whose_program_is_told_to_end_leaves_a_terminal_that_echoes() {
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let folder = prepared();
+        let (mut terminal, shell) = in_a_shell_with_its_id(folder.path(), SAY);
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        let sent = Command::new("kill").args([&format!("-{signal}"), children.trim()]).status();
+        assert!(sent.unwrap().success());
+        terminal.exp_string(&format!("status {status}")).unwrap();
+        let settings = terminal.exp_eof().unwrap();
+        assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
+    }
+}
+
+#[test]
+fn a_prompt_that_is_stopped_echoes_for_the_shell_and_asks_again_when_it_goes_on() {
+    // given
+    let folder = prepared();
+    let mut terminal = in_a_shell(folder.path(), &format!("{SAY}; echo back; fg; {SAY}"));
+
+    // when
+    terminal.send("half a pass").unwrap();
+    terminal.send_control('z').unwrap();
+    let stopped = terminal.exp_string("back").unwrap();
+    let prompt = terminal.exp_string("Password: ").unwrap();
+    terminal.send_line(PASSWORD).unwrap();
+    terminal.exp_string("Password again: ").unwrap();
+    terminal.send_line(PASSWORD).unwrap();
+
+    // then
+    assert!(stopped.split([' ', ';', '\n']).any(|word| word == "echo"), "{stopped}");
+    let end = terminal.exp_string("status 0").unwrap();
+    let settings = terminal.exp_eof().unwrap();
+    assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
+    let transcript = [stopped, prompt, end].concat();
+    assert!(!transcript.contains("half") && !transcript.contains("battery"), "{transcript}");
+    assert_eq!(accounts(folder.path()), 1);
+}
+
+#[test]
+fn the_end_of_what_is_typed_is_no_password() {
+    let folder = prepared();
+    let mut terminal = in_a_shell(folder.path(), SAY);
+    terminal.send_control('d').unwrap();
+    let said = terminal.exp_string("status 1").unwrap();
+    assert!(said.contains("usher: nothing was typed; nothing was done"), "{said}");
+    let settings = terminal.exp_eof().unwrap();
+    assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
+}
+
+#[test]
+fn what_is_typed_at_the_prompts_is_never_shown_however_fast_it_comes() {
+    let folder = prepared();
+    let mut terminal = in_a_shell(folder.path(), SAY);
+    terminal.send(&format!("{PASSWORD}\n{PASSWORD}\n")).unwrap();
+    let shown = terminal.exp_string("status 0").unwrap();
+    assert!(!shown.contains("correct") && !shown.contains("battery"), "{shown}");
+    assert_eq!(accounts(folder.path()), 1);
+}

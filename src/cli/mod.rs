@@ -14,6 +14,7 @@ mod password;
 mod policy;
 mod serve;
 mod session;
+mod terminal;
 mod user;
 
 use crate::{
@@ -105,7 +106,11 @@ fn end(error: &anyhow::Error) -> ExitCode {
     if error.is::<output::Unread>() {
         return ExitCode::SUCCESS;
     }
-    let status = if error.is::<Unusable>() { USAGE } else { FAILURE };
+    let status = match error.downcast_ref::<terminal::Interrupted>() {
+        Some(interrupted) => interrupted.status(),
+        None if error.is::<Unusable>() => USAGE,
+        None => FAILURE,
+    };
     fail(&format!("{error:#}"), status)
 }
 

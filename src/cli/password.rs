@@ -1,6 +1,6 @@
 //! Where a command gets a new password from: never from its arguments, which every user of the machine can read.
 
-use super::print;
+use super::{print, terminal::ask_twice};
 use crate::domain::random_text;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -57,8 +57,7 @@ fn from_terminal() -> Result<Zeroizing<String>> {
     if !std::io::stdin().is_terminal() {
         bail!("there is no terminal to ask for a password on; use --password-stdin or --generate-password");
     }
-    let ask = |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new).context("the terminal can't be read");
-    let (first, second) = (ask("Password: ")?, ask("Password again: ")?);
+    let [first, second] = ask_twice("Password: ", "Password again: ")?;
     if first != second {
         bail!("the two passwords differ; nothing was done, try again");
     }
