@@ -3,6 +3,7 @@
 
 mod support;
 
+use futures_executor::block_on;
 use rusqlite::Connection;
 use serde_json::json;
 use std::{
@@ -18,6 +19,13 @@ use support::{
     binary::{Serving, command, complaint, create_admin, files, usher, usher_reading},
 };
 use tempfile::{TempDir, tempdir};
+use usher::{
+    app::{App, NewAccount, Policy},
+    clock::Clock,
+    domain::{Caller, EmailAddress, Error, PasswordPolicy, Role, User, Username},
+    hashing::HashPool,
+    store::Store,
+};
 
 /// "ushr" in ASCII.
 const APPLICATION_ID: u32 = 0x7573_6872;
@@ -482,6 +490,175 @@ fn a_file_replaced_beneath_a_running_server_is_noticed_and_left_alone() {
         std::fs::read(folder.path().join("usher.db")).unwrap() == bytes,
         "it wrote to a file that it had not opened"
     );
+}
+
+/// Replaces a file with another one of the same bytes.
+fn replace(path: &Path) {
+    std::fs::write(beside(path, ".new"), std::fs::read(path).unwrap()).unwrap();
+    std::fs::set_permissions(beside(path, ".new"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(beside(path, ".new"), path).unwrap();
+}
+
+#[test]
+fn a_log_or_its_index_that_is_taken_away_refuses_changes_and_what_was_confirmed_is_there_after_a_restart() {
+    type TakeAway = fn(&Path);
+    let away: [(&str, TakeAway); 4] = [
+        ("-wal", |path| std::fs::remove_file(path).unwrap()),
+        ("-wal", replace),
+        ("-shm", |path| std::fs::remove_file(path).unwrap()),
+        ("-shm", replace),
+    ];
+    for (suffix, take_away) in away {
+        // given
+        let folder = tempdir().unwrap();
+        let serving = Serving::start(folder.path(), &[]);
+        serving.register("ada").is(201, "");
+
+        // when
+        take_away(&folder.path().join(format!("usher.db{suffix}")));
+
+        // then: everyone says so, and nothing is confirmed or put in its place
+        let before: Vec<String> = files(folder.path()).into_keys().collect();
+        serving.register("bob").is(503, "storage_unavailable");
+        serving.client().get("//readyz").is(503, "storage_unavailable");
+        serving.until_logged(&format!("usher.db{suffix} was removed or replaced"));
+        let words = [&format!("usher.db{suffix} was removed or replaced"), "SIGTERM"].map(|word: &str| word.to_owned());
+        let words = [words[0].as_str(), words[1].as_str()];
+        for arguments in COMMANDS {
+            refused(&usher(folder.path(), arguments), &words);
+        }
+        let check = usher(folder.path(), &["check"]);
+        let told = String::from_utf8(check.stdout).unwrap();
+        assert!(!check.status.success() && words.iter().all(|word| told.contains(word)), "{told}");
+        assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), before, "{suffix}");
+        serving.signal("TERM");
+        assert_eq!(serving.wait().0, Some(0));
+        let again = Serving::start(folder.path(), &[]);
+        again.sign_in("ada");
+        again.register("bob").is(201, "");
+        assert!(usher(folder.path(), &["check"]).status.success());
+    }
+}
+
+#[test]
+fn a_command_beside_a_server_refuses_a_database_that_was_put_in_the_place_of_another() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    replace(&folder.path().join("usher.db"));
+    refused(&create_admin(folder.path(), "root"), &["usher.db was removed or replaced"]);
+    serving.register("ada").is(503, "storage_unavailable");
+}
+
+/// What a command opens that works beside a server, or without one.
+fn open_beside(path: &Path) -> App {
+    let store = Store::open(path, 1, Clock::System).unwrap();
+    App::new(store, HashPool::start(support::CHEAP, 1, 1).unwrap(), Clock::System, Policy::default())
+}
+
+fn register(app: &App, name: &str) -> Result<User, Error> {
+    let account = NewAccount {
+        username: Username::parse(name).unwrap(),
+        email: EmailAddress::parse(&format!("{name}@example.com")).unwrap(),
+        password: PasswordPolicy::default().accept(PASSWORD, &[]).unwrap(),
+        role: Role::User,
+        invitation: None,
+    };
+    block_on(app.register(&Caller::shell(), account))
+}
+
+#[test]
+fn a_command_whose_log_is_taken_away_confirms_nothing() {
+    // given
+    let folder = tempdir().unwrap();
+    assert!(create_admin_in_new(folder.path(), "ada").status.success());
+    let app = open_beside(&folder.path().join("usher.db"));
+    assert!(register(&app, "bob").is_ok());
+
+    // when
+    std::fs::remove_file(folder.path().join("usher.db-wal")).unwrap();
+    let refused = register(&app, "eve");
+
+    // then
+    let Err(Error::Storage(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("usher.db-wal was removed or replaced"), "{text}");
+    drop(app);
+    let serving = Serving::start(folder.path(), &[]);
+    serving.sign_in("bob");
+    serving.register("eve").is(201, "");
+}
+
+/// Makes a database with an administrator.
+fn create_admin_in_new(folder: &Path, name: &str) -> Output {
+    assert!(usher(folder, &["migrate"]).status.success());
+    create_admin(folder, name)
+}
+
+#[test]
+fn a_file_with_two_names_is_left_untouched_under_both() {
+    let linked = |path: &Path| {
+        make_database(path);
+        std::fs::hard_link(path, path.with_file_name("other.db")).unwrap();
+    };
+    is_refused_untouched(linked, &["hard links", "cp -al", "cp -p"]);
+    let folder = tempdir().unwrap();
+    linked(&folder.path().join("usher.db"));
+    for database in ["usher.db", "other.db"] {
+        let check = usher(folder.path(), &["check", "--database", database]);
+        let told = String::from_utf8(check.stdout).unwrap();
+        assert!(!check.status.success() && told.contains("hard links"), "{told}");
+    }
+    // What it says helps.
+    let advice = "cp -p usher.db usher.db.new && mv usher.db.new usher.db";
+    assert!(Command::new("/bin/sh").current_dir(folder.path()).args(["-c", advice]).status().unwrap().success());
+    assert!(create_admin(folder.path(), "ada").status.success());
+    assert!(usher(folder.path(), &["check"]).status.success());
+}
+
+#[test]
+fn a_second_server_is_refused_although_the_lock_was_deleted_or_replaced() {
+    let away: [fn(&Path); 2] = [|lock| std::fs::remove_file(lock).unwrap(), replace];
+    for take_away in away {
+        // given
+        let folder = tempdir().unwrap();
+        let serving = Serving::start(folder.path(), &[]);
+        serving.register("ada").is(201, "");
+
+        // when
+        take_away(&folder.path().join("usher.db.lock"));
+
+        // then
+        for arguments in [&["serve"][..], &["migrate"]] {
+            refused(&usher(folder.path(), arguments), &["in use"]);
+        }
+        serving.register("bob").is(201, "");
+        assert!(create_admin(folder.path(), "root").status.success(), "a command beside it works");
+        std::fs::remove_file(folder.path().join("usher.db-wal")).unwrap();
+        refused(&create_admin(folder.path(), "else"), &["usher.db-wal was removed or replaced"]);
+    }
+}
+
+#[test]
+fn a_lock_that_is_no_file_is_refused_and_nothing_waits_for_it() {
+    let kinds: [fn(&Path); 3] = [
+        |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()),
+        |path| std::os::unix::fs::symlink("/dev/null", path).unwrap(),
+        |path| std::fs::create_dir(path).unwrap(),
+    ];
+    for put in kinds {
+        let folder = tempdir().unwrap();
+        put(&folder.path().join("usher.db.lock"));
+        for arguments in [&["serve"][..], &["migrate"]] {
+            refused(&usher(folder.path(), arguments), &["usher.db.lock is not a regular file", "remove it"]);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        // Commands that need no lock don't wait for it either.
+        std::fs::remove_file(folder.path().join("usher.db.lock"))
+            .or_else(|_| std::fs::remove_dir(folder.path().join("usher.db.lock")))
+            .unwrap();
+        make_database(&folder.path().join("usher.db"));
+        put(&folder.path().join("usher.db.lock"));
+        assert!(create_admin(folder.path(), "ada").status.success());
+    }
 }
 
 fn accounts(serving: &Serving) -> i64 {

@@ -40,7 +40,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     settings.check_ports()?;
     let lock = Store::lock(database)?;
     report(database, &Store::prepare(database, &lock)?);
-    let store = Store::open(database, u32::try_from(workers)?, Clock::System)?;
+    let store = Store::open_locked(database, u32::try_from(workers)?, Clock::System, lock)?;
     let threads = settings.hash_threads.map_or(workers, usize::from);
     let hashing =
         HashPool::start(cost, threads, settings.hash_queue.into()).context("the hashing threads can't be started")?;
@@ -52,7 +52,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         Stopped::Drained => tracing::info!("stopped"),
         Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were given up"),
     }
-    drop((lock, log));
+    drop(log);
     Ok(())
 }
 

@@ -84,8 +84,9 @@ pub enum Error {
     /// More work than can be taken on now. Trying again after a moment is right.
     #[error("the service has more to do than it can take on; try again")]
     Overloaded,
-    /// The database can't be read or written: a full or read-only disk, a file gone. The text is for the log.
-    #[error("the database can't do this now: {0}; check the disk and the file's permissions")]
+    /// The database can't be read or written: a full or read-only disk, a file gone. The text says what to do, and is for
+    /// the log.
+    #[error("the database can't do this now: {0}")]
     Storage(String),
     /// A fault of this program or of its data. The text is for the log, never for a caller.
     #[error("internal error: {0}")]

@@ -188,7 +188,12 @@ mod tests {
         let lock = Store::lock(&path).unwrap();
         Store::prepare(&path, &lock).unwrap();
         let hashing = HashPool::start(Cost::DEFAULT, 1, 1).unwrap();
-        Arc::new(App::new(Store::open(&path, 1, Clock::System).unwrap(), hashing, Clock::System, Policy::default()))
+        Arc::new(App::new(
+            Store::open_locked(&path, 1, Clock::System, lock).unwrap(),
+            hashing,
+            Clock::System,
+            Policy::default(),
+        ))
     }
 
     #[handler]

@@ -70,7 +70,8 @@ pub(super) fn examine(
     kept: Option<ChainPoint>,
     tell: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
-    let connection = migrate::open_to_check(path).map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
+    let opened = file::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
+    let connection = opened.map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
     let (mut head, mut newest) = (None, None);
     if let Some(connection) = &connection {
         tell(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));

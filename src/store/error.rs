@@ -18,7 +18,7 @@ pub(super) fn from_sqlite(error: &rusqlite::Error) -> Error {
             | ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
             | ErrorCode::PermissionDenied,
-        ) => Error::Storage(text),
+        ) => Error::Storage(format!("{text}; check the disk and the file's permissions")),
         _ => Error::Internal(text),
     }
 }

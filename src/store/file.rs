@@ -1,11 +1,12 @@
 //! The database as a file: what is looked at before SQLite opens it, the lock beside it, and making a new one.
 
-use rustix::fs::statfs;
+use rustix::fs::{OFlags, statfs};
 use std::{
     fs::{File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Why a database can't be opened. Each text says what to do about it.
@@ -33,8 +34,18 @@ pub enum OpenError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} has schema version {found}, and this usher needs version {known}; stop the server and run 'usher migrate'", .path.display())]
     Older { path: PathBuf, found: i64, known: i64 },
-    #[error("{} is in use by another 'usher serve' or 'usher migrate'; stop that one first", .0.display())]
+    #[error("{} is in use by another 'usher serve' or 'usher migrate', perhaps under another name; stop that one first", .0.display())]
     InUse(PathBuf),
+    #[error("{} is not a regular file, and so no lock; remove it", .0.display())]
+    NotALock(PathBuf),
+    #[error(
+        "{path} has {links} names (hard links, as 'cp -al' makes them for snapshots), and each would have a write-ahead log of its \
+         own; delete the others, or give this one a file of its own while nothing runs on it: 'cp -p {path} {path}.new && mv {path}.new {path}'",
+        path = .path.display()
+    )]
+    Linked { path: PathBuf, links: u64 },
+    #[error("the server that runs on {} has other files open: {displaced}", .path.display())]
+    Displaced { path: PathBuf, displaced: Displaced },
     #[error("{} is on a network file system ({kind}), where SQLite's locks can't be trusted; keep it on a local disk", .path.display())]
     NetworkDisk { path: PathBuf, kind: &'static str },
     #[error("{} can't be {action}: {reason}; check the folder and its permissions", .path.display())]
@@ -99,6 +110,9 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     };
     if !metadata.is_file() {
         return Err(OpenError::NotAFile(path.to_owned()));
+    }
+    if metadata.nlink() > 1 {
+        return Err(OpenError::Linked { path: path.to_owned(), links: metadata.nlink() });
     }
     if metadata.len() == 0 {
         return nothing(path);
@@ -207,23 +221,87 @@ pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
         .map_err(|error| OpenError::io(path, "created", &error))
 }
 
-/// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`.
+/// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`, and where that
+/// does not get in SQLite's way one on the database itself. The first is there before the database is; the second holds
+/// when the first is deleted, and for other names of the same file, such as a bind mount.
+///
+/// To be dropped after the last connection: closing the database here drops the locks that SQLite holds on it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    name: File,
+    _database: Option<File>,
 }
 
 impl Lock {
     pub(super) fn acquire(database: &Path) -> Result<Self, OpenError> {
         let path = beside(database, ".lock");
-        let failed = |error: io::Error| OpenError::io(&path, "created", &error);
-        let file = private().create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
-            Err(TryLockError::Error(error)) => Err(OpenError::io(&path, "locked", &error)),
+        loop {
+            let name = open_lock(&path)?;
+            lock_exclusively(&name, &path, database)?;
+            // One that was deleted or replaced before it was locked is not the one that others look at.
+            let locked = name.metadata().map_err(|error| OpenError::io(&path, "read", &error))?;
+            if Identity::of(&path).ok() == Some(Identity::from(&locked)) {
+                let _ = name.set_len(0); // which files its last holder had open
+                let database = if LOCKS_ARE_APART { Some(lock_database(database)?) } else { None };
+                return Ok(Self { name, _database: database });
+            }
         }
     }
+
+    /// Notes beside the database which files its server has open, for the commands beside it.
+    pub(super) fn note(&self, open: &OpenFiles) {
+        let noted: Vec<String> =
+            open.identities.iter().map(|Identity(device, inode)| format!("{device} {inode}")).collect();
+        // On a full disk they are not noted, and commands see only that a file is missing.
+        let _ = self.name.write_all_at((noted.join(" ") + "\n").as_bytes(), 0);
+    }
+}
+
+/// Whether locks of whole files (flock) and those of SQLite (POSIX) know nothing of each other. On a BSD or macOS the one
+/// would keep SQLite out.
+const LOCKS_ARE_APART: bool = cfg!(target_os = "linux");
+
+/// Opens or creates the file to lock. Opening a pipe would wait for its other end, and opening a device may do anything.
+fn open_lock(path: &Path) -> Result<File, OpenError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(OpenError::NotALock(path.to_owned()));
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    private()
+        .read(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| OpenError::io(path, "created", &error))
+}
+
+fn lock_database(path: &Path) -> Result<File, OpenError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_private(path).and_then(|()| File::open(path).map_err(|error| OpenError::io(path, "read", &error)))?
+        }
+        opened => opened.map_err(|error| OpenError::io(path, "read", &error))?,
+    };
+    lock_exclusively(&file, path, path)?;
+    Ok(file)
+}
+
+/// A command that looks whether a server runs holds a lock for a moment.
+fn lock_exclusively(file: &File, path: &Path, database: &Path) -> Result<(), OpenError> {
+    const TRIES: u32 = 10;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(OpenError::io(path, "locked", &error)),
+        }
+    }
+    Err(OpenError::InUse(database.to_owned()))
+}
+
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Which file it is, whatever its name: device and inode.
@@ -232,8 +310,90 @@ pub(super) struct Identity(u64, u64);
 
 impl Identity {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|metadata: Metadata| Self(metadata.dev(), metadata.ino()))
+        std::fs::metadata(path).map(|metadata| Self::from(&metadata))
     }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
+/// The three files of an open database: itself, the write-ahead log, and the index of that.
+const OPEN_FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Which files a database consisted of when it was opened. What is written while one of them is not at its place any more
+/// is lost, or destroys what others write.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    paths: [PathBuf; 3],
+    identities: [Identity; 3],
+}
+
+impl OpenFiles {
+    /// Those that are there now. A connection must be open.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        let [database, log, index] = &paths;
+        let identities = [Identity::of(database)?, Identity::of(log)?, Identity::of(index)?];
+        Ok(Self { paths, identities })
+    }
+
+    /// Those that the server noted. `None`: it did not, or there is no lock.
+    fn noted(path: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(beside(path, ".lock")).ok()?;
+        let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        let identities: Vec<Identity> = numbers.chunks_exact(2).map(|pair| Identity(pair[0], pair[1])).collect();
+        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        Some(Self { paths, identities: identities.try_into().ok()? })
+    }
+
+    pub(super) fn paths(&self) -> &[PathBuf; 3] {
+        &self.paths
+    }
+
+    /// Fails unless each is where it was.
+    pub(super) fn check(&self) -> Result<(), Displaced> {
+        let mut files = self.paths.iter().zip(&self.identities);
+        let displaced = files.find(|(path, identity)| Identity::of(path).ok().as_ref() != Some(identity));
+        displaced.map_or(Ok(()), |(path, _)| Err(Displaced(path.clone())))
+    }
+}
+
+/// A file of an open database is not at its place any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} was removed or replaced; put the file back if it was moved, or else stop the server with SIGTERM, so that it saves \
+     what it holds, and start it again", .0.display()
+)]
+pub struct Displaced(PathBuf);
+
+/// Refuses a database beside whose server nothing can be written, because it has other files open than are there.
+/// For whoever works beside a server, and only before this process has the database open (see `inspect`).
+pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
+    let lock = open_regular(&beside(path, ".lock"));
+    let is_served = lock.as_ref().is_some_and(is_locked);
+    let checked = match lock.and_then(|_| OpenFiles::noted(path)) {
+        Some(noted) => noted.check(),
+        None if is_served => return Ok(()), // it is about to start
+        None => OPEN_FILES
+            .iter()
+            .map(|suffix| beside(path, suffix))
+            .find(|name| !name.exists())
+            .map_or(Ok(()), |name| Err(Displaced(name))),
+    };
+    match checked {
+        Err(displaced) if is_served || open_regular(path).as_ref().is_some_and(is_locked) => {
+            Err(OpenError::Displaced { path: path.to_owned(), displaced })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_regular(path: &Path) -> Option<File> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    found.is_file().then(|| File::open(path).ok()).flatten()
 }
 
 /// The mode of the folder, where other users of the machine can reach it: the files are private, but their names and

@@ -1,6 +1,6 @@
 //! How the store is doing: what its threads and connections have to do, and how much there is.
 
-use super::{Reader, Store, error::OrDomain, file};
+use super::{Reader, Store, error::OrDomain};
 use crate::domain::{Error, Timestamp};
 use rusqlite::params;
 use std::{path::Path, sync::atomic::Ordering, time::Duration};
@@ -37,8 +37,8 @@ impl Store {
             fallbacks: self.fallbacks.load(Ordering::Relaxed),
             writer_queue: self.writer.waiting(),
             scan_queue: self.scans.waiting(),
-            database_size: size(&self.path),
-            log_size: size(&file::beside(&self.path, "-wal")),
+            database_size: size(&self.files.paths()[0]),
+            log_size: size(&self.files.paths()[1]),
         }
     }
 }

@@ -33,7 +33,7 @@ pub use audit::Pruned;
 pub use check::{Finding, Verdict};
 use connection::Purpose;
 use error::OrDomain;
-use file::Identity;
+use file::{Identity, OpenFiles};
 pub use file::{Lock, OpenError, locate};
 pub use measures::{Rows, StoreMeasures};
 pub use migrate::{Prepared, SchemaStatus};
@@ -41,7 +41,7 @@ use points::Points;
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -55,14 +55,15 @@ const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
 /// An open database. Dropping it finishes what has been taken on.
 pub struct Store {
-    path: PathBuf,
-    opened: Identity,
+    files: Arc<OpenFiles>,
     clock: Clock,
     points: Points,
     /// How many look-ups had to run on a thread.
     fallbacks: AtomicU64,
     writer: Threads,
     scans: Threads,
+    /// Last, because it must be dropped after the connections.
+    _lock: Option<Lock>,
 }
 
 impl Store {
@@ -81,17 +82,30 @@ impl Store {
     /// How the file's schema compares with this program's, without writing.
     pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
         check_sqlite()?;
+        file::refuse_displaced(path)?;
         migrate::status(path)
     }
 
     /// The policy with which a server was last started on the database, by the names of its settings; empty if none was.
     pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
         check_sqlite()?;
+        file::refuse_displaced(path)?;
         policy::read(path)
     }
 
-    /// Opens a database whose schema is up to date. `workers` is how many threads look rows up at the same time.
+    /// Opens a database whose schema is up to date, perhaps beside a server. `workers` is how many threads look rows up at
+    /// the same time.
     pub fn open(path: &Path, workers: u32, clock: Clock) -> Result<Self, OpenError> {
+        file::refuse_displaced(path)?;
+        Self::open_with(path, workers, clock, None)
+    }
+
+    /// The same for the server, which holds the lock for as long as the database is open.
+    pub fn open_locked(path: &Path, workers: u32, clock: Clock, lock: Lock) -> Result<Self, OpenError> {
+        Self::open_with(path, workers, clock, Some(lock))
+    }
+
+    fn open_with(path: &Path, workers: u32, clock: Clock, lock: Option<Lock>) -> Result<Self, OpenError> {
         check_sqlite()?;
         migrate::require_current(path)?;
         file::warn_of_open_folder(path);
@@ -104,14 +118,18 @@ impl Store {
         };
         let points = Points::take_all(&pool(Purpose::Point, workers)?)
             .map_err(|error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() })?;
+        let files = OpenFiles::of(path).map_err(|error| OpenError::io(path, "opened", &error))?;
+        if let Some(lock) = &lock {
+            lock.note(&files);
+        }
         Ok(Self {
-            path: path.to_owned(),
-            opened,
+            files: Arc::new(files),
             clock,
             points,
             fallbacks: AtomicU64::new(0),
             writer: threads("usher-writer", &writing)?,
             scans: threads("usher-scan", &scanning)?,
+            _lock: lock,
         })
     }
 
@@ -169,7 +187,7 @@ impl Store {
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
-        let (path, opened) = (self.path.clone(), self.opened);
+        let files = self.files.clone();
         self.writer
             .run(patience, move |connection, turn| {
                 connection.busy_timeout(turn.wait_left()).or_domain()?;
@@ -180,7 +198,7 @@ impl Store {
                 let value = work(&mut writer)?;
                 let events = std::mem::take(&mut writer.events);
                 writer.append_audit(&events)?;
-                still_there(&path, opened)?; // what goes into a file that was removed is lost, and not confirmed
+                still_there(&files)?; // what goes into a file that was removed is lost, and not confirmed
                 if turn.is_given_up() {
                     return Err(Error::Overloaded); // the caller has been told so
                 }
@@ -201,18 +219,15 @@ impl Store {
         check::examine(path, now, kept, tell)
     }
 
-    /// Whether the database answers, and still is the file that was opened.
+    /// Whether the database answers, and still consists of the files that were opened.
     pub async fn check(&self) -> Result<(), Error> {
-        still_there(&self.path, self.opened)?;
+        still_there(&self.files)?;
         self.point(|reader| reader.connection.query_row("SELECT 1 FROM audit_state", [], |_| Ok(())).or_domain()).await
     }
 }
 
-fn still_there(path: &Path, opened: Identity) -> Result<(), Error> {
-    let found = Identity::of(path).ok();
-    (found == Some(opened))
-        .then_some(())
-        .ok_or_else(|| Error::Storage("the database file was removed or replaced".into()))
+fn still_there(files: &OpenFiles) -> Result<(), Error> {
+    files.check().map_err(|displaced| Error::Storage(displaced.to_string()))
 }
 
 /// The bundled library is new enough today; this is for whoever links another one.

@@ -63,7 +63,7 @@ impl Store {
     ) -> Result<Result<T, E>, Error> {
         const SQL: &str =
             concat!("SELECT ", user_columns!(), ", u.password_hash FROM copy.accounts u ORDER BY u.rowid");
-        let path = self.path.clone();
+        let path = self.files.paths()[0].clone();
         self.scan(move |Reader { connection }| {
             let _copy = Copy::make(connection, &path)?;
             let mut statement = connection.prepare(SQL).or_domain()?;

@@ -97,7 +97,7 @@ impl Server {
         let path = folder.path().join("usher.db");
         let lock = Store::lock(&path).expect("nobody else has it");
         Store::prepare(&path, &lock).expect("a database");
-        let store = Store::open(&path, 2, clock.clone()).expect("it opens");
+        let store = Store::open_locked(&path, 2, clock.clone(), lock).expect("it opens");
         let hashing = HashPool::start(settings.cost, settings.hash_threads, settings.hash_queue).expect("threads");
         let app = Arc::new(App::new(store, hashing, clock.clone(), settings.policy));
         let (stop, stopped) = oneshot::channel();
@@ -117,7 +117,6 @@ impl Server {
                 let shutdown = async { drop(stopped.await) };
                 http::serve(listeners, serving, settings.http, shutdown).await;
             });
-            drop(lock);
         });
         let (address, metrics) = address.recv().expect("the server starts");
         Self { address, metrics, clock, app, folder: Some(folder), stop: Some(stop), thread: Some(thread) }
