@@ -587,6 +587,27 @@ fn a_command_whose_log_is_taken_away_confirms_nothing() {
     serving.register("eve").is(201, "");
 }
 
+#[test]
+fn a_command_that_was_begun_before_a_newer_program_migrated_changes_nothing() {
+    // given
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("usher.db");
+    assert!(create_admin_in_new(folder.path(), "ada").status.success());
+    let app = open_beside(&path);
+    assert!(register(&app, "bob").is_ok());
+
+    // when
+    sql(&path, "PRAGMA user_version = 99");
+    let refused = register(&app, "eve");
+
+    // then
+    let Err(Error::Storage(text)) = refused else { panic!("{refused:?}") };
+    assert!(text.contains("migrated to version 99 by a newer usher"), "{text}");
+    let found: i64 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, 2);
+}
+
 /// Makes a database with an administrator.
 fn create_admin_in_new(folder: &Path, name: &str) -> Output {
     assert!(usher(folder, &["migrate"]).status.success());
@@ -794,6 +815,7 @@ fn a_damaged_table_is_an_error_and_no_panic() {
 #[cfg(feature = "system-tests")]
 mod on_a_disk_of_its_own {
     use super::*;
+    use std::os::unix::process::CommandExt;
 
     /// A small file system, gone when dropped. Needs root.
     struct Disk(TempDir);
@@ -885,6 +907,45 @@ mod on_a_disk_of_its_own {
         // then
         assert_eq!((first.status.code(), second.status.code()), (Some(1), Some(0)), "{}", complaint(&second));
         assert!(create_admin(disk.path(), "ada").status.success());
+    }
+
+    /// Root may write what nobody may, so this is another user's.
+    #[test]
+    fn a_file_that_can_only_be_read_at_the_start_can_be_changed_as_soon_as_it_can_be_written() {
+        // given: a database that its owner may only read, and the program where they can reach it
+        const NOBODY: u32 = 65534;
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("usher.db");
+        assert!(create_admin_in_new(folder.path(), "ada").status.success());
+        let program = tempdir().unwrap();
+        std::fs::set_permissions(program.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_usher"), program.path().join("usher")).unwrap();
+        for owned in [folder.path().to_owned(), path.clone(), beside(&path, ".lock")] {
+            std::os::unix::fs::chown(owned, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let allow = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        allow(0o400);
+
+        // when
+        let mut serve = Command::new(program.path().join("usher"));
+        serve.current_dir(folder.path()).env_clear().env("USHER_LISTEN", "127.0.0.1:0").uid(NOBODY).gid(NOBODY);
+        let serving = Serving::spawn(folder.path(), serve.args(["serve", "--argon2-memory", "64"]));
+
+        // then
+        assert!(serving.log().contains("can only be read"), "{}", serving.log());
+        serving.client().get("//readyz").is(200, "");
+        serving.client().login("ada@example.com", "a wrong password").is(401, "invalid_credentials");
+        serving.client().login("ada@example.com", PASSWORD).is(503, "storage_unavailable");
+        allow(0o600);
+        let ada = serving.sign_in("ada");
+        ada.get("/auth/me").is(200, "");
+        ada.put(&ada.me(), json!({"username": "lovelace"})).is(200, "");
+        for name in ["usher.db-wal", "usher.db-shm"] {
+            assert_eq!(folder.path().join(name).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        serving.signal("TERM");
+        assert_eq!(serving.wait().0, Some(0));
+        assert_eq!(Serving::start(folder.path(), &[]).sign_in("ada").get("/auth/me").json()["username"], "lovelace");
     }
 
     /// While the server has its files open the system refuses to make the disk read-only, so this is the start.

@@ -1,24 +1,68 @@
 //! Copies of the database.
 
-use super::{connection, file};
+use super::{
+    connection,
+    file::{self, OpenError},
+};
 use rusqlite::{Connection, backup::Backup};
-use std::{fs::File, path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, ErrorKind},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// How many pages are copied at a time.
 const STEP: i32 = 1024;
 
-/// Copies a database into a private file, verifies the copy and makes it durable before it gets its name.
-pub(super) fn copy(source: &Connection, target: &Path) -> Result<(), file::OpenError> {
-    let draft = file::beside(target, ".part");
-    let _ = std::fs::remove_file(&draft); // what an interrupted attempt left behind
-    file::create_private(&draft)?;
-    fill(source, &draft).map_err(|error| file::OpenError::sqlite(&draft, &error))?;
-    let durable = || {
-        File::open(&draft)?.sync_all()?;
-        std::fs::rename(&draft, target)?;
-        File::open(file::folder_of(target))?.sync_all()
-    };
-    durable().map_err(|error| file::OpenError::io(target, "written", &error))
+/// A copy of a database, private, verified and on disk, that has no name of its own yet. It is deleted when dropped.
+pub(super) struct Draft(PathBuf);
+
+impl Draft {
+    /// Copies a database beside the name that the copy is to get.
+    pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
+        let draft = Self(file::beside(target, ".part"));
+        let _ = std::fs::remove_file(&draft.0); // what an interrupted attempt left behind
+        file::create_private(&draft.0)?;
+        fill(source, &draft.0).map_err(|error| OpenError::sqlite(&draft.0, &error))?;
+        let synced = File::open(&draft.0).and_then(|file| file.sync_all());
+        synced.map_err(|error| OpenError::io(&draft.0, "written", &error))?;
+        Ok(draft)
+    }
+
+    /// Gives the copy its name, unless there is something of that name.
+    pub(super) fn publish(&self, target: &Path) -> Result<bool, OpenError> {
+        let named = file::rename_without_replacing(&self.0, target)
+            .and_then(|()| File::open(file::folder_of(target))?.sync_all());
+        match named {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(OpenError::io(target, "written", &error)),
+        }
+    }
+
+    /// Whether a file has the same bytes.
+    pub(super) fn is_same_as(&self, other: &Path) -> Result<bool, OpenError> {
+        let compare = || -> io::Result<bool> {
+            let (mut own, mut other) = (BufReader::new(File::open(&self.0)?), BufReader::new(File::open(other)?));
+            loop {
+                let (a, b) = (own.fill_buf()?, other.fill_buf()?);
+                let count = a.len().min(b.len());
+                if a[..count] != b[..count] || count == 0 {
+                    return Ok(a.is_empty() && b.is_empty());
+                }
+                own.consume(count);
+                other.consume(count);
+            }
+        };
+        compare().map_err(|error| OpenError::io(other, "read", &error))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0); // it is gone where it has got its name
+    }
 }
 
 fn fill(source: &Connection, draft: &Path) -> rusqlite::Result<()> {
@@ -66,7 +110,7 @@ mod tests {
                         .unwrap();
                 }
             });
-            copy(&source, &target).unwrap();
+            assert!(Draft::of(&source, &target).unwrap().publish(&target).unwrap());
             done.store(true, Ordering::Relaxed);
         });
 

@@ -312,6 +312,10 @@ fn modes(path: &Path) -> Finding {
             wrong.push((Verdict::Error, text));
         }
     }
+    if owner.is_some() && file::is_read_only(path) {
+        let name = path.display();
+        wrong.push((Verdict::Error, format!("{name} can only be read, so every change is refused: chmod u+w {name}")));
+    }
     if let Some((folder, mode)) = file::open_folder(path) {
         let folder = folder.display();
         let text =

@@ -1,7 +1,7 @@
 //! How every connection is opened: flags, hardening, durability; each setting is read back.
 
-use super::file::{self, Identity};
-use rusqlite::{Connection, OpenFlags, config::DbConfig, ffi};
+use super::file::{self, Identity, OpenFiles};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig, ffi};
 use std::{path::Path, time::Duration};
 
 /// What a connection is for, which decides how long it waits for others.
@@ -53,8 +53,27 @@ pub(super) fn prepare(
     if Identity::of(path).ok() != Some(opened) {
         return Err(failure(ffi::SQLITE_CANTOPEN, "the database file was removed or replaced"));
     }
+    let is_read_only = connection.is_readonly(MAIN_DB)?;
+    if is_read_only {
+        file::make_private_beside(path); // what an earlier connection left
+    }
     harden(connection, purpose)?;
-    expect(connection, "journal_mode", "wal")
+    expect(connection, "journal_mode", "wal")?;
+    if is_read_only {
+        file::make_private_beside(path); // what this one has put there
+    }
+    Ok(())
+}
+
+/// Opens the writer's connection again if it can only read: by now the file may be writable.
+pub(super) fn make_writable(connection: &mut Connection, files: &OpenFiles) -> rusqlite::Result<()> {
+    if connection.is_readonly(MAIN_DB)? {
+        let (path, opened) = files.database();
+        let mut again = Connection::open_with_flags(path, flags())?;
+        prepare(&mut again, Purpose::Thread, path, opened)?;
+        *connection = again;
+    }
+    Ok(())
 }
 
 fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()> {

@@ -1,6 +1,9 @@
 //! The database as a file: what is looked at before SQLite opens it, the lock beside it, and making a new one.
 
-use rustix::fs::{OFlags, statfs};
+use rustix::{
+    fs::{Access, CWD, OFlags, RenameFlags, access, renameat_with, statfs},
+    io::Errno,
+};
 use std::{
     fs::{File, Metadata, OpenOptions, Permissions, TryLockError},
     io::{self, Read},
@@ -204,6 +207,36 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Renames a file, unless there is something of the new name.
+pub(super) fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can do it.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if to.symlink_metadata().is_ok() => {
+            Err(io::ErrorKind::AlreadyExists.into())
+        }
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => std::fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
+}
+
+/// Whether a database can't be written by who runs this. Commands of root are not held up by modes.
+pub(super) fn is_read_only(path: &Path) -> bool {
+    access(path, Access::WRITE_OK).is_err()
+}
+
+pub(super) fn warn_of_read_only(path: &Path) {
+    if is_read_only(path) {
+        tracing::warn!(database = %path.display(), "the database can only be read; changes are refused until it can be written, too");
+    }
+}
+
+/// What SQLite puts beside a database has its mode. Beside one that can only be read that would hinder later writing.
+pub(super) fn make_private_beside(path: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600)); // it may not be there
+    }
+}
+
 /// Opens for writing with mode 0600: nobody else on the machine reads it.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -347,6 +380,10 @@ impl OpenFiles {
         let identities: Vec<Identity> = numbers.chunks_exact(2).map(|pair| Identity(pair[0], pair[1])).collect();
         let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
         Some(Self { paths, identities: identities.try_into().ok()? })
+    }
+
+    pub(super) fn database(&self) -> (&Path, Identity) {
+        (&self.paths[0], self.identities[0])
     }
 
     pub(super) fn paths(&self) -> &[PathBuf; 3] {

@@ -2,8 +2,10 @@
 
 use super::{
     backup, connection,
+    error::OrDomain,
     file::{self, Found, Lock, OpenError},
 };
+use crate::domain::Error;
 use rusqlite::{Connection, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use std::{
@@ -72,6 +74,19 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
         }
         SchemaStatus { .. } => Ok(()),
     }
+}
+
+/// Refuses to write where a newer program has migrated the database since it was opened.
+pub(super) fn require_not_migrated(transaction: &Connection) -> Result<(), Error> {
+    let version = transaction.prepare_cached("PRAGMA user_version");
+    let found: i64 = version.and_then(|mut statement| statement.query_row([], |row| row.get(0))).or_domain()?;
+    if found == CURRENT.version() {
+        return Ok(());
+    }
+    Err(Error::Storage(format!(
+        "it has been migrated to version {found} by a newer usher, and this one knows version {}; run the newer one",
+        CURRENT.version()
+    )))
 }
 
 /// Refuses what was opened if it is not exactly of this program's version.
@@ -181,8 +196,7 @@ fn switch_wal_on(path: &Path) -> Result<(), OpenError> {
 fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError> {
     let failed = |error: &rusqlite::Error| OpenError::sqlite(path, error);
     let mut connection = connection::open(path).map_err(|error| failed(&error))?;
-    let copy = file::beside(path, &format!(".v{from}"));
-    backup::copy(&connection, &copy)?;
+    let copy = keep_copy(path, &connection, from)?;
     migrate(&mut connection, schema.steps).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => failed(&err),
         other => OpenError::Damaged { path: path.to_owned(), reason: other.to_string() },
@@ -192,6 +206,21 @@ fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError>
     drop(connection);
     switch_wal_on(path)?;
     Ok(Prepared::Migrated { from, copy })
+}
+
+/// Keeps a copy as `usher.db.v1`, or under the first free of the names `usher.db.v1.2` and so on: what an earlier migration
+/// kept is never overwritten. One that is there already, byte for byte, will do.
+fn keep_copy(path: &Path, connection: &Connection, from: i64) -> Result<PathBuf, OpenError> {
+    let name = file::beside(path, &format!(".v{from}"));
+    let draft = backup::Draft::of(connection, &name)?;
+    let mut target = name.clone();
+    for n in 2.. {
+        if draft.publish(&target)? || draft.is_same_as(&target)? {
+            break;
+        }
+        target = file::beside(&name, &format!(".{n}"));
+    }
+    Ok(target)
 }
 
 /// Rebuilding a table drops the old one, and with foreign keys on that would delete what refers to it. The switch works
@@ -275,6 +304,25 @@ mod tests {
         let pets: i64 = new.query_row("SELECT count(*) FROM pets", [], |row| row.get(0)).unwrap();
         new.execute("INSERT INTO people (name) VALUES ('Di')", []).unwrap();
         assert_eq!((pets, new.last_insert_rowid()), (1, 4));
+    }
+
+    #[test]
+    fn a_copy_that_an_earlier_migration_kept_is_never_overwritten_nor_made_twice() {
+        let (_folder, path, lock) = folder();
+        let (first, second) = (path.with_file_name("fixture.db.v1"), path.with_file_name("fixture.db.v1.2"));
+        std::fs::write(&first, "a copy from before").unwrap();
+        bring_up_to_date(&path, &lock, &OLD).unwrap();
+        let connection = connection::open(&path).unwrap();
+
+        assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second);
+        assert_eq!(std::fs::read(&first).unwrap(), b"a copy from before");
+        assert_eq!(existing_version(&second, &OLD).unwrap(), Some(1));
+        assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second, "the same once more");
+        connection.execute_batch("INSERT INTO people (name) VALUES ('Ada')").unwrap();
+        let third = path.with_file_name("fixture.db.v1.3");
+        assert_eq!(keep_copy(&path, &connection, 1).unwrap(), third);
+        let drafts = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(drafts.filter(|path| path.extension().is_some_and(|end| end == "part")).count(), 0);
     }
 
     #[test]

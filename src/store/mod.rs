@@ -109,6 +109,7 @@ impl Store {
         check_sqlite()?;
         migrate::require_current(path)?;
         file::warn_of_open_folder(path);
+        file::warn_of_read_only(path);
         let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
         let opener = Arc::new(scheduled_thread_pool());
         let pool = |purpose, size| build_pool(path, opened, purpose, size, opener.clone());
@@ -190,9 +191,11 @@ impl Store {
         let files = self.files.clone();
         self.writer
             .run(patience, move |connection, turn| {
+                connection::make_writable(connection, &files).or_domain()?;
                 connection.busy_timeout(turn.wait_left()).or_domain()?;
                 // IMMEDIATE: a transaction that begins as a reader and writes later fails at once under contention.
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_domain()?;
+                migrate::require_not_migrated(&transaction)?;
                 let reader = Reader { connection: &transaction };
                 let mut writer = Writer { reader, caller, now: clock.now(), events: Vec::new() };
                 let value = work(&mut writer)?;
