@@ -29,13 +29,21 @@ struct Made {
     hash: String,
 }
 
+/// Those that somebody has the password of.
 fn made(lines: &str) -> Vec<Made> {
     let read = |line: &str| {
         let line: Value = serde_json::from_str(line).expect("JSON");
-        let [by, password, hash] = ["by", "password", "hash"].map(|name| line[name].as_str().expect(name).to_owned());
-        Made { by, password, hash }
+        let text = |name: &str| line[name].as_str().map(str::to_owned);
+        Some(Made { by: text("by").expect("by"), password: text("password")?, hash: text("hash").expect("hash") })
     };
-    lines.lines().map(read).collect()
+    lines.lines().filter_map(read).collect()
+}
+
+/// What Django stores for an account without a password.
+fn unusable(lines: &str) -> String {
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let found = lines.iter().find(|line| line["password"].is_null()).expect("there is one");
+    found["hash"].as_str().expect("a text").to_owned()
 }
 
 fn line(name: &str, hash: &str) -> Value {
@@ -148,7 +156,7 @@ fn a_dry_run_says_line_by_line_what_it_would_do_and_changes_nothing() {
 
     // then
     succeeded(&told, "2 users would be imported; nothing was changed");
-    let intents = "line 1: would add ada <ada@example.com>, pbkdf2-sha256 (Django), hashed anew at the first sign-in\n\
+    let intents = "line 1: would add ada <ada@example.com>, pbkdf2-sha256 (Django), hashed again at the first sign-in\n\
                    line 2: would add boss <boss@example.com>, an administrator, disabled, argon2id\n";
     assert_eq!(stdout(&told), intents);
     assert_eq!(complained.status.code(), Some(1));
@@ -165,7 +173,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
     let folder = prepared();
     create_admin(folder.path(), "root");
     let dear = "pbkdf2_sha256$2000001$s3cret$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=";
-    let argon2 = "argon2$argon2id$v=19$m=102400,t=2,p=8$aGE2dlZoU0VpMWN1YUFTZGNQZm1JVw$OaPx9ik5XYuK3ZK7LaR7oqnoewkdEjzI5xuv+guzaQg";
+    let argon2 = "argon2$argon2id$v=19$m=131073,t=2,p=8$aGE2dlZoU0VpMWN1YUFTZGNQZm1JVw$OaPx9ik5XYuK3ZK7LaR7oqnoewkdEjzI5xuv+guzaQg";
     let file = [
         line("ada", DJANGO).to_string(),
         line("-s3cret", dear).to_string(),
@@ -190,7 +198,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
         "line 2: username must consist of",
         "line 3: the line is not one JSON object",
         "line 4: password_hash is no hash in a form that is known here",
-        "line 5: password_hash asks for more than Argon2 may here: 64 MiB",
+        "line 5: password_hash asks for more than Argon2 may here: 128 MiB",
         "line 6: email is taken by an account that is already there",
         "line 6: username is taken by an account that is already there",
         "line 7: the line is longer than any account's",
@@ -318,6 +326,141 @@ fn what_is_exported_is_imported_elsewhere_as_it_was() {
 }
 
 #[test]
+fn an_account_without_a_password_is_imported_and_signs_in_once_its_password_is_set() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--throttle", "off"]);
+    let django = unusable(HASHES);
+    let file = lines(&[line("ada", &django), line("bob", ""), line("eve", "!")]);
+
+    // when
+    let told = import(folder.path(), &file, &["--dry-run"]);
+    succeeded(&import(folder.path(), &file, &[]), "3 users imported");
+
+    // then
+    succeeded(&told, "3 users would be imported; nothing was changed");
+    assert_eq!(stdout(&told).matches("without a password: it can sign in once one is set").count(), 3);
+    let hashes: Vec<String> = {
+        let sql = serving.sql();
+        let mut query = sql.prepare("SELECT password_hash FROM users").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let distinct = hashes.iter().collect::<std::collections::BTreeSet<_>>().len();
+    // The cost is that of the server beside which it was done.
+    assert!(distinct == 3 && hashes.iter().all(|hash| hash.starts_with("$argon2id$v=19$m=64,")), "{hashes:?}");
+    for name in ["ada", "bob", "eve"] {
+        for typed in ["", "!", &django, PASSWORD] {
+            serving.client().login(&format!("{name}@example.com"), typed).is(401, "invalid_credentials");
+        }
+    }
+    let token = stdout(&usher(folder.path(), &["user", "reset-token", "bob"]));
+    let body = json!({"token": token.trim(), "password": "another long password"});
+    serving.client().post("/auth/password-reset", body).is(204, "");
+    serving.client().login("bob@example.com", "another long password").is(200, "");
+    assert!(!serving.log().contains("can't be verified"), "{}", serving.log());
+}
+
+#[test]
+fn lines_that_are_refused_are_kept_to_be_fixed_and_the_others_are_imported() {
+    // given
+    let folder = prepared();
+    create_admin(folder.path(), "root");
+    let too_long = format!("{{\"username\": \"{}\"}}", "x".repeat(20_000));
+    let mut nameless = line("ada", DJANGO);
+    nameless["username"] = json!("Ada Lovelace");
+    let text = [
+        line("bob", DJANGO).to_string(),
+        nameless.to_string(),
+        String::new(),
+        line("ROOT", DJANGO).to_string(),
+        "{\"username\":\"a\",\"username\":\"b\"}".into(),
+        too_long,
+        "ada,ada@example.com".into(),
+        line("eve", WERKZEUG).to_string(),
+    ];
+
+    // when
+    let imported = import(folder.path(), text.join("\r\n"), &["--skip-refused", "refused.jsonl"]);
+
+    // then
+    succeeded(&imported, "2 users imported\n5 of 7 lines were refused; see refused.jsonl");
+    assert_eq!(query::<String>(folder.path(), "SELECT group_concat(username ORDER BY id) FROM users"), "root,bob,eve");
+    let path = folder.path().join("refused.jsonl");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let refused = fs::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = refused.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let reasons: Vec<&str> = lines.iter().map(|line| line["refused"].as_str().unwrap()).collect();
+    for (reason, number) in reasons.iter().zip([2, 4, 5, 6, 7]) {
+        assert!(reason.starts_with(&format!("line {number}: ")), "{reasons:?}");
+    }
+    assert_eq!((&lines[0]["email"], &lines[0]["password_hash"]), (&json!("ada@example.com"), &json!(DJANGO)));
+    assert_eq!(lines[2]["line"], text[4]);
+    assert_eq!(lines[3].as_object().unwrap().len(), 1, "its text is too long to be kept");
+    assert_eq!(lines[4]["line"], text[6]);
+
+    // when it is imported as it is, what is refused is refused again, once
+    let again = import(folder.path(), &refused, &["--skip-refused", "again.jsonl"]);
+    succeeded(&again, "0 users imported\n5 of 5 lines were refused; see again.jsonl");
+    let again = fs::read_to_string(folder.path().join("again.jsonl")).unwrap();
+    assert_eq!(again.matches("\"refused\"").count(), 5, "{again}");
+    assert_eq!(again.lines().next().unwrap().matches("line ").count(), 1, "{again}");
+
+    // and when it was fixed
+    let fixed = refused.lines().next().unwrap().replace("Ada Lovelace", "ada");
+    succeeded(
+        &import(folder.path(), fixed, &["--skip-refused", "none.jsonl"]),
+        "1 user imported\nno line was refused; none.jsonl was not written",
+    );
+    assert!(!folder.path().join("none.jsonl").exists());
+    assert_eq!(
+        query::<String>(folder.path(), "SELECT group_concat(username ORDER BY id) FROM users"),
+        "root,bob,eve,ada"
+    );
+}
+
+#[test]
+fn refused_lines_are_never_written_over_a_file_nor_lost() {
+    // given
+    let folder = prepared();
+    fs::write(folder.path().join("there.jsonl"), "of last time").unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", folder.path().join("link.jsonl")).unwrap();
+    let file = lines(&[line("ada", DJANGO), line("-", DJANGO)]);
+
+    for (name, said) in [
+        ("there.jsonl", "usher: there.jsonl is already there; nothing was imported"),
+        ("link.jsonl", "usher: link.jsonl is already there; nothing was imported"),
+        (
+            "no/folder.jsonl",
+            "usher: no/folder.jsonl can't be created; nothing was imported: No such file or directory (os error 2)",
+        ),
+    ] {
+        // when
+        let refused = import(folder.path(), &file, &["--skip-refused", name]);
+
+        // then
+        assert_eq!((refused.status.code(), complaint(&refused).as_str()), (Some(1), said));
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("there.jsonl")).unwrap(), "of last time");
+    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
+    let both = import(folder.path(), &file, &["--skip-refused", "x.jsonl", "--dry-run"]);
+    assert_eq!(both.status.code(), Some(2), "{}", complaint(&both));
+
+    // when the import itself fails, the file goes
+    let blocked = import_in_vain(folder.path(), &file);
+    assert_eq!(blocked.status.code(), Some(1), "{}", complaint(&blocked));
+    assert!(!folder.path().join("gone.jsonl").exists());
+}
+
+/// Imports while the database refuses every new account.
+fn import_in_vain(folder: &Path, file: &str) -> Output {
+    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
+    let trigger = "CREATE TRIGGER no BEFORE INSERT ON users BEGIN SELECT raise(ABORT, 'no'); END";
+    database.execute_batch(trigger).unwrap();
+    import(folder, file, &["--skip-refused", "gone.jsonl"])
+}
+
+#[test]
 fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole() {
     // given
     let server = Server::start();
@@ -413,5 +556,6 @@ fn what_django_passlib_and_werkzeug_make_today_is_imported() {
     let printed = run(Command::new(venv.join("bin/python")).arg(here.join("make_hashes.py")));
 
     assert_eq!(made(&printed).len(), made(HASHES).len());
+    assert!(unusable(&printed).starts_with('!'));
     everyone_signs_in(&made(&printed));
 }

@@ -9,7 +9,7 @@ use crate::{
     domain::{
         Action, AuditEvent, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username,
     },
-    hashing::recognize,
+    hashing::{is_unusable, recognize},
 };
 use std::collections::HashMap;
 
@@ -60,7 +60,8 @@ impl App {
         decide(&caller.actor, &Operation::TransferUsers)?;
         let (mut usernames, mut emails) = (HashMap::new(), HashMap::new());
         for line in &mut lines {
-            if let Some(Err(fault)) = line.password_hash.as_ref().map(recognize) {
+            let hash = line.password_hash.as_ref().filter(|hash| !is_unusable(hash));
+            if let Some(Err(fault)) = hash.map(recognize) {
                 line.faults.add("password_hash", fault.to_string());
             }
             let (username, email) = (line.username.as_ref().map(Username::as_str), line.email.as_ref());
@@ -81,10 +82,14 @@ impl App {
             .await
     }
 
-    /// Adds every account or none; each comes with the number of its line. Everything that takes time has been done
-    /// before, so that others who write wait for the rows alone.
-    pub async fn import_users(&self, caller: &Caller, records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
+    /// Adds every account or none; each comes with the number of its line. One without a password gets a hash that no
+    /// password has, and can sign in once its password is set. Everything that takes time has been done before, so that
+    /// others who write wait for the rows alone.
+    pub async fn import_users(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
         decide(&caller.actor, &Operation::TransferUsers)?;
+        for (_, record) in records.iter_mut().filter(|(_, record)| is_unusable(&record.password_hash)) {
+            record.password_hash = self.hashing.unusable();
+        }
         if records.is_empty() {
             return Ok(());
         }

@@ -43,18 +43,20 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The most that a stored hash, or a setting, may ask for: what is verified is paid for by everyone who waits.
+    /// The most that a setting may ask for: everyone who waits pays for what is hashed.
     pub const MOST: Cost = Cost { memory: 65_536, iterations: 10, parallelism: 4 };
+    /// The most that a stored hash may ask for, which leaves room for those of Django (100 MiB, 8 lanes). Beyond `MOST` it
+    /// is a slow one.
+    pub const MOST_STORED: Cost = Cost { memory: 131_072, iterations: 10, parallelism: 8 };
     pub const DEFAULT: Cost = Cost { memory: 19_456, iterations: 2, parallelism: 1 };
 
-    fn is_too_dear(self) -> bool {
-        let most = Self::MOST;
-        self.memory > most.memory || self.iterations > most.iterations || self.parallelism > most.parallelism
+    fn is_within(self, most: Cost) -> bool {
+        self.memory <= most.memory && self.iterations <= most.iterations && self.parallelism <= most.parallelism
     }
 
-    /// Whether Argon2 can do this: at least 8 KiB a lane, one pass, one lane, and no more than `MOST`.
+    /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MOST`.
     pub fn is_possible(self) -> bool {
-        self.params(argon::OUTPUT).is_some()
+        self.is_within(Self::MOST) && self.params(argon::OUTPUT).is_some()
     }
 }
 
@@ -87,6 +89,12 @@ pub enum Unverifiable {
 /// Finds out what a hash is, and whether it can be verified here at a cost that is allowed.
 pub fn recognize(hash: &PasswordHash) -> Result<Scheme, Unverifiable> {
     Stored::parse(hash).map(|stored| stored.scheme())
+}
+
+/// Whether what another service stored says that the account has no password: nothing, or `!` and what follows it, as
+/// Django writes. No form of a hash begins like that.
+pub fn is_unusable(hash: &PasswordHash) -> bool {
+    hash.as_str().is_empty() || hash.as_str().starts_with('!')
 }
 
 /// A stored hash that can be verified.
@@ -175,6 +183,11 @@ impl HashPool {
     pub fn admit(&self, site: Option<Site>) -> Result<Place, Error> {
         let permit = self.shared.places.take(site).ok_or(Error::Overloaded)?;
         Ok(Place { shared: self.shared.clone(), permit })
+    }
+
+    /// A hash that no password has, for an account that needs a new one. Verifying it costs what a new one does.
+    pub fn unusable(&self) -> PasswordHash {
+        argon::nobody(self.shared.cost)
     }
 
     /// How many hashes have been computed since the start.
@@ -303,6 +316,7 @@ impl Shared {
             // A panic loses one answer, not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
             if job.slow {
+                memory.give_back(); // before the next one: each may have needed much more than ours do
                 self.lock().slow_runs = false;
                 self.changed.notify_one(); // this thread may take another job than the one that waited for this
             }
@@ -461,6 +475,33 @@ mod tests {
             argon::Stored::parse(hash.as_str()).unwrap_or_else(|_| panic!("it was made here")).is_far_dearer_than(CHEAP)
         };
         assert_eq!([at(64, 1), at(128, 2), at(64, 5), at(512, 1)], [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_stored_hash_may_cost_more_than_a_new_one_and_then_is_a_slow_one() {
+        let stored = |cost: Cost| {
+            let Cost { memory: m, iterations: t, parallelism: p } = cost;
+            argon::Stored::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Ng"))
+        };
+        let (most, with) = (Cost::MOST, |memory, iterations, parallelism| Cost { memory, iterations, parallelism });
+        assert!(most.is_possible() && stored(most).is_ok_and(|hash| !hash.is_far_dearer_than(most)));
+        for beyond in [with(65_537, 1, 1), with(64, 1, 5), Cost::MOST_STORED] {
+            assert!(!beyond.is_possible(), "{beyond:?}");
+            assert!(stored(beyond).is_ok_and(|hash| hash.is_far_dearer_than(most)), "{beyond:?}");
+        }
+        for refused in [with(131_073, 1, 1), with(64, 11, 1), with(128, 1, 9)] {
+            assert!(matches!(stored(refused), Err(Unverifiable::TooDear(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_there_is_no_password_is_told_from_hashes_and_from_damage() {
+        let hash = |text: &str| PasswordHash::from_text(text.into());
+        assert!(["", "!", "!wzegncwwPin8NaCqTuWAtUlPYVaHwtkdVMxPOFT4"].iter().all(|text| is_unusable(&hash(text))));
+        assert!([" ", "*", "plain", "$2b$!"].iter().all(|text| !is_unusable(&hash(text))));
+        let pool = pool();
+        let (one, other) = (pool.unusable(), pool.unusable());
+        assert!(one != other && !pool.is_outdated(&one));
     }
 
     #[test]
@@ -627,7 +668,7 @@ mod tests {
         #[test]
         fn no_text_makes_recognizing_panic(text in "(argon2)?\\$argon2(id|i|d)?(\\$v=[0-9]{2})?\\$(m=[0-9]{1,11},t=[0-9]{1,11},p=[0-9]{1,11}|[a-z=,0-9]{0,30})(\\$[A-Za-z0-9+/]{0,90}){0,3}|\\PC{0,99}") {
             if let Ok(Stored::Argon2 { hash, .. }) = Stored::parse(&PasswordHash::from_text(text)) {
-                prop_assert!(hash.cost().is_possible());
+                prop_assert!(hash.cost().is_within(Cost::MOST_STORED));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! `usher user import`
 
 mod line;
+mod refused;
 
 use crate::{
     app::{App, ImportLine, Policy},
-    cli::{explain, open, print, tell},
+    cli::{explain, open_hashing, print, tell},
+    config::CostSettings,
     domain::{Caller, Role, UserRecord},
-    hashing::recognize,
+    hashing::{is_unusable, recognize},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -24,7 +26,7 @@ const MOST_SHOWN: usize = 50;
 
 /// Add the accounts of another service, from a file of JSON lines
 ///
-/// Adds all accounts or none, also while a server runs on the database. Each gets a new id, and can sign in with its
+/// Adds all accounts or none (but see --skip-refused), also while a server runs on the database. Each gets a new id, and can sign in with its
 /// password at once. Run it with --dry-run first.
 #[derive(Debug, Args)]
 #[command(after_long_help = FORMAT)]
@@ -36,6 +38,15 @@ pub(in crate::cli) struct Import {
     /// Only tell, line by line, what would be done or is wrong; exit with 1 if something is
     #[arg(long)]
     dry_run: bool,
+
+    /// Import the lines that can be, and write the others to this new file, each with the reason in a member "refused";
+    /// fix them there and import that file
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    skip_refused: Option<PathBuf>,
+
+    /// Of the hash that an account without a password gets.
+    #[command(flatten)]
+    cost: CostSettings,
 }
 
 const FORMAT: &str = "\
@@ -47,30 +58,36 @@ Each line is one JSON object. Empty lines are counted and passed over.
   role            \"user\" or \"admin\" (user)
   disabled        true or false (false)
   created_at      such as 2026-11-22T10:00:00Z (the time of the import)
+  refused         ignored; the reason that --skip-refused wrote
 
-A password hash may be one of these; dearer ones are refused:
+A password hash may be one of these; ones that cost more are refused:
   Argon2   a PHC string, also behind Django's argon2;
-           64 MiB, 10 passes and 4 lanes at most
+           128 MiB, 10 passes and 8 lanes at most
   bcrypt   $2a$, $2b$, $2y$, also behind Django's bcrypt, bcrypt_sha256;
            a cost of 14 at most
   PBKDF2   of Django, passlib, Werkzeug, or a PHC string, with SHA-1,
            SHA-256 or SHA-512; 2,000,000 iterations at most
   scrypt   of Django, passlib, Werkzeug, or a PHC string;
            64 MiB of memory at most, and twice that with all of p
+  none     empty, or ! and anything, as Django writes it: the account can
+           sign in once its password is set ('usher user reset-token')
 
-It becomes Argon2id at its owner's first sign-in. Until then the account's
-sign-ins take another time than those of others; dear ones wait for each
-other.
+It becomes Argon2id at its owner's first sign-in. Until then it costs what it
+costs; those that cost much more than ours wait for each other.
 Other writes wait while the rows are inserted: about three quarters of a
 second for 100,000 accounts; cut files beyond 400,000 lines.";
 
 impl Import {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
-        let app = open(database, Policy::default())?;
-        let lines = self.read()?;
+        let app = open_hashing(database, Policy::default(), self.cost.cost()?, 0)?;
+        self.skip_refused.as_deref().map_or(Ok(()), refused::check)?;
+        let (lines, texts) = self.read()?;
         let lines = block_on(app.review_import(&Caller::shell(), lines)).map_err(explain)?;
         if self.dry_run {
             return tell_what_would_be(lines);
+        }
+        if let Some(file) = &self.skip_refused {
+            return add_but(&app, lines, &texts, file);
         }
         let faults: Vec<String> = lines.iter().filter_map(fault_of).collect();
         faults.iter().take(MOST_SHOWN).for_each(|fault| tell(fault));
@@ -81,19 +98,20 @@ impl Import {
         add(&app, lines)
     }
 
-    /// Reads all lines before anything is asked of the database.
-    fn read(&self) -> Result<Vec<ImportLine>> {
-        let name = self.file.display();
+    /// Reads all lines before anything is asked of the database. Their texts are kept only for --skip-refused.
+    fn read(&self) -> Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
+        let (name, keep) = (self.file.display(), self.skip_refused.is_some());
         if self.file.as_os_str() == "-" {
-            return read_lines(io::stdin().lock()).context("standard input can't be read");
+            return read_lines(io::stdin().lock(), keep).context("standard input can't be read");
         }
         let file = File::open(&self.file).map(BufReader::new);
-        file.and_then(read_lines).with_context(|| format!("{name} can't be read"))
+        file.and_then(|file| read_lines(file, keep)).with_context(|| format!("{name} can't be read"))
     }
 }
 
-fn read_lines(mut file: impl BufRead) -> io::Result<Vec<ImportLine>> {
-    let (mut lines, mut bytes) = (Vec::new(), Vec::new());
+/// Lines, and as many texts if they are to be kept: that of a line which is too long is empty.
+fn read_lines(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
+    let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {
         bytes.clear();
         // One more than fits tells whether it fits.
@@ -106,11 +124,15 @@ fn read_lines(mut file: impl BufRead) -> io::Result<Vec<ImportLine>> {
                 file.skip_until(b'\n')?;
             }
             lines.push(line::too_long(number));
-        } else if !bytes.trim_ascii().is_empty() {
+            bytes.clear();
+        } else if bytes.trim_ascii().is_empty() {
+            continue;
+        } else {
             lines.push(line::read(number, &bytes));
         }
+        texts.extend(keep.then(|| bytes.clone()));
     }
-    Ok(lines)
+    Ok((lines, texts))
 }
 
 fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
@@ -119,6 +141,24 @@ fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
     let count = users(records.len());
     block_on(app.import_users(&Caller::shell(), records)).map_err(explain)?;
     tell(&format!("{count} imported"));
+    Ok(())
+}
+
+/// Adds the lines that nothing is wrong with, and writes the others to a file: first, so that none is lost.
+fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) -> Result<()> {
+    let (count, name) = (lines.len(), file.display());
+    let with_texts = lines.iter().zip(texts);
+    let refused: Vec<String> =
+        with_texts.filter_map(|(line, text)| Some(refused::line(&fault_of(line)?, text))).collect();
+    if refused.is_empty() {
+        add(app, lines)?;
+        tell(&format!("no line was refused; {name} was not written"));
+        return Ok(());
+    }
+    refused::write(file, &refused)?;
+    add(app, lines).inspect_err(|_| refused::remove(file))?;
+    let (refused, were) = (refused.len(), if refused.len() == 1 { "was" } else { "were" });
+    tell(&format!("{refused} of {count} lines {were} refused; see {name}"));
     Ok(())
 }
 
@@ -155,9 +195,11 @@ fn intent_of(line: ImportLine) -> String {
     for (_, remark) in remarks.into_iter().filter(|(applies, _)| *applies) {
         text += &format!(", {remark}");
     }
-    if let Ok(scheme) = recognize(&user.password_hash) {
+    if is_unusable(&user.password_hash) {
+        text += ", without a password: it can sign in once one is set";
+    } else if let Ok(scheme) = recognize(&user.password_hash) {
         let stays = scheme.algorithm == "argon2id" && scheme.maker.is_none();
-        text += &format!(", {scheme}{}", if stays { "" } else { ", hashed anew at the first sign-in" });
+        text += &format!(", {scheme}{}", if stays { "" } else { ", hashed again at the first sign-in" });
     }
     text
 }

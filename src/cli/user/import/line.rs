@@ -12,6 +12,9 @@ type Fault = Cow<'static, str>;
 
 const FIELDS: [&str; 7] = ["username", "email", "password_hash", "email_verified", "role", "disabled", "created_at"];
 
+/// Where an earlier import wrote why it refused the line. It says nothing of the account.
+pub(super) const REFUSED: &str = "refused";
+
 pub(super) fn too_long(number: u64) -> ImportLine {
     unreadable(number, "is longer than any account's")
 }
@@ -20,10 +23,7 @@ pub(super) fn too_long(number: u64) -> ImportLine {
 pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
     let mut line = ImportLine::new(number);
-    let mut json = serde_json::Deserializer::from_str(text);
-    let members =
-        StrictObject(&mut line.faults).deserialize(&mut json).and_then(|members| json.end().map(|()| members));
-    let Ok(members) = members else { return unreadable(number, "is not one JSON object") };
+    let Ok(members) = object(text, &mut line.faults) else { return unreadable(number, "is not one JSON object") };
     let mut fields = Fields { members, faults: &mut line.faults };
     line.username = fields.required("username", |value| Username::parse(text_of(value)?));
     line.email = fields.required("email", |value| EmailAddress::parse(text_of(value)?));
@@ -35,6 +35,19 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     line.created_at = fields.optional("created_at", |value| Timestamp::parse(text_of(value)?));
     fields.refuse_others();
     line
+}
+
+/// The members of a line that is one object, and says nothing twice.
+pub(super) fn members(bytes: &[u8]) -> Option<Map<String, Value>> {
+    let mut faults = Faults::default();
+    let members = object(std::str::from_utf8(bytes).ok()?, &mut faults).ok()?;
+    faults.is_empty().then_some(members)
+}
+
+fn object(text: &str, faults: &mut Faults) -> serde_json::Result<Map<String, Value>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let members = StrictObject(faults).deserialize(&mut json)?;
+    json.end().map(|()| members)
 }
 
 fn unreadable(number: u64, fault: &'static str) -> ImportLine {
@@ -73,7 +86,7 @@ impl Fields<'_> {
     }
 
     fn refuse_others(&mut self) {
-        for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+        for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str()) && *name != REFUSED) {
             self.faults.add(plain_name(name), "is not a field of an account");
         }
     }
