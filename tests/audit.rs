@@ -881,6 +881,26 @@ fn the_command_prints_the_whole_log_or_the_newest_of_it_the_oldest_first() {
 }
 
 #[test]
+fn accounts_in_the_table_have_their_usernames_beside_their_ids_while_they_exist() {
+    let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    root.delete(&ada.me()).is(204, "");
+    root.put(&root.me(), json!({"username": "queen"})).is(200, "");
+
+    let read = usher(&folder_of(&server), &["audit"]);
+
+    let table = stdout(&read);
+    let accounts_of = |action: &str| {
+        let line = table.lines().find(|line| line.contains(action)).unwrap_or_else(|| panic!("{action}: {table}"));
+        let (_, rest) = line.split_once(action).unwrap();
+        rest.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(accounts_of("session.signed_in"), ["1 queen", "1 queen"]);
+    assert_eq!(accounts_of("user.deleted"), ["1 queen", "2"]);
+    assert_eq!(accounts_of("user.registered"), ["-", "1 queen"]);
+}
+
+#[test]
 fn the_document_has_the_shape_of_the_api() {
     let server = twelve_entries();
     let root = server.admin("root");

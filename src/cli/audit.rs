@@ -17,12 +17,17 @@ use clap::{
 };
 use futures_executor::block_on;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{path::Path, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    time::Duration,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Read the audit log
 ///
-/// Prints the whole log, the oldest entry first, like journalctl. Accounts are ids. What a running server refused in the
+/// Prints the whole log, the oldest entry first, like journalctl. Accounts are ids, with the usernames that they have
+/// today; one that was deleted is an id alone. What a running server refused in the
 /// last quarter of a second may be missing, and attempts that came too fast to be written one by one appear as one entry
 /// when their minute is over. Older entries than --audit-retention of 'usher serve' are gone.
 #[derive(Debug, Args)]
@@ -107,7 +112,8 @@ impl Audit {
             };
             let is_end = entries.len() < AT_ONCE as usize;
             place = entries.last().map_or(place, |entry| entry.id);
-            let text: String = entries.into_iter().map(|entry| form.entry(entry)).collect::<Result<_>>()?;
+            let names = if self.json { HashMap::new() } else { usernames(app, &entries).await? };
+            let text: String = entries.into_iter().map(|entry| form.entry(entry, &names)).collect::<Result<_>>()?;
             show(&text)?;
             if is_end && !self.follow {
                 return show(form.end());
@@ -126,6 +132,20 @@ impl Audit {
         let (actor, subject) = (id_of(app, self.actor.as_ref()).await?, id_of(app, self.user.as_ref()).await?);
         Ok(AuditFilter { action: self.action, actor, subject })
     }
+}
+
+/// The usernames of accounts in these entries. An id without one is of an account that was deleted, or can't be read.
+async fn usernames(app: &App, entries: &[AuditEntry]) -> Result<HashMap<i64, String>> {
+    let ids: BTreeSet<i64> = entries.iter().flat_map(|entry| [entry.actor, entry.subject]).flatten().collect();
+    let mut names = HashMap::new();
+    for id in ids {
+        match app.user(&Caller::shell(), UserId::new(id)).await {
+            Ok(user) => drop(names.insert(id, user.username.to_string())),
+            Err(error @ Error::Overloaded) => return Err(explain(error)),
+            Err(_) => {}
+        }
+    }
+    Ok(names)
 }
 
 /// How entries look.
@@ -147,19 +167,19 @@ impl Form {
     fn beginning(&self) -> &'static str {
         match self {
             Self::Table => {
-                "      ID  TIME                  ACTION                     ACTOR    USER  COUNT  ADDRESS          REQUEST\n"
+                "      ID  TIME                  ACTION                    ACTOR                 USER                  COUNT  ADDRESS          REQUEST\n"
             }
             Self::Lines => "",
             Self::Document { .. } => "{\"events\":[",
         }
     }
 
-    fn entry(&mut self, entry: AuditEntry) -> Result<String> {
+    fn entry(&mut self, entry: AuditEntry, names: &HashMap<i64, String>) -> Result<String> {
         let json = |entry: AuditEntry| {
             serde_json::to_string(&AuditEvent::from(entry)).context("an entry can't be written as JSON")
         };
         match self {
-            Self::Table => Ok(row(&entry)),
+            Self::Table => Ok(row(&entry, names)),
             Self::Lines => Ok(json(entry)? + "\n"),
             Self::Document { is_empty } => {
                 let comma = if std::mem::take(is_empty) { "" } else { "," };
@@ -176,16 +196,17 @@ impl Form {
     }
 }
 
-fn row(entry: &AuditEntry) -> String {
-    let id = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+fn row(entry: &AuditEntry, names: &HashMap<i64, String>) -> String {
+    let named = |id: i64| names.get(&id).map_or_else(|| id.to_string(), |name| format!("{id} {name}"));
+    let account = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), named);
     let text = |text: &Option<String>| text.as_deref().map_or("-".into(), |text| printable(text).into_owned());
     format!(
-        "{:>8}  {}  {:<24}  {:>6}  {:>6}  {:>5}  {:<15}  {}\n",
+        "{:>8}  {}  {:<24}  {:<20}  {:<20}  {:>5}  {:<15}  {}\n",
         entry.id,
         entry.at,
         printable(&entry.action),
-        id(entry.actor),
-        id(entry.subject),
+        account(entry.actor),
+        account(entry.subject),
         entry.count,
         text(&entry.ip),
         text(&entry.request_id),
