@@ -839,12 +839,56 @@ fn files_that_others_may_use_and_settings_that_cannot_be_used_are_told() {
         ("USHER_SESSION_LIFETIME", "1d", "--session-idle-timeout is longer", 1),
         ("USHER_PASSWORD_BLOCKLIST", "/nothing/here", "--password-blocklist", 1),
         ("USHER_AUDIT_MAX_ROWS", "0", "--audit-max-rows", 1),
-        ("USHER_LISTEM", "127.0.0.1:80", "USHER_LISTEM is no setting", 0),
+        ("USHER_LISTEM", "127.0.0.1:80", "USHER_LISTEM is not a setting", 0),
     ] {
         let output = command(folder.path()).env(name, value).arg("check").output().unwrap();
         assert_eq!(output.status.code(), Some(status), "{name}");
         assert!(stdout(&output).contains(told), "{name}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn modes_are_told_of_files_that_are_there_with_one_command_for_all() {
+    // given
+    let folder = tempdir().unwrap();
+    usher(folder.path(), &["migrate"]);
+    let open = |names: &[&str]| {
+        for name in names {
+            let mode = std::fs::Permissions::from_mode(0o644);
+            std::fs::set_permissions(folder.path().join(name), mode).unwrap();
+        }
+    };
+    let advice = |names: &[&str]| {
+        let path = folder.path().canonicalize().unwrap();
+        let names: Vec<String> = names.iter().map(|name| path.join(name).display().to_string()).collect();
+        format!("others may use them: chmod 600 {}", names.join(" "))
+    };
+
+    // when: SQLite gives its own files the mode of the database, and the check takes them away with it
+    open(&["usher.db", "usher.db.lock"]);
+    let stopped = broken(folder.path(), &[]);
+
+    // then
+    assert!(stopped.contains(&advice(&["usher.db", "usher.db.lock"])) && !stopped.contains("-wal"), "{stopped}");
+
+    // when
+    let _serving = Serving::start(folder.path(), &[]);
+    open(&["usher.db", "usher.db-wal", "usher.db-shm", "usher.db.lock"]);
+    let running = broken(folder.path(), &[]);
+
+    // then
+    assert!(running.contains(&advice(&["usher.db", "usher.db-wal", "usher.db-shm", "usher.db.lock"])), "{running}");
+    assert_eq!(running.matches("chmod 600").count(), 1, "{running}");
+}
+
+#[test]
+fn a_check_does_not_promise_what_its_lines_do_not_say() {
+    let server = twelve_entries();
+    server.sql().execute("UPDATE audit SET count = 7 WHERE id = 5", []).unwrap();
+    let output = check(&folder_of(&server), &[]);
+    let told = stdout(&output);
+    assert!(told.contains("that can't be undone: compare the log with a backup's"), "{told}");
+    assert_eq!(complaint(&output), "usher: one thing is wrong: see the line that begins with 'error'");
 }
 
 // usher audit

@@ -17,7 +17,7 @@ use clap::{Args, CommandFactory, Parser};
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 
-/// Look for what is wrong, and say how to mend it
+/// Look for what is wrong, and say what to do about it
 ///
 /// Looks at the file, its schema and its integrity, the audit log's chain, the modes of the files, the clock, the disk, the
 /// version, and at the settings in the environment of this very command. Changes nothing, and works also while a server runs
@@ -91,8 +91,8 @@ impl Check {
         }
         match errors {
             0 => Ok(()),
-            1 => bail!("one thing is wrong; the line that begins with 'error' says how to mend it"),
-            _ => bail!("{errors} things are wrong; the lines that begin with 'error' say how to mend them"),
+            1 => bail!("one thing is wrong: see the line that begins with 'error'"),
+            _ => bail!("{errors} things are wrong: see the lines that begin with 'error'"),
         }
     }
 }
@@ -137,7 +137,7 @@ fn settings() -> Finding {
     let known = variables(&Cli::command());
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = given.filter(|name| name.starts_with("USHER_") && !known.contains(name));
-    wrong.extend(unknown.map(|name| (Verdict::Warning, format!("{name} is no setting: see 'usher serve --help'"))));
+    wrong.extend(unknown.map(|name| (Verdict::Warning, format!("{name} is not a setting: see 'usher serve --help'"))));
     Finding::of("settings", wrong, || "what this environment sets can be used".to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! A look at a database from all sides, which changes nothing: what is wrong, and how to mend it.
+//! A look at a database from all sides, which changes nothing: what is wrong, and what to do about it.
 
 use super::{
     Reader,
@@ -31,7 +31,7 @@ pub enum Verdict {
 pub struct Finding {
     pub subject: &'static str,
     pub verdict: Verdict,
-    /// What is so, and where it is not right, how to mend it.
+    /// What was found, and where something is wrong, what to do about it.
     pub text: String,
 }
 
@@ -86,6 +86,7 @@ pub(super) fn examine(
             newest = newest_time(connection).ok().flatten();
         }
     }
+    drop(connection); // its files beside the database go with it, unless somebody else has it open
     tell(modes(path));
     tell(clock(now, newest));
     tell(disk(path));
@@ -153,7 +154,7 @@ fn accounts(connection: &Connection) -> Finding {
         Ok((_, unreadable)) => Finding::error(
             "accounts",
             format!(
-                "{} can't be read, the first one with the id {}: somebody wrote to the file; restore a backup, or mend \
+                "{} can't be read, the first one with the id {}: somebody wrote to the file; restore a backup, or correct \
                  username, address and role with sqlite3",
                 unreadable.len(),
                 unreadable[0]
@@ -163,7 +164,8 @@ fn accounts(connection: &Connection) -> Finding {
     }
 }
 
-const AUDIT_MEND: &str = "nothing can mend that: compare it with a backup, and find out who could write to the file";
+const AUDIT_ADVICE: &str =
+    "that can't be undone: compare the log with a backup's, and find out who could write to the file";
 
 /// Follows the whole chain at one moment, one entry at a time.
 fn audit(connection: &Connection, kept: Option<ChainPoint>, tell: &mut dyn FnMut(Finding)) -> Option<ChainPoint> {
@@ -181,11 +183,14 @@ fn audit(connection: &Connection, kept: Option<ChainPoint>, tell: &mut dyn FnMut
             Some(ends.head)
         }
         Err(rusqlite::Error::QueryReturnedNoRows) => {
-            tell(Finding::error("audit", format!("where the log begins and ends is not noted any more; {AUDIT_MEND}")));
+            tell(Finding::error(
+                "audit",
+                format!("where the log begins and ends is not noted any more; {AUDIT_ADVICE}"),
+            ));
             None
         }
         Err(error) => {
-            tell(Finding::error("audit", format!("the log can't be read: {error}; {AUDIT_MEND}")));
+            tell(Finding::error("audit", format!("the log can't be read: {error}; {AUDIT_ADVICE}")));
             None
         }
     }
@@ -206,7 +211,7 @@ fn chain(reader: &Reader<'_>, ends: &Ends) -> rusqlite::Result<Finding> {
         texts.push(format!("the log ends at entry {}, and entry {counted} has been written", last.id));
     }
     if !texts.is_empty() {
-        return Ok(Finding::error("audit", format!("{}; {AUDIT_MEND}", texts.join(", "))));
+        return Ok(Finding::error("audit", format!("{}; {AUDIT_ADVICE}", texts.join(", "))));
     }
     let text = match entries {
         0 => "no entries".to_owned(),
@@ -246,16 +251,16 @@ fn contains(reader: &Reader<'_>, ends: &Ends, kept: ChainPoint) -> rusqlite::Res
         }
         Some(_) => Finding::error(
             "audit head",
-            format!("entry {id} is not the one that you kept: the log was rebuilt, or is another one; {AUDIT_MEND}"),
+            format!("entry {id} is not the one that you kept: the log was rebuilt, or is another one; {AUDIT_ADVICE}"),
         ),
         None if id > head.id => Finding::error(
             "audit head",
             format!(
-                "the log ends at entry {}, before entry {id} that you kept: its end was cut off, or an older copy restored; {AUDIT_MEND}",
+                "the log ends at entry {}, before entry {id} that you kept: its end was cut off, or an older copy restored; {AUDIT_ADVICE}",
                 head.id
             ),
         ),
-        None => Finding::error("audit head", format!("entry {id} that you kept is missing; {AUDIT_MEND}")),
+        None => Finding::error("audit head", format!("entry {id} that you kept is missing; {AUDIT_ADVICE}")),
     })
 }
 
@@ -298,17 +303,17 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
 
 fn modes(path: &Path) -> Finding {
     let owner = std::fs::metadata(path).map(|metadata| metadata.uid()).ok();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut shared, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let name = beside(path, suffix);
         let Ok(metadata) = std::fs::metadata(&name) else { continue };
         let (name, mode) = (name.display(), metadata.permissions().mode() & 0o777);
         if mode & 0o077 != 0 {
-            wrong
-                .push((Verdict::Error, format!("{name} has mode {mode:03o}, and others may use it: chmod 600 {name}")));
+            shared.push(format!("{name} has mode {mode:03o}"));
+            names.push(name.to_string());
         }
         if owner.is_some_and(|owner| owner != metadata.uid()) {
-            let text = format!("{name} belongs to another user than {} does: chown it", path.display());
+            let text = format!("{name} belongs to another user than {} does: chown it to that one", path.display());
             wrong.push((Verdict::Error, text));
         }
     }
@@ -316,13 +321,17 @@ fn modes(path: &Path) -> Finding {
         let name = path.display();
         wrong.push((Verdict::Error, format!("{name} can only be read, so every change is refused: chmod u+w {name}")));
     }
+    if !shared.is_empty() {
+        let text = format!("{}, and others may use them: chmod 600 {}", shared.join(", "), names.join(" "));
+        wrong.push((Verdict::Error, text));
+    }
     if let Some((folder, mode)) = file::open_folder(path) {
         let folder = folder.display();
         let text =
             format!("other users can reach {folder} (mode {mode:03o}): better a folder of its own with chmod 700");
         wrong.push((Verdict::Warning, text));
     }
-    Finding::of("modes", wrong, || "the files are their owner's only".to_owned())
+    Finding::of("modes", wrong, || "only their owner can read and write the files".to_owned())
 }
 
 fn disk(path: &Path) -> Finding {
