@@ -32,7 +32,7 @@ pub struct PasswordSettings {
     #[arg(long, env = "USHER_PASSWORD_BLOCKLIST", value_name = "FILE")]
     pub password_blocklist: Option<PathBuf>,
 
-    /// Accept passwords that are on the list, and the account's own username or address, as passwords
+    /// Accept passwords that are on the list, or that are the account's own username or e-mail address
     #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = BoolishValueParser::new())]
     pub allow_weak_passwords: bool,
 }
@@ -89,9 +89,9 @@ pub struct SessionSettings {
 pub enum RegistrationMode {
     /// Everybody
     Open,
-    /// Whoever has an invitation
+    /// People who have an invitation
     Invite,
-    /// Nobody but whom administrators make an account for
+    /// Nobody; administrators create the accounts
     Closed,
 }
 
@@ -134,12 +134,12 @@ pub enum Switch {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Audit log")]
 pub struct AuditSettings {
-    /// Entries that are older than this go, from the beginning of the log: at the start and then hourly, and half a day
+    /// Entries that are older than this are deleted, from the beginning of the log: at the start and then hourly, and half a day
     /// of the log at a time, so that a clock that jumps ahead does not empty it
     #[arg(long, env = "USHER_AUDIT_RETENTION", value_name = "DURATION", default_value = "90d", value_parser = duration)]
     pub audit_retention: Duration,
 
-    /// Beyond this many entries the oldest go, whatever their age; a million take about 260 MiB
+    /// Beyond this many entries the oldest are deleted, whatever their age; a million take about 260 MiB
     #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub audit_max_rows: u32,
 }
@@ -162,7 +162,7 @@ pub enum LogFormat {
 /// Everything about `usher serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeSettings {
-    /// The address and port to listen on; 0.0.0.0 or [::] for every interface, port 0 for any free port
+    /// The IP address and port to listen on; 0.0.0.0 or [::] for every interface, port 0 for any free port
     #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
@@ -171,11 +171,11 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Who may register; administrators can always make accounts, here and at the shell
+    /// Who may register; administrators can always create accounts, over HTTP and at the shell
     #[arg(long, env = "USHER_REGISTRATION", value_enum, value_name = "MODE", default_value_t = RegistrationMode::Open)]
     pub registration: RegistrationMode,
 
-    /// Slow down guessing: failed sign-ins by address and by account, registrations and password resets by address,
+    /// Slow down guessing: failed sign-ins by IP address and by account, registrations and password resets by IP address,
     /// changes of one's own account; beyond it they are answered with 429. Off is for measuring
     #[arg(long, env = "USHER_THROTTLE", value_enum, value_name = "ON|OFF", default_value_t = Switch::On)]
     pub throttle: Switch,
@@ -186,8 +186,8 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<Origin>,
 
-    /// An address and port for metrics (Prometheus, at /metrics) and nothing else, apart from --listen; without it there are
-    /// none. Whoever reaches it can read them
+    /// An IP address and port for metrics (Prometheus, at /metrics) and nothing else, apart from --listen; without it there are
+    /// none. Everyone who can reach it can read them
     #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
     pub metrics_listen: Option<SocketAddr>,
 
@@ -230,7 +230,7 @@ pub struct ServeSettings {
     #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Password hashing (Argon2id)")]
     pub hash_threads: Option<u16>,
 
-    /// How many more may wait; beyond it whatever needs a hash (sign-ins, registrations, new passwords) is answered with
+    /// How many more may wait; beyond it requests that need a hash (sign-ins, registrations, new passwords) are answered with
     /// 503 at once. Sites (IPv4 /24, IPv6 /48) take turns, and each may hold a quarter of the places, those of
     /// --hash-threads included; clients behind a proxy that is not in --trusted-proxy are one site
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Password hashing (Argon2id)")]

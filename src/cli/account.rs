@@ -10,14 +10,14 @@ use anyhow::Result;
 use clap::Args;
 use zeroize::Zeroizing;
 
-/// Who somebody is, and where his password comes from.
+/// Who somebody is, and where their password comes from.
 #[derive(Debug, Args)]
 pub(super) struct AccountFlags {
     /// 1 to 64 letters, digits, dots, underscores and hyphens, starting with a letter or digit
     #[arg(long, value_name = "NAME")]
     username: String,
 
-    /// The address to sign in with; it counts as verified
+    /// The e-mail address to sign in with; it counts as verified
     #[arg(long, value_name = "ADDRESS")]
     email: String,
 

@@ -44,7 +44,7 @@ pub(super) struct Audit {
     #[arg(long, value_name = "ACTION", value_parser = actions())]
     action: Option<Action>,
 
-    /// Only what this account did: an id (also of a deleted account), an address or a username
+    /// Only what this account did: an id (also of a deleted account), an e-mail address or a username
     #[arg(long, value_name = "USER", value_parser = user_name)]
     actor: Option<UserName>,
 

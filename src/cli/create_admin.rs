@@ -7,7 +7,7 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Make an account that may administer the others
+/// Create the account of an administrator
 ///
 /// The password is asked for twice on the terminal, unless a flag says otherwise. Works also while a server runs on the
 /// database; the account can sign in at once.

@@ -16,14 +16,14 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Print an invitation, with which somebody can register once
+/// Create an invitation, with which one person can register, and print it
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// The only address that may register with it; it counts as verified then
+    /// The only e-mail address that may register with it; it then counts as verified
     #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
     email: Option<EmailAddress>,
 
-    /// The role of the account that is made with it: user or admin
+    /// The role of the account that is registered with it: user or admin
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
@@ -53,7 +53,7 @@ impl Invite {
     }
 }
 
-/// See invitations and take them back, also while a server runs
+/// List and delete invitations, also while a server runs
 #[derive(Debug, Subcommand)]
 pub(super) enum InvitationCommand {
     List(List),
@@ -109,7 +109,7 @@ impl List {
     }
 }
 
-/// Take an invitation back
+/// Delete an invitation, so that nobody can use it any more
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     /// The invitation's id

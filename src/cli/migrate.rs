@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use std::path::Path;
 
-/// Make the database, or bring an older one up to date
+/// Create the database, or bring an older one up to date
 ///
 /// An older database is copied to FILE.vN first, where N is its version. Refuses while a server runs on the file.
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
-    /// Only tell how the database's schema compares with the one that this program needs
+    /// Change nothing, and say how the database's schema version compares with the one that this program needs
     #[arg(long)]
     status: bool,
 }

@@ -13,7 +13,7 @@ pub(super) struct PasswordSource {
     #[arg(long, conflicts_with = "generate_password")]
     password_stdin: bool,
 
-    /// Make a password up, and print it alone on standard output
+    /// Generate a password, and print it alone on standard output
     #[arg(long)]
     generate_password: bool,
 }

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// See and end sessions, also while a server runs
+/// List and end sessions, also while a server runs
 #[derive(Debug, Subcommand)]
 pub(super) enum SessionCommand {
     List(List),
@@ -74,7 +74,7 @@ impl List {
     }
 }
 
-/// End all sessions of an account, or one
+/// End all sessions of an account, or one of them
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
     #[command(flatten)]

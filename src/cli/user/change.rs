@@ -69,13 +69,13 @@ impl Enable {
     }
 }
 
-/// Change what an account may do
+/// Change the role of an account: admin may see and change every account, user only its own
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetRole {
     #[command(flatten)]
     target: Target,
 
-    /// user or admin
+    /// The new role: user or admin
     #[arg(value_parser = |text: &str| Role::parse(text))]
     role: Role,
 }
@@ -105,13 +105,13 @@ impl SetUsername {
     }
 }
 
-/// Change an account's address; it counts as verified
+/// Change an account's e-mail address; it counts as verified
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetEmail {
     #[command(flatten)]
     target: Target,
 
-    /// The new address
+    /// The new e-mail address
     #[arg(value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
     email: EmailAddress,
 }

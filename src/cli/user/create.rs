@@ -10,12 +10,12 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Make an account
+/// Create an account
 ///
 /// The password is asked for twice on the terminal, unless a flag says otherwise. Works in every registration mode.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
-    /// user or admin
+    /// The role of the account: user or admin
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 

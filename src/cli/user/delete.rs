@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-/// Delete an account with all that hangs on it; its id is never used again
+/// Delete an account with its sessions and tokens; its id is never used again
 ///
 /// Asks first, on the terminal.
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use std::path::Path;
 /// List accounts
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Only accounts whose username or address begins like this, in any case
+    /// Only accounts whose username or e-mail address begins with this, in upper or lower case
     #[arg(long, value_name = "PREFIX", value_parser = |text: &str| SearchPrefix::parse(text))]
     search: Option<SearchPrefix>,
 
@@ -29,7 +29,7 @@ pub(in crate::cli) struct List {
     #[arg(long, value_name = "TRUE|FALSE")]
     disabled: Option<bool>,
 
-    /// id, username, created_at or last_login_at; after a hyphen (--sort=-id), the other way round
+    /// What to sort by: id, username, created_at or last_login_at; with a hyphen in front (--sort=-id) in reverse
     #[arg(long, value_name = "ORDER", default_value = "id", allow_hyphen_values = true, value_parser = |text: &str| UserSort::parse(text))]
     sort: UserSort,
 

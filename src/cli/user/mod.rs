@@ -20,7 +20,7 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// See and change accounts, also while a server runs
+/// List, create and change accounts, also while a server runs
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     List(list::List),
@@ -61,7 +61,7 @@ impl UserCommand {
 /// Which account.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Named {
-    /// The account: all digits are an id, what has an @ is an address, and anything else a username
+    /// The account: all digits are an id, what has an @ is an e-mail address, and anything else a username
     #[arg(value_name = "USER", value_parser = user_name)]
     user: UserName,
 }

@@ -13,9 +13,10 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Print a token with which somebody can set a new password once
+/// Print a token that sets a new password for an account, once
 ///
-/// Earlier tokens of the account are void. It is spent by POST /auth/password-reset, which ends all sessions.
+/// Give it to the owner of the account. It is used with POST /auth/password-reset, which ends all sessions of the account.
+/// Earlier tokens of the account no longer work.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResetToken {
     #[command(flatten)]
