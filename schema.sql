@@ -90,6 +90,15 @@ CREATE TABLE throttle_accounts (
 
 CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
 
+-- How often accounts were unlocked: each time, their budgets begin again. An HMAC of the folded e-mail address leads to
+-- one of 65,536 groups, so that the table is small for ever and tells nobody who was unlocked; an account that shares a
+-- group with another, which is rare, is unlocked with it. Rows stay, whatever becomes of the account: a stranger must not
+-- learn when an e-mail address gets an account, or loses it.
+CREATE TABLE throttle_unlocks (
+    account_group   INTEGER PRIMARY KEY CHECK (account_group BETWEEN 0 AND 65535),
+    unlocks         INTEGER NOT NULL CHECK (unlocks > 0)
+) STRICT;
+
 -- What happened. Ids, not names, and without REFERENCES: an entry outlives whom it speaks of. Each hash covers its row
 -- and the hash before it; src/domain/chain.rs says how.
 CREATE TABLE audit (

@@ -228,6 +228,8 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
     server.flush(); // so that what was refused comes before what is done now
     deeds.push(("session.sign_in_failed", ada.put(&me, json!({"current_password": secrets[1]})), a, a));
     server.flush();
+    deeds.push(("user.password_confirmed", ada.put(&me, json!({"current_password": secrets[4]})), a, a));
+    server.flush();
     let denied = ada.put(&me, json!({"role": "admin"}));
     deeds.push(("access.denied", denied, a, a));
     server.flush();
@@ -238,6 +240,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         ("user.enabled", root.put(&me, json!({"disabled": false})), r, a),
         ("session.revoked", root.delete("/auth/sessions"), r, r),
     ]);
+    deeds.push(("user.unlocked", root.send("POST", &format!("{me}/unlock"), &[], None), r, a));
     let issued = root.send("POST", &format!("{me}/password-reset"), &[], None);
     let reset = json!({"token": issued.json()["token"], "password": PASSWORD});
     let invited = root.post("/invitations", json!({}));
@@ -295,6 +298,7 @@ fn every_403_is_recorded() {
         user.put(&user.me(), json!({"role": "admin"})),
         user.put(&user.me(), json!({"current_password": "wrong horse battery"})),
         user.send("POST", &format!("{}/password-reset", root.me()), &[], None),
+        user.send("POST", &format!("{}/unlock", root.me()), &[], None),
         user.post("/invitations", json!({})),
         user.get("/invitations"),
         user.delete("/invitations/1"),

@@ -284,8 +284,8 @@ fn attempts_that_the_throttle_turned_away_are_counted_by_limit() {
     for _ in 0..13 {
         server.anon().login("ada@example.com", "a wrong password");
     }
-    let limits = ["address", "address_and_account", "account", "registration", "reset", "change"];
-    assert_eq!(limits.map(limited), [0, 3, 0, 0, 0, 0]);
+    let limits = ["address", "address_and_account", "site_and_account", "account", "registration", "reset", "change"];
+    assert_eq!(limits.map(limited), [0, 3, 0, 0, 0, 0, 0]);
 }
 
 #[test]

@@ -89,6 +89,12 @@ const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
         |c| c.client.send("POST", &format!("{}/password-reset", c.user()), &[], None),
         [401, 403, 403, 403, 201, 201, 404],
     ),
+    (
+        "unlockUser",
+        "",
+        |c| c.client.send("POST", &format!("{}/unlock", c.user()), &[], None),
+        [401, 403, 403, 403, 204, 204, 404],
+    ),
 ];
 
 /// Operations that are about no account, or only about the caller's: anonymous, a user, an administrator.

@@ -150,6 +150,29 @@ fn sessions_are_listed_and_ended_one_by_one() {
 }
 
 #[test]
+fn an_account_is_unlocked_beside_a_server() {
+    let (folder, serving) = serving(&["--trusted-proxy", "127.0.0.1"]);
+    let guess = |ip: &str, password: &str| {
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+        let body = json!({"email": "ada@example.com", "password": password}).to_string();
+        serving.client().send("POST", "/auth/login", &headers, Some(body.as_bytes()))
+    };
+    for _ in 0..10 {
+        guess("203.0.113.7", "a wrong password").is(401, "invalid_credentials");
+    }
+    guess("203.0.113.7", PASSWORD).is(429, "too_many_attempts");
+
+    let output = usher(folder.path(), &["user", "unlock", "ada@example.com"]);
+
+    assert_eq!(
+        (output.status.code(), complaint(&output).as_str()),
+        (Some(0), "ada: the failed sign-ins are forgotten")
+    );
+    guess("203.0.113.7", PASSWORD).is(200, "");
+    fails(folder.path(), &["user", "unlock", "nobody"], 1, "there is no such user");
+}
+
+#[test]
 fn an_invitation_lets_somebody_register_while_registration_asks_for_one() {
     let (folder, serving) = {
         let folder = tempdir().unwrap();
@@ -293,6 +316,7 @@ fn every_command_works_without_a_server_and_is_on_record() {
         vec!["user", "disable", "ada"],
         vec!["user", "enable", "ada"],
         vec!["user", "reset-token", "ada"],
+        vec!["user", "unlock", "ada"],
         vec!["session", "list", "ada"],
         vec!["invite"],
         vec!["invitation", "delete", "1"],
@@ -310,7 +334,7 @@ fn every_command_works_without_a_server_and_is_on_record() {
         .unwrap();
     assert_eq!(
         recorded,
-        "user.role_changed user.disabled user.enabled user.reset_issued invitation.created invitation.deleted user.deleted"
+        "user.role_changed user.disabled user.enabled user.reset_issued user.unlocked invitation.created invitation.deleted user.deleted"
     );
 }
 

@@ -25,8 +25,14 @@ fn login(server: &Server, ip: &str, email: &str, password: &str) -> Answer {
     from(&server.anon(), ip, "/auth/login", &json!({"email": email, "password": password}))
 }
 
+/// Somebody at a site of their own.
 fn stranger(n: u32) -> String {
-    std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string()
+    std::net::Ipv4Addr::from_bits(0x0a00_0001 + (n << 8)).to_string()
+}
+
+/// Somebody whom one IPv6 site gives another subscriber's address each time.
+fn of_one_site(n: u32) -> String {
+    format!("2001:db8:1:{n:x}::1")
 }
 
 /// How many attempts are answered otherwise than with `429`, which tells when to come again.
@@ -120,6 +126,74 @@ fn an_address_that_signed_in_before_is_not_locked_out_with_the_strangers() {
 }
 
 #[test]
+fn guesses_from_one_site_leave_the_owner_a_way_in_from_a_new_place() {
+    let server = server();
+    server.user("ada");
+    let guess = |n| login(&server, &of_one_site(n), "ada@example.com", WRONG);
+    assert_eq!(let_through(guess, 4 * 3600), 25);
+    for hour in 1..=48 {
+        server.clock.advance(Duration::from_hours(1));
+        let status = guess(1_000 + hour).status;
+        assert_eq!(status, if hour % 4 == 0 { 401 } else { 429 }, "hour {hour}");
+    }
+
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    login(&server, &of_one_site(5_000), "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+}
+
+#[test]
+fn an_address_that_registered_the_account_or_spent_its_reset_is_known() {
+    let server = server();
+    let root = server.admin("root");
+    let body = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    let id = from(&server.anon(), "198.51.100.1", "/users", &body).is(201, "").json()["id"].clone();
+    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+
+    login(&server, "198.51.100.2", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    let token = root.send("POST", &format!("/users/{id}/password-reset"), &[], None).json()["token"].clone();
+    let reset = json!({"token": token, "password": PASSWORD});
+    from(&server.anon(), "198.51.100.2", "/auth/password-reset", &reset).is(204, "");
+    login(&server, "198.51.100.2", "ada@example.com", PASSWORD).is(200, "");
+    login(&server, "198.51.100.3", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+}
+
+#[test]
+fn an_account_that_an_administrator_made_knows_no_address() {
+    let server = server();
+    let root = server.admin("root");
+    let body = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
+    from(&root, "198.51.100.1", "/users", &body).is(201, "");
+    let known = "SELECT count(*) FROM sign_in_addresses JOIN users ON users.id = user_id WHERE username = 'ada'";
+    assert_eq!(server.query::<i64>(known), 0);
+}
+
+#[test]
+fn unlocking_forgets_what_an_account_was_guessed_at_from_one_address_one_site_and_everywhere() {
+    let server = server();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let tag = ada.get(&ada.me()).header("etag").to_owned();
+    let guess = |ip: &str| login(&server, ip, "ada@example.com", WRONG);
+    let_through(|_| guess("203.0.113.7"), 300);
+    let_through(|n| guess(&of_one_site(n)), 4 * 3600);
+    let_through(|n| guess(&stranger(n)), 3600);
+    let_through(|n| login(&server, "192.0.2.1", &format!("nobody{n}@example.com"), WRONG), 20);
+
+    root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
+
+    assert_eq!(ada.get(&ada.me()).header("etag"), tag, "it is no change of the account");
+    login(&server, "192.0.2.1", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    assert_eq!(let_through(|_| guess("203.0.113.7"), 300), 10);
+    assert_eq!(let_through(|n| guess(&of_one_site(n)), 4 * 3600), 25);
+    assert_eq!(let_through(|n| guess(&stranger(n)), 3600), 65);
+    root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
+    login(&server, "203.0.113.7", "ada@example.com", PASSWORD).is(200, "");
+
+    let server = server.restart(|settings| settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
+    login(&server, &stranger(5_000), "ada@example.com", PASSWORD).is(200, "");
+}
+
+#[test]
 fn an_address_is_known_for_ninety_days_and_an_account_knows_sixteen() {
     let server = server();
     server.user("ada");
@@ -137,24 +211,135 @@ fn an_address_is_known_for_ninety_days_and_an_account_knows_sixteen() {
     login(&server, "198.51.100.4", "ada@example.com", WRONG).is(429, "too_many_attempts");
 }
 
-#[test]
-fn a_new_password_and_a_spent_reset_let_the_owner_in_again() {
-    let server = server();
-    let (root, ada) = (server.admin("root"), server.user("ada"));
-    let locked = || {
-        let_through(|_| login(&server, "203.0.113.7", "ada@example.com", WRONG), 300);
-        let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
+/// What strangers are answered while they guess at an e-mail address for some days: status and `Retry-After`, attempt by
+/// attempt. Something happens before they have used up the account's budget, and again afterwards.
+fn stream(server: &Server, email: &str, happens: impl Fn(usize)) -> Vec<(u16, String)> {
+    let mut seen = Vec::new();
+    let mut guess = |ip: &str| {
+        let answer = login(server, ip, email, WRONG);
+        seen.push((answer.status, answer.header("retry-after").to_owned()));
     };
-    locked();
-    root.put(&ada.me(), json!({"password": "another long password"})).is(200, "");
-    login(&server, "203.0.113.7", "ada@example.com", "another long password").is(200, "");
+    for n in 0..60 {
+        guess(&stranger(n));
+        guess(if n < 15 { "203.0.113.7" } else { "203.0.113.8" });
+    }
+    happens(0);
+    for n in 0..60 {
+        guess(&stranger(100 + n));
+        guess(&of_one_site(n));
+        server.clock.advance(Duration::from_secs(7));
+    }
+    happens(1);
+    for hour in 0..30 {
+        for n in 0..3 {
+            guess(&stranger(1_000 + 10 * hour + n));
+            guess("203.0.113.7");
+            guess(&of_one_site(1_000 + hour));
+        }
+        server.clock.advance(Duration::from_mins(50));
+    }
+    seen
+}
 
-    server.clock.advance(Duration::from_hours(24));
-    locked();
-    let token = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None).json()["token"].clone();
-    from(&server.anon(), "203.0.113.9", "/auth/password-reset", &json!({"token": token, "password": PASSWORD}))
-        .is(204, "");
-    login(&server, "203.0.113.7", "ada@example.com", PASSWORD).is(200, "");
+fn unlock(root: &Client, user: &Client) {
+    root.send("POST", &format!("{}/unlock", user.me()), &[], None).is(204, "");
+}
+
+#[test]
+fn strangers_see_nothing_of_what_an_owner_or_an_administrator_does() {
+    type Deed = fn(&Server, &Client, &Client, usize);
+    let deeds: [(&str, Deed); 9] = [
+        ("nothing", |_, _, _, _| ()),
+        ("a sign-in from a known place", |server, _, _, _| {
+            login(server, "127.0.0.1", "ada@example.com", PASSWORD).is(200, "");
+        }),
+        ("a sign-in from a new place", |server, _, _, time| {
+            let new = ["192.0.2.1", "198.51.100.1"][time];
+            assert_eq!(login(server, new, "ada@example.com", PASSWORD).status, [200, 429][time]);
+        }),
+        ("a new password and a sign-in", |server, _, ada, time| {
+            let [old, new] = [[PASSWORD, "another long password"], ["another long password", PASSWORD]][time];
+            ada.put(&ada.me(), json!({"password": new, "current_password": old})).is(200, "");
+            login(server, "127.0.0.1", "ada@example.com", new).is(200, "");
+        }),
+        ("another e-mail address", |_, root, ada, time| {
+            let email = ["countess@example.com", "ada@example.com"][time];
+            root.put(&ada.me(), json!({"email": email})).is(200, "");
+        }),
+        ("disabling and enabling", |_, root, ada, time| {
+            root.put(&ada.me(), json!({"disabled": time == 0})).is(200, "");
+        }),
+        ("deleting, and registering", |server, root, ada, time| {
+            if time == 0 {
+                root.delete(&ada.me()).is(204, "");
+            } else {
+                server.user("ada");
+            }
+        }),
+        ("a reset", |server, root, ada, time| {
+            let token = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None).json()["token"].clone();
+            let reset = json!({"token": token, "password": PASSWORD});
+            from(&server.anon(), &format!("198.51.100.{time}"), "/auth/password-reset", &reset).is(204, "");
+        }),
+        ("ended sessions", |_, root, ada, _| {
+            root.delete(&format!("{}/sessions", ada.me())).is(204, "");
+        }),
+    ];
+    let expected = stream(&server(), "ada@example.com", |_| ());
+    assert!(expected.iter().any(|(status, _)| *status == 401) && expected.iter().any(|(status, _)| *status == 429));
+    for (name, deed) in deeds {
+        let server = server();
+        let (root, ada) = (server.admin("root"), server.user("ada"));
+        let seen = stream(&server, "ada@example.com", |time| deed(&server, &root, &ada, time));
+        assert!(seen == expected, "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn strangers_see_nothing_of_what_becomes_of_an_account_that_was_once_unlocked() {
+    let before = || {
+        let server = server();
+        let (root, ada) = (server.admin("root"), server.user("ada"));
+        unlock(&root, &ada);
+        (server, root, ada)
+    };
+    let (server, ..) = before();
+    let expected = stream(&server, "ada@example.com", |_| ());
+    let (server, root, ada) = before();
+    let seen = stream(&server, "ada@example.com", |time| {
+        if time == 1 {
+            root.delete(&ada.me()).is(204, "");
+        }
+    });
+    assert!(seen == expected, "{seen:?}");
+}
+
+#[test]
+fn a_success_counts_once_its_session_is_stored() {
+    // given: nine failures, and a database in which no session can be stored
+    let server = server();
+    server.user("ada");
+    let attempt = |password| login(&server, "203.0.113.7", "ada@example.com", password);
+    for _ in 0..9 {
+        attempt(WRONG).is(401, "invalid_credentials");
+    }
+    server
+        .sql()
+        .execute_batch("CREATE TRIGGER full BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .unwrap();
+
+    // when
+    for _ in 0..20 {
+        assert!(attempt(PASSWORD).status >= 500, "neither charged nor a reason to forget the failures");
+    }
+    server.sql().execute_batch("DROP TRIGGER full").unwrap();
+
+    // then
+    attempt(WRONG).is(401, "invalid_credentials");
+    attempt(PASSWORD).is(429, "too_many_attempts");
+    server.clock.advance(Duration::from_mins(5));
+    attempt(PASSWORD).is(200, "");
+    assert_eq!(let_through(|_| attempt(WRONG), 300), 10);
 }
 
 #[test]
@@ -192,7 +377,7 @@ fn attempts_that_cost_no_hash_leave_nothing_on_the_disk() {
     server.flush();
     assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
 
-    let guess = |n: u32| login(&server, &stranger(1_000 + n * 256), "nobody@example.com", &too_long);
+    let guess = |n: u32| login(&server, &stranger(1_000 + n), "nobody@example.com", &too_long);
     for n in 0..10 {
         guess(n).is(401, "invalid_credentials");
     }
@@ -238,6 +423,81 @@ fn whoever_changes_his_address_learns_which_are_taken_as_slowly_as_who_registers
     ada.get("/auth/me").is(200, "");
 }
 
+/// Changes one's own account from a certain IP address.
+fn put_from(client: &Client, ip: &str, body: &serde_json::Value) -> Answer {
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+    client.send("PUT", &client.me(), &headers, Some(body.to_string().as_bytes()))
+}
+
+#[test]
+fn an_account_learns_of_thirty_taken_names_from_wherever_it_asks() {
+    let server = server();
+    let ada = server.user("ada");
+    server.user("bob");
+    let probe = |n| put_from(&ada, &stranger(n), &json!({"username": "bob"}));
+    assert_eq!(let_through(probe, 120), 30);
+}
+
+#[test]
+fn a_right_current_password_counts_as_a_change_and_is_on_record_whatever_becomes_of_it() {
+    for (body, status) in [
+        (json!({"current_password": PASSWORD}), 200),
+        (json!({"current_password": PASSWORD, "email": "ada@example.com"}), 200),
+        (json!({"current_password": PASSWORD, "password": PASSWORD}), 412),
+    ] {
+        let server = server();
+        let ada = server.user("ada");
+        let headers = [("content-type", "application/json"), ("if-match", "\"1.99\"")];
+        let headers = &headers[..if status == 412 { 2 } else { 1 }];
+        let hashes = server.app.hashes();
+        let try_out = |_| {
+            let answer = ada.send("PUT", &ada.me(), headers, Some(body.to_string().as_bytes()));
+            assert!([status, 429].contains(&answer.status), "{answer:?}");
+            answer
+        };
+        assert_eq!(let_through(try_out, 120), 30, "{body}");
+        assert_eq!(server.app.hashes() - hashes, 30, "{body}");
+        server.flush();
+        let noted = "SELECT sum(count) FROM audit WHERE action = 'user.password_confirmed' AND actor = subject";
+        assert_eq!(server.query::<i64>(noted), 30, "{body}");
+        server.anon().login("ada@example.com", PASSWORD).is(200, "");
+    }
+}
+
+#[test]
+fn what_the_budget_of_registrations_refuses_is_no_change() {
+    let server = server();
+    let ada = server.user("ada");
+    let register = |_| {
+        let body = json!({"username": "ada", "email": "bob@example.com", "password": PASSWORD});
+        from(&server.anon(), "203.0.113.7", "/users", &body)
+    };
+    let_through(register, 120);
+    for _ in 0..40 {
+        put_from(&ada, "203.0.113.7", &json!({"username": "countess"})).is(429, "too_many_attempts");
+    }
+    let rename = |n: u32| put_from(&ada, "203.0.113.8", &json!({"username": format!("ada{n}")}));
+    assert_eq!(let_through(rename, 120), 30);
+}
+
+#[test]
+fn a_change_that_is_refused_before_anything_was_hashed_or_told_costs_nothing() {
+    let server = server();
+    let ada = server.user("ada");
+    for _ in 0..40 {
+        ada.put(&ada.me(), json!({"password": "ada@example.com"})).is(400, "validation_failed");
+        ada.put(&ada.me(), json!({"username": "bob", "role": "admin"})).is(403, "forbidden");
+        ada.put_if(&ada.me(), Some("\"1.99\""), json!({"username": "bob"})).is(412, "precondition_failed");
+    }
+    let change = |n: u32| ada.put(&ada.me(), json!({"username": format!("ada{n}")}));
+    assert_eq!(let_through(change, 120), 30, "and one that goes through is no registration");
+    let register = |n: u32| {
+        let body = json!({"username": format!("user{n}"), "email": format!("{n}@example.com"), "password": PASSWORD});
+        server.anon().post("/users", body)
+    };
+    assert_eq!(let_through(register, 120), 29);
+}
+
 #[test]
 fn wrong_reset_tokens_are_counted_by_address() {
     let server = server();
@@ -260,16 +520,30 @@ fn what_an_account_has_been_guessed_at_outlives_a_restart_and_tells_nobody_who()
     server.clock.advance(Duration::from_hours(1));
     login(&server, &stranger(5_001), "ada@example.com", PASSWORD).is(200, "");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0, "a sign-in clears it");
+    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 1, "a sign-in clears nothing");
 }
 
 #[test]
-fn behind_a_proxy_that_nobody_declared_the_account_alone_is_counted() {
+fn behind_a_proxy_that_nobody_declared_all_callers_share_ten_times_what_one_has() {
     let server = Server::start();
     server.user("ada");
-    let attempt = |_| login(&server, "203.0.113.7", "ada@example.com", WRONG);
-    assert_eq!(let_through(attempt, 3600), 100);
-    login(&server, "203.0.113.7", "bob@example.com", WRONG).is(401, "invalid_credentials");
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
+    assert_eq!(let_through(|_| login(&server, "203.0.113.7", "ada@example.com", WRONG), 3600), 100);
+    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(429, "too_many_attempts");
+    let others = |n| login(&server, &stranger(n), &format!("nobody{n}@example.com"), WRONG);
+    assert_eq!(let_through(others, 2), 400);
+    let register = |n| {
+        let body = json!({"username": "ada", "email": "bob@example.com", "password": PASSWORD});
+        from(&server.anon(), &stranger(n), "/users", &body)
+    };
+    assert_eq!(let_through(register, 12), 300);
+    let reset = |n| {
+        let body = json!({"token": "ushr_wrong", "password": PASSWORD});
+        from(&server.anon(), &stranger(n), "/auth/password-reset", &body)
+    };
+    assert_eq!(let_through(reset, 12), 300);
+
+    server.anon().login("ada@example.com", PASSWORD).is(200, "");
 }
 
 #[test]
@@ -278,16 +552,6 @@ fn it_can_be_turned_off() {
     for _ in 0..60 {
         server.anon().login("ada@example.com", WRONG).is(401, "invalid_credentials");
     }
-}
-
-#[test]
-fn a_sign_in_from_a_known_address_clears_what_strangers_used_up() {
-    let server = server();
-    server.user("ada");
-    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
-    let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
-    login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
-    login(&server, "198.51.100.2", "ada@example.com", PASSWORD).is(200, "");
 }
 
 #[test]

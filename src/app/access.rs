@@ -15,6 +15,8 @@ pub(super) enum Operation<'a> {
     Sessions(Option<UserId>),
     /// Making a token with which somebody sets a new password.
     IssueReset,
+    /// Forgetting an account's failed sign-ins.
+    Unlock,
     /// Making, listing and taking back invitations.
     Invite,
     /// Passing a proxy as somebody who holds this role. Administrators hold all.
@@ -44,6 +46,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Err
     match operation {
         Operation::ListUsers
         | Operation::IssueReset
+        | Operation::Unlock
         | Operation::Invite
         | Operation::ReadAudit
         | Operation::PassAs(Role::Admin) => administers(),
@@ -111,6 +114,7 @@ mod tests {
             ("register an administrator", Operation::Register(Role::Admin), [&forbidden, &forbidden, &forbidden, &ok]),
             ("list", Operation::ListUsers, [&anonymous, &forbidden, &ok, &ok]),
             ("issue a reset", Operation::IssueReset, [&anonymous, &forbidden, &ok, &ok]),
+            ("unlock", Operation::Unlock, [&anonymous, &forbidden, &ok, &ok]),
             ("invite", Operation::Invite, [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),

@@ -1,9 +1,9 @@
 //! Making, reading, changing and deleting accounts.
 
 use super::{
-    App,
+    ADDRESSES, App,
     access::{Operation, decide},
-    sessions::Account,
+    sessions::{Account, Proven},
     throttle::{Attempt, Limit},
 };
 use crate::{
@@ -70,7 +70,7 @@ impl App {
         let made = self.make_account(caller, account, invitation).await;
         // A name that is taken was told, and counts.
         if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
-            self.throttle.refund(attempt);
+            self.throttle.refund(&attempt);
         }
         made
     }
@@ -109,6 +109,9 @@ impl App {
                     password_hash,
                 })?;
                 writer.record(Action::UserRegistered, Some(user.id));
+                if let Some(subscriber) = acting.client.subscriber().filter(|_| !acting.administers()) {
+                    writer.note_sign_in_address(user.id, subscriber, ADDRESSES)?;
+                }
                 if let Some(invitation) = invitation {
                     writer.record_by(invitation.created_by, Action::InvitationSpent, Some(user.id));
                 }
@@ -171,8 +174,8 @@ impl App {
         self.noting_refusal(caller, target, result)
     }
 
-    /// Slows down owners who change their accounts again and again. Whoever may name himself anew learns which names are
-    /// taken, and is counted as one who registers, too.
+    /// Slows down owners who change their accounts again and again, or try out their own password. Those who can rename
+    /// themselves learn which names are taken, and are counted as registering, too.
     async fn update_slowly(
         &self,
         caller: &Caller,
@@ -180,38 +183,45 @@ impl App {
         changes: UserChanges,
         expected: ExpectedRevision,
     ) -> Result<User, Error> {
-        let names = changes.username.is_some() || changes.email.is_some();
-        let own = target.filter(|id| caller.owns(*id) && !caller.administers());
-        let Some(own) = own.filter(|_| names || changes.password.is_some()) else {
-            return self.try_update(caller, target, changes, expected).await;
-        };
-        let change = self.noting_throttled(caller, Some(own), self.throttle.reserve_change(own))?;
-        let naming = match caller.client.subscriber().filter(|_| names) {
-            subscriber @ Some(_) => self.throttle.reserve_by_address(Limit::Registration, subscriber),
-            None => Ok(Attempt::default()),
-        };
-        let naming = self.noting_throttled(caller, Some(own), naming)?;
-        let result = self.try_update(caller, target, changes, expected).await;
-        if !matches!(result, Err(Error::UsernameTaken | Error::EmailTaken)) {
-            self.throttle.refund(naming);
-        }
-        if result.is_err() {
-            self.throttle.refund(change);
-        }
+        let renames = changes.username.is_some() || changes.email.is_some();
+        let costs = renames || changes.password.is_some() || changes.current_password.is_some();
+        let own = target.filter(|id| costs && caller.owns(*id) && !caller.administers());
+        let charged = own.map_or(Ok(Attempt::default()), |own| {
+            self.throttle.reserve_change(own, renames, caller.client.subscriber())
+        });
+        let charged = self.noting_throttled(caller, own, charged)?;
+        let mut proven = None;
+        let result = self.try_update(caller, target, changes, expected, &mut proven).await;
+        self.settle_change(&charged, proven.as_ref(), &result);
         result
     }
 
+    /// A name that is taken was told, and a right current password was hashed for: both count whatever became of the
+    /// change.
+    fn settle_change(&self, charged: &Attempt, proven: Option<&Attempt>, result: &Result<User, Error>) {
+        let told = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
+        let counts = result.is_ok() || told || proven.is_some();
+        self.throttle.refund_of(charged, |limit| if limit == Limit::Change { !counts } else { !told });
+        match proven {
+            Some(proven) if result.is_ok() => self.throttle.succeeded(proven),
+            Some(proven) => self.throttle.refund(proven),
+            None => {}
+        }
+    }
+
+    /// `proven` takes what the right current password was charged, if it was given.
     async fn try_update(
         &self,
         caller: &Caller,
         target: Option<UserId>,
         changes: UserChanges,
         expected: ExpectedRevision,
+        proven: &mut Option<Attempt>,
     ) -> Result<User, Error> {
         let user = self.user(caller, target).await?;
         self.check_password_fits(&user, &changes)?;
         decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
-        let proof = self.reauthenticate(caller, &user, &changes).await?;
+        let proof = self.reauthenticate(caller, &user, &changes, proven).await?;
         expected.check(&user)?;
         let password_hash = match changes.password.clone() {
             Some(password) => Some(self.hashing.admit(caller.client.site())?.hash(password).await?),
@@ -242,12 +252,20 @@ impl App {
 
     /// Finds out whether the caller has shown that the account is his: by a fresh sign-in, or by the current password.
     /// One that is given with a change of the caller's own account is checked, whatever is changed.
-    async fn reauthenticate(&self, caller: &Caller, user: &User, changes: &UserChanges) -> Result<Proof, Error> {
+    async fn reauthenticate(
+        &self,
+        caller: &Caller,
+        user: &User,
+        changes: &UserChanges,
+        proven: &mut Option<Attempt>,
+    ) -> Result<Proof, Error> {
         let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(Proof::NotNeeded) };
         if let Some(typed) = &changes.current_password {
-            let credentials = self.prove(caller, Account::Id(user.id), typed).await?;
-            let proof = credentials.map(|credentials| Proof::Password { version: credentials.password_version });
-            return proof.ok_or(Error::ReauthenticationRequired);
+            let shown = self.prove(caller, Account::Own(user), typed).await?;
+            let Proven { credentials, attempt } = shown.ok_or(Error::ReauthenticationRequired)?;
+            self.note(Action::PasswordConfirmed, caller, Some(user.id));
+            *proven = Some(attempt);
+            return Ok(Proof::Password { version: credentials.password_version });
         }
         let proof = if self.is_fresh(signed_in) { Proof::NotNeeded } else { Proof::Missing };
         proof.check(user, changes)?;

@@ -14,6 +14,7 @@ mod resets;
 mod sessions;
 mod throttle;
 mod transfer;
+mod unlocking;
 
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
 pub use invitations::{Invite, Invited};

@@ -1,7 +1,7 @@
 //! New passwords for those who forgot theirs, without mail: an administrator makes a token and hands it over.
 
 use super::{
-    App,
+    ADDRESSES, App,
     access::{Operation, decide},
     accounts::confirm,
     throttle::Limit,
@@ -46,7 +46,7 @@ impl App {
         let attempt = self.noting_throttled(caller, None, attempt)?;
         let result = self.try_reset(caller, token, password).await;
         if result != Err(Error::InvalidResetToken) {
-            self.throttle.refund(attempt);
+            self.throttle.refund(&attempt);
         }
         result
     }
@@ -59,6 +59,7 @@ impl App {
         let changes = UserChanges { password: Some(password.clone()), ..UserChanges::default() };
         self.check_password_fits(&user, &changes)?;
         let password_hash = self.hashing.admit(caller.client.site())?.hash(password).await?;
+        let subscriber = caller.client.subscriber();
         self.store
             .write(caller, move |writer| {
                 let id = writer.spend_password_reset(&token)?.ok_or(Error::InvalidResetToken)?;
@@ -67,6 +68,9 @@ impl App {
                 writer.update_user(id, &update)?;
                 writer.delete_sessions(id, None)?;
                 writer.delete_password_resets(id)?;
+                if let Some(subscriber) = subscriber {
+                    writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
+                }
                 writer.record(Action::PasswordReset, Some(id));
                 Ok(())
             })

@@ -4,7 +4,7 @@ use super::{
     ADDRESS_KEPT, ADDRESSES, App,
     access::{Operation, decide},
     accounts::confirm,
-    throttle::Target,
+    throttle::{AccountKey, Attempt, Target},
 };
 use crate::{
     domain::{
@@ -56,9 +56,34 @@ pub enum Ending {
 /// Whose password somebody claims to know.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Account<'a> {
-    /// As typed; it need not be an address.
+    /// As typed; it need not be an e-mail address.
     Email(&'a str),
-    Id(UserId),
+    /// The caller's own.
+    Own(&'a User),
+}
+
+impl Account<'_> {
+    fn email(&self) -> &str {
+        match self {
+            Self::Email(typed) => typed,
+            Self::Own(user) => user.email.as_str(),
+        }
+    }
+}
+
+/// An account whose password was shown, and what that was charged: to be settled once what it was shown for is on disk.
+pub(super) struct Proven {
+    pub credentials: Credentials,
+    pub attempt: Attempt,
+}
+
+/// What an attempt to sign in looks up.
+struct Found {
+    credentials: Option<Credentials>,
+    /// Whether the caller's IP address has signed in to the account before.
+    knows_caller: bool,
+    /// How often the account's group has been unlocked.
+    unlocks: i64,
 }
 
 impl App {
@@ -72,7 +97,7 @@ impl App {
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
         let proven = self.prove(caller, Account::Email(email), password).await?;
-        let credentials = proven.ok_or(Error::InvalidCredentials)?;
+        let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
         let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
         let token = SessionToken::generate();
@@ -84,13 +109,21 @@ impl App {
             user_agent,
         };
         let expires_at = session.expires_at;
-        let opened = self.open_session(caller, session, credentials, rehashed).await?;
-        // The account was disabled, deleted or given another password while this one was hashed.
-        let user = opened.ok_or_else(|| {
-            self.note(Action::SignInFailed, caller, Some(user_id));
-            Error::InvalidCredentials
-        })?;
-        Ok(SignIn { token, expires_at, user })
+        match self.open_session(caller, session, credentials, rehashed).await {
+            Ok(Some(user)) => {
+                self.throttle.succeeded(&attempt);
+                Ok(SignIn { token, expires_at, user })
+            }
+            // The account was disabled, deleted or given another password while this one was hashed.
+            Ok(None) => {
+                self.note(Action::SignInFailed, caller, Some(user_id));
+                Err(Error::InvalidCredentials)
+            }
+            Err(error) => {
+                self.throttle.refund(&attempt); // the password was right, and there is no session
+                Err(error)
+            }
+        }
     }
 
     /// Stores a session with all that goes with a sign-in, and reads the account again. `None` where the account is no
@@ -125,30 +158,22 @@ impl App {
     }
 
     /// The one place where a typed password meets an account's: every path that checks one comes through here, and is
-    /// charged before it is evaluated. `None` is a failed attempt, and has been noted.
+    /// charged before it is evaluated. `None` is a failed attempt, and has been noted; what a right password was charged
+    /// is for the caller to settle.
     pub(super) async fn prove(
         &self,
         caller: &Caller,
         account: Account<'_>,
         typed: &str,
-    ) -> Result<Option<Credentials>, Error> {
+    ) -> Result<Option<Proven>, Error> {
         // What is longer than any account's password needs no hash, and is an attempt all the same.
         let password = Password::attempt(typed);
         let admitted =
             password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()?;
-        let subscriber = caller.client.subscriber();
-        let (found, knows_caller) = self.find(account, subscriber).await?;
-        let target = Target {
-            email: match (&found, account) {
-                (Some(credentials), _) => credentials.user.email.as_str(),
-                (None, Account::Email(typed)) => typed,
-                (None, Account::Id(_)) => "",
-            },
-            password_version: found.as_ref().map_or(1, |credentials| credentials.password_version),
-            knows_caller,
-        };
+        let (subscriber, key) = (caller.client.subscriber(), self.throttle.account(account.email()));
+        let Found { credentials: found, knows_caller, unlocks } = self.find(account, key, subscriber).await?;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let attempt = self.throttle.reserve_sign_in(subscriber, target);
+        let attempt = self.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
         let attempt = self.noting_throttled(caller, subject, attempt)?;
         let mut leaving = Leaving { app: self, caller, subject, early: true };
         let right = match (admitted, &found) {
@@ -160,37 +185,43 @@ impl App {
         };
         leaving.early = false;
         let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
-        match &proven {
-            Ok(Some(_)) => self.throttle.succeeded(attempt),
-            Ok(None) => self.note(Action::SignInFailed, caller, subject),
-            Err(_) => self.throttle.refund(attempt), // nothing was learnt from it
+        match proven {
+            Ok(Some(credentials)) => Ok(Some(Proven { credentials, attempt })),
+            Ok(None) => {
+                self.note(Action::SignInFailed, caller, subject);
+                Ok(None)
+            }
+            Err(error) => {
+                self.throttle.refund(&attempt); // nothing was learnt from it
+                Err(error)
+            }
         }
-        proven
     }
 
-    /// An account with its credentials, and whether the caller's address has signed in to it before. The same is asked of
-    /// the database for an account that there is not.
+    /// An account with its credentials, and what decides how attempts at it are counted. The same is asked of the
+    /// database for an account that there is not.
     async fn find(
         &self,
         account: Account<'_>,
+        key: AccountKey,
         subscriber: Option<Subscriber>,
-    ) -> Result<(Option<Credentials>, bool), Error> {
+    ) -> Result<Found, Error> {
         let since = self.clock.now() - ADDRESS_KEPT;
-        let email = match account {
+        let account = match account {
             Account::Email(email) => Ok(email.to_owned()),
-            Account::Id(id) => Err(id),
+            Account::Own(user) => Err(user.id),
         };
         self.store
             .point(move |reader| {
-                let found = match &email {
+                let found = match &account {
                     Ok(email) => reader.credentials_or_decoy(email)?,
                     Err(id) => reader.credentials(*id)?.map(|credentials| (credentials, true)),
                 };
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
-                let knows = reader.knows_address(id, subscriber, since)?;
-                let found = found.filter(|(_, is_meant)| *is_meant).map(|(credentials, _)| credentials);
-                let knows = knows && found.is_some();
-                Ok((found, knows))
+                let (knows, unlocks) =
+                    (reader.knows_address(id, subscriber, since)?, reader.unlocks(key.unlock_group())?);
+                let credentials = found.filter(|(_, is_meant)| *is_meant).map(|(credentials, _)| credentials);
+                Ok(Found { knows_caller: knows && credentials.is_some(), credentials, unlocks })
             })
             .await
     }

@@ -4,8 +4,11 @@
 //! an attempt moves it by one interval, and is refused when that would put it further ahead than the budget is deep. An
 //! attempt is charged before it is evaluated, to all its budgets under one lock, so that parallel ones can't slip past
 //! each other; a success gives back what it was charged. Keys are keyed hashes, the tables have a fixed size, and a full
-//! bucket forgets the budget that is closest to being full: a flood of addresses makes nobody's budget disappear who has
-//! used up more of it.
+//! bucket forgets the budget that is closest to being full: a flood of IP addresses makes nobody's budget disappear who
+//! has used up more of it.
+//!
+//! Nothing that an owner or an administrator does changes what strangers are answered, or it would tell them that there
+//! is an account: budgets belong to e-mail addresses, and only time fills them. Unlocking is the exception.
 
 mod budgets;
 
@@ -27,28 +30,38 @@ use std::{
 /// Which budget an attempt is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// Failed sign-ins from one address.
+    /// Failed sign-ins from one IP address.
     Address,
-    /// Failed sign-ins from one address to one account.
+    /// Failed sign-ins from one IP address to one account.
     Pair,
-    /// Failed sign-ins to one account, from addresses that never signed in to it.
+    /// Failed sign-ins from one site to one account, so that a site alone can't use up the account's budget.
+    SiteAndAccount,
+    /// Failed sign-ins to one account, from IP addresses that never signed in to it.
     Account,
-    /// Registrations from one address.
+    /// Registrations from one IP address.
     Registration,
-    /// Resets of passwords from one address.
+    /// Resets of passwords from one IP address.
     Reset,
     /// Changes that the owner of an account makes to it: each costs a commit, and a new password a hash.
     Change,
 }
 
 impl Limit {
-    const ALL: [Limit; 6] =
-        [Limit::Address, Limit::Pair, Limit::Account, Limit::Registration, Limit::Reset, Limit::Change];
+    const ALL: [Limit; 7] = [
+        Limit::Address,
+        Limit::Pair,
+        Limit::SiteAndAccount,
+        Limit::Account,
+        Limit::Registration,
+        Limit::Reset,
+        Limit::Change,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Limit::Address => "address",
             Limit::Pair => "address_and_account",
+            Limit::SiteAndAccount => "site_and_account",
             Limit::Account => "account",
             Limit::Registration => "registration",
             Limit::Reset => "reset",
@@ -62,6 +75,7 @@ impl Limit {
         match self {
             Limit::Address => rate(50, Duration::from_secs(20)),
             Limit::Pair => rate(10, Duration::from_mins(5)),
+            Limit::SiteAndAccount => rate(25, Duration::from_hours(4)),
             // NIST SP 800-63B-4, 3.2.2, allows a hundred; as a slope, so that nobody can lock an owner out for ever.
             Limit::Account => rate(100, Duration::from_hours(1)),
             Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
@@ -76,9 +90,13 @@ struct Rate {
 }
 
 impl Rate {
-    /// A whole site (IPv6 /48) may do four times what one subscriber may.
-    fn of_site(self) -> Self {
-        Self { burst: self.burst * 4, interval: self.interval / 4 }
+    /// What an IPv6 site may do, compared with one subscriber.
+    const OF_SITE: u32 = 4;
+    /// What all callers whose IP address is unknown may do together.
+    const OF_UNKNOWN: u32 = 10;
+
+    fn times(self, n: u32) -> Self {
+        Self { burst: self.burst * n, interval: self.interval / n }
     }
 
     fn interval_millis(self) -> u64 {
@@ -105,22 +123,35 @@ struct Charge {
     key: Key,
 }
 
-/// An attempt that has been charged and not yet been evaluated.
+/// An attempt that has been charged. Unless its outcome gives it back, it stays so.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     charges: Vec<Charge>,
-    /// The account's budget, which a success fills also where it was not charged.
-    account: Option<Charge>,
 }
 
-/// Whose account somebody tries to sign in to, whether or not there is one.
+/// The account that an e-mail address belongs to, whether or not there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AccountKey(Key);
+
+impl AccountKey {
+    /// Takes any text; what is typed for an e-mail address counts without regard to case.
+    pub fn of(secret: &[u8], email: &str) -> Self {
+        Self(keyed_hash(secret, "account", &[email.to_ascii_lowercase().as_bytes()]))
+    }
+
+    /// Which accounts are unlocked together with this one. So many groups are few rows, and nearly always one account's.
+    pub fn unlock_group(self) -> u16 {
+        u16::from_be_bytes([self.0[0], self.0[1]])
+    }
+}
+
+/// Whose account somebody tries to sign in to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target<'a> {
-    /// The address of the account, or what was typed for one.
-    pub email: &'a str,
-    /// Which of the account's passwords is guessed at; budgets begin anew with a new one.
-    pub password_version: i64,
-    /// Whether the caller's address has signed in to the account before.
+pub(super) struct Target {
+    pub account: AccountKey,
+    /// How often the account's group has been unlocked; each time its budgets begin again.
+    pub unlocks: i64,
+    /// Whether the caller's IP address has signed in to the account before.
     pub knows_caller: bool,
 }
 
@@ -149,40 +180,65 @@ impl Throttle {
         }
     }
 
-    /// Charges a sign-in, or another proof of a password.
-    pub fn reserve_sign_in(&self, subscriber: Option<Subscriber>, target: Target<'_>) -> Result<Attempt, Error> {
-        let account = target.email.to_ascii_lowercase();
-        let version = target.password_version.to_be_bytes();
+    /// The account that somebody means, by what was typed for its e-mail address.
+    pub fn account(&self, email: &str) -> AccountKey {
+        AccountKey::of(self.secret(), email)
+    }
+
+    /// Charges a sign-in, or another proof of a password. An IP address that has signed in to the account before is
+    /// counted for itself alone. For callers whose IP address is unknown the account's budget is stricter than ten times
+    /// a pair's or a site's would be, and stands for both.
+    pub fn reserve_sign_in(&self, subscriber: Option<Subscriber>, target: Target) -> Result<Attempt, Error> {
+        let Target { account, unlocks, knows_caller } = target;
+        let of_account = |limit: Limit, whose: &str| {
+            self.charge(limit, limit.rate(), &[&unlocks.to_be_bytes(), &account.0, whose.as_bytes()])
+        };
         let mut charges = self.by_address(Limit::Address, subscriber);
+        charges.truncate(if knows_caller { 1 } else { charges.len() });
         if let Some(subscriber) = subscriber {
-            let pair = self.key(Limit::Pair, &[&version, subscriber.to_string().as_bytes(), account.as_bytes()]);
-            charges.push(Charge { limit: Limit::Pair, rate: Limit::Pair.rate(), key: pair });
+            charges.push(of_account(Limit::Pair, &subscriber.to_string()));
         }
-        let key = self.key(Limit::Account, &[&version, account.as_bytes()]);
-        let account = Charge { limit: Limit::Account, rate: Limit::Account.rate(), key };
-        charges.extend(Some(account).filter(|_| !target.knows_caller));
-        Ok(Attempt { account: Some(account), ..self.reserve(charges)? })
+        if !knows_caller {
+            let site = subscriber.map(|subscriber| subscriber.site().to_string());
+            charges.extend(site.map(|site| of_account(Limit::SiteAndAccount, &site)));
+            charges.push(of_account(Limit::Account, ""));
+        }
+        self.reserve(charges)
     }
 
-    /// Charges what somebody does to his own account, wherever he is.
-    pub fn reserve_change(&self, owner: UserId) -> Result<Attempt, Error> {
+    /// Charges what somebody does to their own account, wherever they are. Those who rename themselves learn which names
+    /// are taken, and are counted as registering, too.
+    pub fn reserve_change(
+        &self,
+        owner: UserId,
+        renames: bool,
+        subscriber: Option<Subscriber>,
+    ) -> Result<Attempt, Error> {
         let limit = Limit::Change;
-        let key = self.key(limit, &[&owner.get().to_be_bytes()]);
-        self.reserve(vec![Charge { limit, rate: limit.rate(), key }])
+        let mut charges = vec![self.charge(limit, limit.rate(), &[&owner.get().to_be_bytes()])];
+        if renames {
+            charges.extend(self.by_address(Limit::Registration, subscriber));
+        }
+        self.reserve(charges)
     }
 
-    /// Charges something that only the address is counted for.
+    /// Charges something that only the IP address is counted for.
     pub fn reserve_by_address(&self, limit: Limit, subscriber: Option<Subscriber>) -> Result<Attempt, Error> {
         self.reserve(self.by_address(limit, subscriber))
     }
 
+    /// The subscriber's own budget first, and then that of an IPv6 site. Callers whose IP address is unknown share one.
     fn by_address(&self, limit: Limit, subscriber: Option<Subscriber>) -> Vec<Charge> {
-        let Some(subscriber) = subscriber else { return Vec::new() };
-        let key = |part: &str, whose: String| self.key(limit, &[part.as_bytes(), whose.as_bytes()]);
-        let mut charges = vec![Charge { limit, rate: limit.rate(), key: key("subscriber", subscriber.to_string()) }];
-        let site = Some(subscriber.site()).filter(|site| site.is_ipv6()).map(|site| key("site", site.to_string()));
-        charges.extend(site.map(|key| Charge { limit, rate: limit.rate().of_site(), key }));
-        charges
+        let rate = limit.rate();
+        let charge = |rate, kind: &str, whose: &str| self.charge(limit, rate, &[kind.as_bytes(), whose.as_bytes()]);
+        let Some(subscriber) = subscriber else { return vec![charge(rate.times(Rate::OF_UNKNOWN), "unknown", "")] };
+        let site = Some(subscriber.site()).filter(|site| site.is_ipv6());
+        let of_site = site.map(|site| charge(rate.times(Rate::OF_SITE), "site", &site.to_string()));
+        [charge(rate, "subscriber", &subscriber.to_string())].into_iter().chain(of_site).collect()
+    }
+
+    fn charge(&self, limit: Limit, rate: Rate, whose: &[&[u8]]) -> Charge {
+        Charge { limit, rate, key: keyed_hash(self.secret(), limit.name(), whose) }
     }
 
     fn reserve(&self, charges: Vec<Charge>) -> Result<Attempt, Error> {
@@ -200,26 +256,30 @@ impl Throttle {
         for charge in &charges {
             budgets.take(charge, now);
         }
-        Ok(Attempt { charges, account: None })
+        Ok(Attempt { charges })
     }
 
     /// Gives back what an attempt was charged that was not evaluated, or that is allowed as often as one likes.
-    pub fn refund(&self, attempt: Attempt) {
+    pub fn refund(&self, attempt: &Attempt) {
+        self.refund_of(attempt, |_| true);
+    }
+
+    /// Gives back only what an attempt was charged for certain limits.
+    pub fn refund_of(&self, attempt: &Attempt, which: impl Fn(Limit) -> bool) {
         let (now, mut budgets) = (self.now(), self.budgets());
-        for charge in &attempt.charges {
+        for charge in attempt.charges.iter().filter(|charge| which(charge.limit)) {
             budgets.give_back(charge, now);
         }
     }
 
-    /// After the right password: the address gets its charge back, the account's budgets are full again.
-    pub fn succeeded(&self, attempt: Attempt) {
+    /// After the right password, once what it was given for is on disk: gives back what this attempt was charged, and
+    /// clears what its own IP address has failed at this account. Nobody else notices.
+    pub fn succeeded(&self, attempt: &Attempt) {
         let (now, mut budgets) = (self.now(), self.budgets());
-        for charge in attempt.charges.iter().chain(&attempt.account) {
+        for charge in &attempt.charges {
             match charge.limit {
-                Limit::Pair | Limit::Account => budgets.fill(charge),
-                Limit::Address | Limit::Registration | Limit::Reset | Limit::Change => {
-                    budgets.give_back(charge, now);
-                }
+                Limit::Pair => budgets.fill(charge),
+                _ => budgets.give_back(charge, now),
             }
         }
     }
@@ -255,19 +315,21 @@ impl Throttle {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A keyed hash, so that what is stored tells nobody whose it is. Parts are preceded by their length.
-    fn key(&self, limit: Limit, parts: &[&[u8]]) -> Key {
-        let secret = self.secret.get_or_init(|| random_text(43).as_bytes().to_vec());
-        let mut hash = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-        hash.update(limit.name().as_bytes());
-        for part in parts {
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let mut key = Key::default();
-        key.copy_from_slice(&hash.finalize().into_bytes()[..size_of::<Key>()]);
-        key
+    fn secret(&self) -> &[u8] {
+        self.secret.get_or_init(|| random_text(43).as_bytes().to_vec())
     }
+}
+
+/// A keyed hash, so that what is stored tells nobody whose it is. Parts are preceded by their length.
+fn keyed_hash(secret: &[u8], kind: &str, parts: &[&[u8]]) -> Key {
+    let mut hash = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+    for part in [kind.as_bytes()].iter().chain(parts) {
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut key = Key::default();
+    key.copy_from_slice(&hash.finalize().into_bytes()[..size_of::<Key>()]);
+    key
 }
 
 #[cfg(test)]
@@ -284,10 +346,16 @@ mod tests {
         Some(Subscriber::of(ip.parse().unwrap()))
     }
 
+    /// An IP address of a site of its own.
+    fn elsewhere(n: u32) -> Option<Subscriber> {
+        subscriber(&format!("10.{}.{}.1", n >> 8 & 255, n & 255))
+    }
+
     type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
 
-    fn target(email: &str) -> Target<'_> {
-        Target { email, password_version: 1, knows_caller: false }
+    /// What nobody knows the secret of needs none that is drawn.
+    fn target(email: &str) -> Target {
+        Target { account: AccountKey::of(b"secret", email), unlocks: 0, knows_caller: false }
     }
 
     /// How many attempts are let through at once, and how long the next one has to wait.
@@ -305,7 +373,7 @@ mod tests {
     #[test]
     fn every_limit_has_its_burst_and_its_slope() {
         let name = |n: u32| format!("user{n}@example.com");
-        let address = |n: u32| subscriber(&format!("10.{}.{}.{}", n >> 16 & 255, n >> 8 & 255, n & 255));
+        let in_site = |n: u32| subscriber(&format!("198.51.100.{}", n / 5 % 256));
         let one = subscriber("203.0.113.7");
         let (throttle, clock) = throttle();
         let table: Vec<(&str, u32, Duration, Attempting<'_>)> = vec![
@@ -317,10 +385,16 @@ mod tests {
                 Box::new(|_| throttle.reserve_sign_in(subscriber("203.0.113.8"), target("a@b"))),
             ),
             (
+                "site and account",
+                25,
+                Duration::from_hours(4),
+                Box::new(|n| throttle.reserve_sign_in(in_site(n), target("site@example.com"))),
+            ),
+            (
                 "account",
                 100,
                 Duration::from_hours(1),
-                Box::new(|n| throttle.reserve_sign_in(address(n), target("owner@example.com"))),
+                Box::new(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com"))),
             ),
             (
                 "registration",
@@ -329,7 +403,12 @@ mod tests {
                 Box::new(|_| throttle.reserve_by_address(Limit::Registration, one)),
             ),
             ("reset", 30, Duration::from_mins(2), Box::new(|_| throttle.reserve_by_address(Limit::Reset, one))),
-            ("change", 30, Duration::from_mins(2), Box::new(|_| throttle.reserve_change(UserId::new(7).unwrap()))),
+            (
+                "change",
+                30,
+                Duration::from_mins(2),
+                Box::new(|_| throttle.reserve_change(UserId::new(7).unwrap(), false, one)),
+            ),
         ];
         for (name, burst, interval, mut attempt) in table {
             assert_eq!(exhaust(&mut attempt), (burst, interval), "{name}");
@@ -353,20 +432,38 @@ mod tests {
     }
 
     #[test]
-    fn a_known_address_answers_to_its_own_counters_only() {
-        let (throttle, _) = throttle();
-        let strangers = |n: u32| subscriber(&format!("10.0.{}.{}", n >> 8, n & 255));
-        exhaust(|n| throttle.reserve_sign_in(strangers(n), target("owner@example.com")));
-        let known = Target { knows_caller: true, ..target("owner@example.com") };
-        let attempt = throttle.reserve_sign_in(subscriber("203.0.113.7"), known).unwrap();
-        throttle.succeeded(attempt);
-        assert_eq!(exhaust(|_| throttle.reserve_sign_in(subscriber("203.0.113.7"), known)).0, 10);
-        let stranger = throttle.reserve_sign_in(strangers(500), target("owner@example.com"));
-        assert!(stranger.is_ok(), "the owner's sign-in has cleared what was counted for the account");
+    fn one_site_alone_does_not_use_up_the_budget_of_an_account() {
+        for ip in [|n: u32| format!("2001:db8:1:{n:x}::1"), |n: u32| format!("203.0.113.{}", n % 256)] {
+            let (throttle, clock) = throttle();
+            let guess = |n: u32| throttle.reserve_sign_in(subscriber(&ip(n)), target("owner@example.com"));
+            for _ in 0..40 {
+                exhaust(guess);
+                clock.advance(Duration::from_hours(4));
+            }
+            let others = exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com"))).0;
+            assert!(others >= 75, "{others}");
+        }
     }
 
     #[test]
-    fn a_success_clears_the_account_and_gives_the_address_its_attempt_back() {
+    fn a_known_address_is_limited_by_its_own_counters_only() {
+        let (throttle, _) = throttle();
+        let site = |n: u32| subscriber(&format!("2001:db8:1:{n:x}::1"));
+        exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com")));
+        exhaust(|n| throttle.reserve_sign_in(site(n / 10), target(&format!("user{n}@example.com"))));
+
+        let known = Target { knows_caller: true, ..target("owner@example.com") };
+        let first = throttle.reserve_sign_in(site(0xffff), known).unwrap();
+        throttle.succeeded(&first);
+
+        assert_eq!(exhaust(|_| throttle.reserve_sign_in(site(0xffff), known)).0, 10);
+        assert!(throttle.reserve_sign_in(site(0xfffe), target("x@y")).is_err(), "neighbours who are unknown");
+        let stranger = throttle.reserve_sign_in(elsewhere(500), target("owner@example.com"));
+        assert!(stranger.is_err(), "strangers notice nothing of the owner's sign-in");
+    }
+
+    #[test]
+    fn a_success_gives_back_what_it_was_charged_and_clears_the_pair_alone() {
         let (throttle, _) = throttle();
         let one = subscriber("203.0.113.7");
         for _ in 0..9 {
@@ -374,31 +471,77 @@ mod tests {
         }
         let tenth = throttle.reserve_sign_in(one, target("A@B")).unwrap();
         assert!(throttle.reserve_sign_in(one, target("a@B")).is_err(), "the same account in any case");
-        throttle.succeeded(tenth);
-        assert_eq!(exhaust(|_| throttle.reserve_sign_in(one, target("a@b"))).0, 10);
+        throttle.succeeded(&tenth);
+        assert_eq!(exhaust(|_| throttle.reserve_sign_in(one, target("a@b"))).0, 10, "the pair");
+        let neighbour = |n: u32| subscriber(&format!("203.0.113.{}", 100 + n));
+        assert_eq!(exhaust(|n| throttle.reserve_sign_in(neighbour(n), target("a@b"))).0, 25 - 19, "the site");
+        assert_eq!(exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("a@b"))).0, 100 - 25, "the account");
         let name = |n: u32| format!("user{n}@example.com");
-        assert_eq!(exhaust(|n| throttle.reserve_sign_in(one, target(&name(n)))).0, 50 - 9 - 10);
+        assert_eq!(exhaust(|n| throttle.reserve_sign_in(one, target(&name(n)))).0, 50 - 19, "the address");
     }
 
     #[test]
-    fn what_was_not_evaluated_is_given_back_and_a_new_password_begins_anew() {
+    fn what_was_not_evaluated_is_given_back() {
+        let (throttle, _) = throttle();
+        let (one, own) = (subscriber("2001:db8::1"), UserId::new(7).unwrap());
+        for _ in 0..1_000 {
+            for attempt in [
+                throttle.reserve_sign_in(one, target("a@b")),
+                throttle.reserve_by_address(Limit::Reset, None),
+                throttle.reserve_change(own, true, one),
+            ] {
+                throttle.refund(&attempt.unwrap());
+            }
+        }
+        assert_eq!(exhaust(|_| throttle.reserve_sign_in(one, target("a@b"))).0, 10);
+    }
+
+    #[test]
+    fn a_budget_that_refuses_leaves_the_others_as_they_are() {
+        let (throttle, clock) = throttle();
+        let (one, own) = (subscriber("203.0.113.7"), UserId::new(7).unwrap());
+        exhaust(|_| throttle.reserve_by_address(Limit::Registration, one));
+        for _ in 0..100 {
+            let Err(Error::TooManyAttempts(wait)) = throttle.reserve_change(own, true, one) else { panic!() };
+            assert_eq!(wait, Duration::from_mins(2));
+        }
+        assert_eq!(exhaust(|_| throttle.reserve_change(own, false, one)).0, 30);
+        clock.advance(Duration::from_mins(2));
+        let both = throttle.reserve_change(own, true, one).unwrap();
+        throttle.refund_of(&both, |limit| limit == Limit::Registration);
+        assert!(throttle.reserve_change(own, false, one).is_err());
+        assert!(throttle.reserve_by_address(Limit::Registration, one).is_ok());
+    }
+
+    #[test]
+    fn unlocking_begins_the_accounts_budgets_again_and_no_others() {
         let (throttle, _) = throttle();
         let one = subscriber("203.0.113.7");
-        for _ in 0..1_000 {
-            let attempt = throttle.reserve_sign_in(one, target("a@b")).unwrap();
-            throttle.refund(attempt);
-        }
         exhaust(|_| throttle.reserve_sign_in(one, target("a@b")));
-        let changed = Target { password_version: 2, ..target("a@b") };
-        assert!(throttle.reserve_sign_in(one, changed).is_ok());
+        exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("a@b")));
+        let unlocked = Target { unlocks: 1, ..target("a@b") };
+        assert_eq!(exhaust(|_| throttle.reserve_sign_in(one, unlocked)).0, 10);
+        assert_eq!(exhaust(|n| throttle.reserve_sign_in(elsewhere(1_000 + n), unlocked)).0, 90);
+        let name = |n: u32| format!("user{n}@example.com");
+        assert_eq!(exhaust(|n| throttle.reserve_sign_in(one, target(&name(n)))).0, 50 - 20, "the address");
     }
 
     #[test]
-    fn an_unknown_address_is_counted_for_the_account_alone() {
-        let (throttle, _) = throttle();
-        assert_eq!(exhaust(|_| throttle.reserve_sign_in(None, target("a@b"))).0, 100);
+    fn callers_whose_ip_address_is_unknown_share_ten_times_what_one_has() {
+        let (throttle, clock) = throttle();
+        assert_eq!(exhaust(|_| throttle.reserve_sign_in(None, target("a@b"))).0, 100, "the account's");
+        let name = |n: u32| format!("user{n}@example.com");
+        let sign_in = exhaust(|n| throttle.reserve_sign_in(None, target(&name(n))));
+        assert_eq!(sign_in, (500 - 100, Duration::from_secs(2)));
+        for limit in [Limit::Registration, Limit::Reset] {
+            let found = exhaust(|_| throttle.reserve_by_address(limit, None));
+            assert_eq!(found, (300, Duration::from_secs(12)), "{limit:?}");
+        }
+        assert!(throttle.reserve_sign_in(subscriber("203.0.113.7"), target("c@d")).is_ok(), "one that is known");
+        clock.advance(Duration::from_secs(2));
+        let attempt = throttle.reserve_sign_in(None, target("c@d")).unwrap();
+        throttle.succeeded(&attempt);
         assert!(throttle.reserve_sign_in(None, target("c@d")).is_ok());
-        assert!(throttle.reserve_by_address(Limit::Registration, None).unwrap().charges.is_empty());
     }
 
     #[test]
@@ -411,9 +554,8 @@ mod tests {
     fn accounts_outlive_a_restart_and_nothing_else_does() {
         let (throttle, clock) = throttle();
         let one = subscriber("203.0.113.7");
-        let strangers = |n: u32| subscriber(&format!("10.0.{}.{}", n >> 8, n & 255));
         throttle.resume([7; 32], vec![]);
-        exhaust(|n| throttle.reserve_sign_in(strangers(n), target("owner@example.com")));
+        exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com")));
         exhaust(|_| throttle.reserve_by_address(Limit::Reset, one));
         let changed = throttle.changed_accounts().into_iter();
         let stored: Vec<Stored> = changed.filter_map(|(slot, row)| row.map(|(key, at)| (slot, key, at))).collect();

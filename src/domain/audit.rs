@@ -46,6 +46,10 @@ actions! {
     UserEnabled => "user.enabled",
     /// An account was deleted with all that belonged to it.
     UserDeleted => "user.deleted",
+    /// The failed sign-ins of an account were forgotten, so that its owner is no longer slowed down.
+    UserUnlocked => "user.unlocked",
+    /// The owner of an account gave its current password with a change of it, and it was right.
+    PasswordConfirmed => "user.password_confirmed",
     /// A reset token was made for an account.
     ResetIssued => "user.reset_issued",
     /// A reset token was spent on a new password.

@@ -136,9 +136,10 @@ impl Auth {
     /// Sign in
     ///
     /// An unknown address, a wrong password and a disabled account get the same answer after the same time. A token is
-    /// not needed, but one that is sent must be valid. Many failures from one address, or for one account, are slowed down
-    /// with `429`, also while there is no such account; an address from which somebody has signed in to the account before
-    /// is not slowed down by the failures of others.
+    /// not needed, but one that is sent must be valid. Many failures from one IP address or for one account are slowed down
+    /// with `429`, also while there is no such account. Failures elsewhere don't slow down an IP address that has signed in
+    /// to the account before, registered it, or spent its reset token. Time alone lets strangers go on, or an administrator
+    /// who unlocks the account: a sign-in or a new password changes nothing for them.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
         let Login { email, password } = body.0;
@@ -159,7 +160,7 @@ impl Auth {
     ///
     /// The token comes from an administrator, works once and for a short time. All sessions of the account end; it says
     /// nothing about the account whether the token was right. What fails spends no token. Many wrong tokens from one
-    /// address are slowed down with `429`.
+    /// IP address are slowed down with `429`.
     #[oai(path = "/auth/password-reset", method = "post", operation_id = "resetPassword")]
     async fn reset_password(&self, caller: AnyCaller, body: Body<PasswordReset>) -> Result<Reset, ApiError> {
         let PasswordReset { token, password } = body.0;

@@ -54,6 +54,7 @@ pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
         ],
     ),
     ("createPasswordReset", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
+    ("unlockUser", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
     (
         "deleteUser",
         &[
@@ -285,6 +286,13 @@ pub(super) enum ResetIssued {
 }
 
 #[derive(ApiResponse)]
+pub(super) enum Unlocked {
+    /// The failed sign-ins of the account are forgotten
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(ApiResponse)]
 pub(super) enum Deleted {
     /// The account is gone, with its sessions
     #[oai(status = 204)]
@@ -348,7 +356,8 @@ impl Users {
     ///
     /// One's own, or as an administrator anyone's. Fields that are left out stay; `{}` changes nothing. A new password
     /// ends every other session of the account. What is wrong is said in this order: `401`, `400`, `404`, `403`, `412`,
-    /// `409`.
+    /// `409`. Many changes of one's own account are slowed down with `429`; those that are told that a name is taken
+    /// count, and so does every right `current_password`.
     #[oai(path = "/users/:user_id", method = "put", operation_id = "updateUser")]
     async fn update(
         &self,
@@ -392,5 +401,21 @@ impl Users {
     ) -> Result<ResetIssued, ApiError> {
         let issued = self.app.issue_reset(&caller.0, user_id.0.0).await?;
         Ok(ResetIssued::Token(Json(issued.into())))
+    }
+
+    /// Unlock an account
+    ///
+    /// For administrators: forgets the failed sign-ins that were counted for the account, from wherever they came, so
+    /// that its owner can sign in again. What each IP address has failed at all accounts together stays counted. Those
+    /// who guess at the account can notice that they are let through again, and so that it exists. Takes no body.
+    #[oai(path = "/users/:user_id/unlock", method = "post", operation_id = "unlockUser")]
+    async fn unlock(
+        &self,
+        caller: SignedInCaller,
+        /// The account's id
+        user_id: Path<IdPath<UserId>>,
+    ) -> Result<Unlocked, ApiError> {
+        self.app.unlock_user(&caller.0, user_id.0.0).await?;
+        Ok(Unlocked::Done)
     }
 }

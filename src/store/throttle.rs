@@ -22,6 +22,14 @@ impl Reader<'_> {
             .or_domain()
     }
 
+    /// How often a group of accounts has been unlocked. For the point door.
+    pub fn unlocks(&self, group: u16) -> Result<i64, Error> {
+        self.connection
+            .prepare_cached("SELECT coalesce((SELECT unlocks FROM throttle_unlocks WHERE account_group = ?1), 0)")
+            .and_then(|mut statement| statement.query_row([group], |row| row.get(0)))
+            .or_domain()
+    }
+
     /// The key under which the throttle hashes.
     pub fn throttle_secret(&self) -> Result<[u8; 32], Error> {
         self.connection.query_row("SELECT throttle_key FROM instance", [], |row| row.get(0)).or_domain()
@@ -54,6 +62,18 @@ impl Writer<'_> {
                      ORDER BY address = ?2 DESC, last_at DESC LIMIT -1 OFFSET ?3)",
             )
             .and_then(|mut statement| statement.execute(params![user.get(), address, most]))
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Counts one more unlocking of a group of accounts: what they have been guessed at is forgotten.
+    pub fn unlock(&mut self, group: u16) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO throttle_unlocks (account_group, unlocks) VALUES (?1, 1)
+                 ON CONFLICT DO UPDATE SET unlocks = unlocks + 1",
+            )
+            .and_then(|mut statement| statement.execute([group]))
             .or_domain()
             .map(drop)
     }

@@ -9,6 +9,7 @@ mod import;
 mod list;
 mod reset_token;
 mod show;
+mod unlock;
 
 use super::explain;
 use crate::{
@@ -33,6 +34,7 @@ pub(super) enum UserCommand {
     SetEmail(change::SetEmail),
     SetPassword(Box<change::SetPassword>),
     Delete(delete::Delete),
+    Unlock(unlock::Unlock),
     ResetToken(reset_token::ResetToken),
     Import(import::Import),
     Export(export::Export),
@@ -51,6 +53,7 @@ impl UserCommand {
             Self::SetEmail(command) => command.run(database),
             Self::SetPassword(command) => command.run(database),
             Self::Delete(command) => command.run(database),
+            Self::Unlock(command) => command.run(database),
             Self::ResetToken(command) => command.run(database),
             Self::Import(command) => command.run(database),
             Self::Export(command) => command.run(database),

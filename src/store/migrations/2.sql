@@ -13,6 +13,11 @@ CREATE TABLE throttle_accounts (
 
 CREATE INDEX throttle_accounts_by_full_again_at ON throttle_accounts (full_again_at);
 
+CREATE TABLE throttle_unlocks (
+    account_group   INTEGER PRIMARY KEY CHECK (account_group BETWEEN 0 AND 65535),
+    unlocks         INTEGER NOT NULL CHECK (unlocks > 0)
+) STRICT;
+
 CREATE TABLE policy (
     name            TEXT    PRIMARY KEY,
     value           TEXT    NOT NULL
