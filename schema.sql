@@ -149,6 +149,14 @@ CREATE TABLE policy (
     value           TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- At most one row: a proxy on the same machine that the server met and that nobody declared, for `usher check`. Forgotten
+-- whenever a server starts.
+CREATE TABLE undeclared_proxy (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    ip              TEXT    NOT NULL,
+    seen_at         INTEGER NOT NULL
+) STRICT;
+
 -- One row: what housekeeping knows of the clock. A clock that jumped ahead may be wrong, so that for a day nothing is
 -- deleted because of its age.
 CREATE TABLE clock (

@@ -2,10 +2,20 @@
 
 mod support;
 
+use futures_executor::block_on;
 use serde_json::json;
-use std::{sync::Barrier, thread};
+use std::{
+    sync::Barrier,
+    task::{Context, Waker},
+    thread,
+    time::Duration,
+};
 use support::{Answer, Client, PASSWORD, Server, unique};
-use usher::hashing::Cost;
+use usher::{
+    app::ExpectedRevision,
+    domain::{Actor, Caller, EmailAddress, Error, SessionToken, UserChanges},
+    hashing::Cost,
+};
 
 const NEW_PASSWORD: &str = "another horse, another battery";
 /// How often two meet: a race that is lost once in ten times is seen.
@@ -407,4 +417,50 @@ fn an_account_that_an_administrator_began_to_make_is_not_made_once_he_is_none() 
     made.is(403, "registration_closed");
     server.flush();
     assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'access.denied'"), 1);
+}
+
+/// Holds the database's write lock, so that a change waits between what it was decided on and its transaction.
+fn held(server: &Server) -> rusqlite::Connection {
+    let database = server.sql();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    database
+}
+
+#[test]
+fn a_current_password_that_is_changed_meanwhile_proves_nothing() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    let (hashes, held) = (server.app.hashes(), held(&server));
+    let body = json!({"email": "countess@example.com", "current_password": PASSWORD});
+    let answer = thread::scope(|scope| {
+        let change = scope.spawn(|| ada.put(&ada.me(), body));
+        support::binary::until("the password is looked at", || (server.app.hashes() > hashes).then_some(()));
+        held.execute_batch("UPDATE users SET password_version = password_version + 1; COMMIT").unwrap();
+        change.join().expect("no thread panics")
+    });
+    answer.is(403, "reauthentication_required");
+    assert_eq!(server.query::<String>("SELECT email FROM users"), "ada@example.com");
+}
+
+#[test]
+fn an_address_that_was_the_accounts_own_and_is_changed_meanwhile_needs_proof_again() {
+    // given: a sign-in that is not fresh, and a change to the e-mail address that the account has
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.clock.advance(Duration::from_hours(1));
+    let token = SessionToken::parse(&ada.token.clone().unwrap()).unwrap();
+    let signed_in = block_on(server.app.authenticate(&token)).unwrap();
+    let target = Some(signed_in.user.id);
+    let caller = Caller { actor: Actor::SignedIn(signed_in.into()), ..Caller::shell() };
+    let changes = UserChanges { email: EmailAddress::parse("ada@example.com").ok(), ..UserChanges::default() };
+    let held = held(&server);
+    let mut change = Box::pin(server.app.update_user(&caller, target, changes, ExpectedRevision::Any));
+    assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the lock");
+
+    // when
+    held.execute_batch("UPDATE users SET email = 'countess@example.com'; COMMIT").unwrap();
+
+    // then
+    assert_eq!(block_on(change).err(), Some(Error::ReauthenticationRequired));
+    assert_eq!(server.query::<String>("SELECT email FROM users"), "countess@example.com");
 }

@@ -628,6 +628,10 @@ fn a_proxy_on_this_machine_that_nobody_declared_is_warned_about_once_and_its_cli
     }
 
     // then
+    until("it is noted", || {
+        let noted = serving.sql().query_row("SELECT count(*) FROM undeclared_proxy", [], |row| row.get::<_, i64>(0));
+        (noted.unwrap() == 1).then_some(())
+    });
     let addresses = audited(&serving, 6);
     assert_eq!(addresses, vec![None; 6]);
     let sessions: i64 = serving.sql().query_row("SELECT count(ip) FROM sessions", [], |row| row.get(0)).unwrap();
@@ -637,6 +641,16 @@ fn a_proxy_on_this_machine_that_nobody_declared_is_warned_about_once_and_its_cli
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("--trusted-proxy")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
     assert!(warnings[0].contains("WARN") && !log.contains("203.0.113.7"), "{log}");
+    let weaker = ["--trusted-proxy 127.0.0.1", "share one budget against guessing", "keep an owner out"];
+    assert!(weaker.iter().all(|text| warnings[0].contains(text)), "{log}");
+
+    // then: the same is in the report, until a server is started again
+    let check = || String::from_utf8(usher(folder.path(), &["check"]).stdout).unwrap();
+    let report = check();
+    let line = report.lines().find(|line| line.starts_with("warning  proxy ")).unwrap_or_else(|| panic!("{report}"));
+    assert!(weaker.iter().all(|text| line.contains(text)), "{line}");
+    drop(Serving::start(folder.path(), &["--trusted-proxy", "127.0.0.1"]));
+    assert!(!check().contains("--trusted-proxy"), "{}", check());
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod resets;
 mod sessions;
 mod throttle;
 mod transfer;
+mod undeclared;
 mod unlocking;
 
 pub use accounts::{ExpectedRevision, NewAccount, UserList};
@@ -35,6 +36,7 @@ use refusals::Refusals;
 use sessions::Uses;
 use std::time::Duration;
 use throttle::Throttle;
+use undeclared::Undeclared;
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -84,6 +86,7 @@ pub struct App {
     throttle: Throttle,
     flushes: Flushes,
     watched_clock: WatchedClock,
+    undeclared: Undeclared,
     started_at: Timestamp,
     counted: Counted,
 }
@@ -94,6 +97,7 @@ impl App {
             uses: Uses::default(),
             refusals: Refusals::default(),
             throttle: Throttle::new(policy.throttle, clock.clone()),
+            undeclared: Undeclared::default(),
             started_at: clock.now(),
             store,
             hashing,
@@ -122,7 +126,12 @@ impl App {
 
     /// Stores the settings that commands beside the server follow, instead of those of an earlier start.
     pub async fn store_policy(&self, settings: Vec<(&'static str, String)>) -> Result<(), Error> {
-        self.store.write(&Caller::shell(), move |writer| writer.set_policy(&settings)).await
+        self.store
+            .write(&Caller::shell(), move |writer| {
+                writer.forget_undeclared_proxy()?;
+                writer.set_policy(&settings)
+            })
+            .await
     }
 
     /// Whether the database answers and is the one that was opened.

@@ -18,6 +18,10 @@ pub enum Actor {
     Shell,
 }
 
+/// What is said about a proxy on this machine that sends `X-Forwarded-For` and that nobody declared; `PROXY` stands for
+/// its IP address.
+pub const UNDECLARED_PROXY: &str = "a proxy on this machine (PROXY) sends X-Forwarded-For and is not declared, so that the IP addresses of its clients are unknown: they share one budget against guessing, anyone among them can keep an owner out of an account, and neither the log nor sessions show where somebody comes from; start 'usher serve' with --trusted-proxy PROXY";
+
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Client {

@@ -19,7 +19,7 @@ mod token;
 mod user;
 
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
-pub use caller::{Actor, Caller, Client, Site, Subscriber};
+pub use caller::{Actor, Caller, Client, Site, Subscriber, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use error::{Error, Faults};

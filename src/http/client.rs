@@ -3,10 +3,7 @@
 use crate::domain::Client;
 use ipnet::IpNet;
 use poem::http::{HeaderMap, HeaderName};
-use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Once,
-};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -15,12 +12,11 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Debug)]
 pub(super) struct Proxies {
     trusted: Vec<IpNet>,
-    undeclared: Once,
 }
 
 impl Proxies {
     pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted, undeclared: Once::new() }
+        Self { trusted }
     }
 
     pub fn trusts(&self, address: IpAddr) -> bool {
@@ -36,12 +32,6 @@ impl Proxies {
             return Client { ip: Some(self.forwarded(headers).unwrap_or(peer)) };
         }
         if peer.is_loopback() && headers.contains_key(FORWARDED_FOR) {
-            self.undeclared.call_once(|| {
-                tracing::warn!(
-                    %peer,
-                    "a proxy on this machine sends X-Forwarded-For; start with --trusted-proxy {peer} to know its clients' addresses"
-                );
-            });
             return Client { ip: None };
         }
         Client { ip: Some(peer) }

@@ -97,9 +97,13 @@ impl<E: Endpoint> Front<E> {
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
         let given = self.proxies.request_id(peer, request.headers());
+        let client = self.proxies.client(peer, request.headers());
+        if client.ip.is_none() {
+            self.app.meet_undeclared_proxy(peer.to_canonical());
+        }
         Context {
             app: self.app.clone(),
-            client: self.proxies.client(peer, request.headers()),
+            client,
             request_id: given.map_or_else(|| self.request_ids.next(), Into::into),
             connection: request.data::<Arc<Connection>>().cloned().unwrap_or_default(),
             draining: self.draining.clone(),

@@ -8,8 +8,8 @@ use super::{
     migrate,
     users::{user_columns, user_from},
 };
-use crate::domain::{ChainPoint, Timestamp};
-use rusqlite::Connection;
+use crate::domain::{ChainPoint, Timestamp, UNDECLARED_PROXY};
+use rusqlite::{Connection, OptionalExtension};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
@@ -84,6 +84,7 @@ pub(super) fn examine(
             head = audit(connection, kept, tell);
             future_entries(connection, now).ok().flatten().into_iter().for_each(&mut *tell);
             newest = newest_time(connection).ok().flatten();
+            proxy(connection).into_iter().for_each(&mut *tell);
         }
     }
     drop(connection); // its files beside the database go with it, unless somebody else has it open
@@ -133,6 +134,17 @@ fn integrity(connection: &Connection) -> Finding {
             format!("{error}; restore a backup, or repair the file with 'sqlite3 .recover'"),
         ),
     }
+}
+
+/// A proxy that the server met and that nobody declared; nothing where there was none.
+fn proxy(connection: &Connection) -> Option<Finding> {
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, Timestamp::from_millis(row.get(1)?)));
+    let found = connection.query_row("SELECT ip, seen_at FROM undeclared_proxy", [], row).optional();
+    let finding = match found.transpose()? {
+        Ok((ip, at)) => Finding::warning("proxy", format!("{}; seen at {at}", UNDECLARED_PROXY.replace("PROXY", &ip))),
+        Err(error) => Finding::error("proxy", format!("{error}; restore a backup")),
+    };
+    Some(finding)
 }
 
 /// Reads every account as the service does: one that it can't read fails the lists that it is in.

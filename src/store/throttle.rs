@@ -3,6 +3,7 @@
 use super::{Reader, Writer, error::OrDomain};
 use crate::domain::{Error, Subscriber, Timestamp, UserId};
 use rusqlite::params;
+use std::net::IpAddr;
 
 impl Reader<'_> {
     /// Whether somebody has signed in to the account from there since a moment. Asked for nobody, too, so that the work
@@ -92,5 +93,21 @@ impl Writer<'_> {
                 .and_then(|mut statement| statement.execute([slot])),
         };
         changed.or_domain().map(drop)
+    }
+
+    /// Notes for `usher check` a proxy on this machine that nobody declared.
+    pub fn note_undeclared_proxy(&mut self, ip: IpAddr) -> Result<(), Error> {
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO undeclared_proxy (only_row, ip, seen_at) VALUES (1, ?1, ?2)",
+                params![ip.to_string(), self.now.as_millis()],
+            )
+            .or_domain()
+            .map(drop)
+    }
+
+    /// Forgets it: the server was started again, perhaps with other settings.
+    pub fn forget_undeclared_proxy(&mut self) -> Result<(), Error> {
+        self.connection.execute("DELETE FROM undeclared_proxy", []).or_domain().map(drop)
     }
 }

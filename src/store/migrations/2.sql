@@ -23,6 +23,12 @@ CREATE TABLE policy (
     value           TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE undeclared_proxy (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    ip              TEXT    NOT NULL,
+    seen_at         INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE clock (
     only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
     seen_at         INTEGER,
