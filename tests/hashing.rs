@@ -6,6 +6,7 @@ use futures_executor::block_on;
 use serde_json::{Value, json};
 use std::{io::Write, net::TcpStream, time::Duration};
 use support::{Answer, Client, PASSWORD, Server, Settings, binary::until};
+use usher::domain::{Caller, EmailAddress, PasswordHash, Role, UserRecord, Username};
 
 const CROWDED: &str = "203.0.113.7";
 /// Of the same network.
@@ -96,3 +97,92 @@ fn one_site_holds_a_quarter_of_the_places_and_others_get_through() {
     until("the places are free again", || (taken(&server) == 0).then_some(()));
     drop(sign_in.waits(&server, CROWDED));
 }
+
+/// What tells whether a sign-in cost a slow hash.
+fn cost_of(server: &Server) -> impl Fn(&str) -> bool {
+    let measures = || block_on(server.app.measures()).hashing;
+    move |email| {
+        let before = measures();
+        server.anon().login(email, "a wrong password").is(401, "invalid_credentials");
+        let after = measures();
+        assert_eq!(after.computed - before.computed, 1, "{email}");
+        after.slow > before.slow
+    }
+}
+
+fn unknown(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|n| format!("nobody{n}@example.com"))
+}
+
+#[test]
+fn a_changed_cost_does_not_reveal_who_has_an_account() {
+    // given: accounts of a time when a hash cost several times as much
+    let server = Server::with(|settings| {
+        settings.policy.throttle = false;
+        settings.cost.memory = 1024;
+    });
+    let names = ["ada", "bob", "eve"];
+    for name in names {
+        server.user(name);
+    }
+    let server = server.restart(|settings| settings.policy.throttle = false);
+    let is_slow = cost_of(&server);
+
+    // then: others cost as much, whatever is typed
+    assert!(names.iter().all(|name| is_slow(&format!("{name}@example.com"))));
+    assert!(unknown(50).all(|email| is_slow(&email)));
+    assert!(["", "no address", &"x".repeat(1_000)].iter().all(|typed| is_slow(typed)));
+
+    // when their owners have signed in, theirs and the others' cost what new ones do
+    for name in names {
+        server.sign_in(name);
+    }
+    assert!(!names.iter().any(|name| is_slow(&format!("{name}@example.com"))));
+    assert!(!unknown(50).any(|email| is_slow(&email)));
+}
+
+#[test]
+fn unknown_addresses_cost_what_accounts_cost_in_the_same_proportion_and_each_the_same_every_time() {
+    // given: every third account was imported with a hash that costs more, of ours or of another service
+    let server = Server::with(|settings| settings.policy.throttle = false);
+    assert!(!unknown(1).any(|email| cost_of(&server)(&email)), "where there is nobody, a new one's cost");
+    let name = |n: usize| format!("user{n}");
+    let record = |n: usize| UserRecord {
+        username: Username::parse(&name(n)).unwrap(),
+        email: EmailAddress::parse(&format!("{}@example.com", name(n))).unwrap(),
+        email_verified: false,
+        role: Role::User,
+        disabled: n.is_multiple_of(5),
+        created_at: None,
+        password_hash: PasswordHash::from_text(match n % 6 {
+            0 => format!("$argon2id$v=19$m=64,t=8,p=1${TAIL}"),
+            3 => "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS".into(),
+            _ => format!("$argon2id$v=19$m=64,t=1,p=1${TAIL}"),
+        }),
+    };
+    let records = (0..300).map(|n| (n as u64, record(n))).collect();
+    block_on(server.app.import_users(&Caller::shell(), records)).unwrap();
+    server.sql().execute("DELETE FROM users WHERE id BETWEEN 30 AND 150", []).unwrap();
+    let is_slow = cost_of(&server);
+
+    // when
+    let found: Vec<bool> = unknown(400).map(|email| is_slow(&email)).collect();
+
+    // then
+    let slow = found.iter().filter(|slow| **slow).count();
+    assert!((90..180).contains(&slow), "a third of 400, give or take five standard deviations: {slow}");
+    for (email, slow) in unknown(400).zip(&found).take(60) {
+        assert_eq!(is_slow(&email.to_uppercase()), *slow, "{email}");
+    }
+    for n in 200..230 {
+        assert_eq!(is_slow(&format!("{}@example.com", name(n))), n % 3 == 0, "a known one costs what it costs");
+    }
+
+    // when a newcomer registers, hardly anything changes
+    server.user("newcomer");
+    let changed = unknown(400).zip(&found).take(100).filter(|(email, slow)| is_slow(email) != **slow).count();
+    assert!(changed <= 5, "{changed}");
+}
+
+/// A salt and an output that are no password's.
+const TAIL: &str = "c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI";

@@ -296,6 +296,7 @@ fn hashes_and_their_waits_are_counted() {
     ada.get("/auth/me").is(200, "");
     let scrape = Scrape::of(&server);
     assert_eq!(scrape.count("usher_hashes_total", &[]), 3);
+    assert_eq!(scrape.count("usher_slow_hashes_total", &[]), 0);
     assert_eq!(scrape.count("usher_hash_wait_seconds_count", &[]), 3);
     assert_eq!(scrape.count("usher_hash_queue_length", &[]), 0);
     assert_eq!(scrape.count("usher_hash_places", &[]), 1_002);

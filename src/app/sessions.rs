@@ -80,6 +80,8 @@ pub(super) struct Proven {
 /// What an attempt to sign in looks up.
 struct Found {
     credentials: Option<Credentials>,
+    /// Where there is no account: the hash of another one, which costs what it may well have cost.
+    stand_in: Option<PasswordHash>,
     /// Whether the caller's IP address has signed in to the account before.
     knows_caller: bool,
     /// How often the account's group has been unlocked.
@@ -171,7 +173,7 @@ impl App {
         let admitted =
             password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()?;
         let (subscriber, key) = (caller.client.subscriber(), self.throttle.account(account.email()));
-        let Found { credentials: found, knows_caller, unlocks } = self.find(account, key, subscriber).await?;
+        let Found { credentials: found, stand_in, knows_caller, unlocks } = self.find(account, key, subscriber).await?;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
         let attempt = self.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
         let attempt = self.noting_throttled(caller, subject, attempt)?;
@@ -181,7 +183,7 @@ impl App {
             (Some((place, password)), Some(credentials)) => {
                 place.verify(password, credentials.password_hash.clone()).await
             }
-            (Some((place, password)), None) => place.verify_nobody(password).await.map(|()| false),
+            (Some((place, password)), None) => place.verify_nobody(password, stand_in).await.map(|()| false),
         };
         leaving.early = false;
         let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
@@ -214,14 +216,18 @@ impl App {
         self.store
             .point(move |reader| {
                 let found = match &account {
-                    Ok(email) => reader.credentials_or_decoy(email)?,
+                    Ok(email) => reader.credentials_or_decoy(email, key.place())?,
                     Err(id) => reader.credentials(*id)?.map(|credentials| (credentials, true)),
                 };
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let (knows, unlocks) =
                     (reader.knows_address(id, subscriber, since)?, reader.unlocks(key.unlock_group())?);
-                let credentials = found.filter(|(_, is_meant)| *is_meant).map(|(credentials, _)| credentials);
-                Ok(Found { knows_caller: knows && credentials.is_some(), credentials, unlocks })
+                let (credentials, stand_in) = match found {
+                    Some((credentials, true)) => (Some(credentials), None),
+                    Some((other, false)) => (None, Some(other.password_hash)),
+                    None => (None, None),
+                };
+                Ok(Found { knows_caller: knows && credentials.is_some(), credentials, stand_in, unlocks })
             })
             .await
     }

@@ -143,6 +143,12 @@ impl AccountKey {
     pub fn unlock_group(self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
+
+    /// Where on the ring of accounts the one stands whose hash is verified if there is no such account: 31 bits that
+    /// nobody outside can compute, and others than those of the group.
+    pub fn place(self) -> u32 {
+        u32::from_be_bytes([self.0[2], self.0[3], self.0[4], self.0[5]]) >> 1
+    }
 }
 
 /// Whose account somebody tries to sign in to.

@@ -10,6 +10,8 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct HashMeasures {
     pub computed: u64,
+    /// How many of them were slow ones.
+    pub slow: u64,
     /// How often there was no place, or none for the caller's site or for a slow hash, and the answer was "overloaded".
     pub refused: u64,
     /// Hashes that no thread has begun.
@@ -34,6 +36,7 @@ impl HashPool {
     pub fn measures(&self) -> HashMeasures {
         HashMeasures {
             computed: self.hashes(),
+            slow: self.shared.slow_hashes.load(Ordering::Relaxed),
             refused: self.shared.places.refused(),
             queued: self.shared.lock().jobs().count(),
             places_taken: self.shared.places.taken(),

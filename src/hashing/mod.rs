@@ -148,6 +148,7 @@ struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
     hashes: AtomicU64,
+    slow_hashes: AtomicU64,
     waits: WaitCounts,
 }
 
@@ -168,6 +169,7 @@ impl HashPool {
             queue: Mutex::default(),
             changed: Condvar::new(),
             hashes: AtomicU64::new(0),
+            slow_hashes: AtomicU64::new(0),
             waits: WaitCounts::default(),
         });
         let start = |n: usize| {
@@ -228,9 +230,24 @@ impl Place {
     }
 
     /// Whether the password is the one that was hashed. A stored hash that can't be verified (in an unknown form,
-    /// damaged, or dearer than is allowed) costs what any other does and is nobody's: `Ok(false)`, and a line in the log.
-    /// Fails with `Overloaded` where too many slow hashes wait already.
+    /// damaged, or one that costs more than is allowed) costs what a new one does and is nobody's: `Ok(false)`, and a line
+    /// in the log. Fails with `Overloaded` where too many slow hashes wait already.
     pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<bool, Error> {
+        let verified = self.find_out(password, hash).await?;
+        Ok(verified.unwrap_or_else(|| {
+            tracing::error!("a stored password hash can't be verified; set a new password for the account");
+            false
+        }))
+    }
+
+    /// Costs what verifying costs, for someone who has no account: another account's hash stands in where there is one.
+    pub async fn verify_nobody(self, password: Password, stand_in: Option<PasswordHash>) -> Result<(), Error> {
+        let hash = stand_in.unwrap_or_else(|| self.shared.nobody.clone());
+        self.find_out(password, hash).await.map(drop)
+    }
+
+    /// `None` where it can't be found out; that costs what it costs with a new hash.
+    async fn find_out(self, password: Password, hash: PasswordHash) -> Result<Option<bool>, Error> {
         let stored = Stored::parse(&hash);
         let nobody = self.shared.nobody.clone();
         let slow = match &stored {
@@ -244,21 +261,12 @@ impl Place {
                 Ok(Stored::Foreign(foreign)) => foreign.verify(&password),
                 Err(_) => None,
             };
-            verified.unwrap_or_else(|| {
-                tracing::error!("a stored password hash can't be verified; set a new password for the account");
-                if let Ok(Stored::Argon2 { hash, .. }) = Stored::parse(&nobody) {
-                    memory.verify(&password, &hash); // for what it costs
-                }
-                false
-            })
+            if let (None, Ok(Stored::Argon2 { hash, .. })) = (verified, Stored::parse(&nobody)) {
+                memory.verify(&password, &hash); // for what it costs
+            }
+            verified
         })
         .await
-    }
-
-    /// Costs what verifying costs, for someone who has no account.
-    pub async fn verify_nobody(self, password: Password) -> Result<(), Error> {
-        let nobody = self.shared.nobody.clone();
-        self.verify(password, nobody).await.map(drop)
     }
 
     async fn run<T: Send + 'static>(
@@ -313,6 +321,7 @@ impl Shared {
         let mut memory = Memory::default();
         while let Some(job) = self.next(&mut memory) {
             self.hashes.fetch_add(1, Ordering::Relaxed);
+            self.slow_hashes.fetch_add(job.slow.into(), Ordering::Relaxed);
             // A panic loses one answer, not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
             if job.slow {
@@ -404,7 +413,7 @@ mod tests {
             assert_eq!(block_on(verified), Ok(false), "{hash}");
             assert_eq!(pool.hashes(), n as u64 + 1);
         }
-        block_on(pool.admit(None).unwrap().verify_nobody(password("x"))).unwrap();
+        block_on(pool.admit(None).unwrap().verify_nobody(password("x"), None)).unwrap();
         assert_eq!(pool.hashes(), unverifiable.len() as u64 + 1);
     }
 
@@ -564,7 +573,7 @@ mod tests {
     #[test]
     fn places_are_bounded_and_a_caller_who_leaves_frees_his() {
         let pool = HashPool::start(CHEAP, 0, 2).unwrap();
-        let first = pool.admit(site(1)).unwrap().verify_nobody(password("x"));
+        let first = pool.admit(site(1)).unwrap().verify_nobody(password("x"), None);
         let second = pool.admit(site(2)).unwrap();
         assert_eq!(pool.admit(site(3)).err(), Some(Error::Overloaded));
         assert_eq!((pool.measures().places_taken, pool.measures().refused), (2, 1));
@@ -600,7 +609,7 @@ mod tests {
     fn a_place_is_free_when_its_answer_is_there() {
         let pool = HashPool::start(CHEAP, 1, 0).unwrap();
         for _ in 0..200 {
-            block_on(pool.admit(site(1)).expect("the one place").verify_nobody(password("x"))).unwrap();
+            block_on(pool.admit(site(1)).expect("the one place").verify_nobody(password("x"), None)).unwrap();
         }
     }
 

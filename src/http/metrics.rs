@@ -95,6 +95,8 @@ impl Metrics {
 
 fn register_hashing(registry: &mut Registry, hashing: &HashMeasures) {
     registry.register("hashes", "Password hashes that were computed", ConstCounter::new(hashing.computed));
+    let help = "Of those, hashes that cost several times what a new one does, or came from another service";
+    registry.register("slow_hashes", help, ConstCounter::new(hashing.slow));
     let help = "Password hashes that wait for a thread";
     registry.register("hash_queue_length", help, ConstGauge::new(hashing.queued));
     let help = "Places taken by password hashes that wait, are computed, or are about to be asked for";
@@ -209,7 +211,7 @@ mod tests {
         let waits = Waits { up_to: vec![], longer: 0, total: Duration::ZERO };
         let mut measures = Measures {
             started_at: Timestamp::from_millis(1_500),
-            hashing: HashMeasures { computed: 0, refused: 0, queued: 0, places_taken: 0, places: 0, waits },
+            hashing: HashMeasures { computed: 0, slow: 0, refused: 0, queued: 0, places_taken: 0, places: 0, waits },
             store: StoreMeasures {
                 points: 0,
                 points_in_use: 0,

@@ -15,6 +15,13 @@ macro_rules! user_columns {
 }
 pub(super) use user_columns;
 
+/// Where an account stands on the ring of `users_by_place`; the index is used only for these very words.
+macro_rules! place {
+    () => {
+        "((id & 2147483647) * 1327217885 & 2147483647)"
+    };
+}
+
 /// A stored value that does not parse was not written by this program.
 pub(super) fn parsed<T>(column: usize, result: Result<T, Cow<'static, str>>) -> rusqlite::Result<T> {
     result.map_err(|fault| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, fault.into()))
@@ -83,14 +90,23 @@ impl Reader<'_> {
             .or_domain()
     }
 
-    /// The same for somebody who must not learn whether there is such an account: where there is none, another one is
-    /// read, and told apart by `false`. An address that nobody has costs what any other does. For the point door.
-    pub fn credentials_or_decoy(&self, email: &str) -> Result<Option<(Credentials, bool)>, Error> {
+    /// The same for somebody who must not learn whether there is such an account: where there is none, the one next to
+    /// `place` on the ring is read, and told apart by `false`. An e-mail address that nobody has costs what any other
+    /// does. For the point door.
+    pub fn credentials_or_decoy(&self, email: &str, place: u32) -> Result<Option<(Credentials, bool)>, Error> {
         const SQL: &str = concat!(
             "SELECT ",
             user_columns!(),
             ", u.password_hash, u.password_version, u.email = ?1 FROM users u WHERE u.id = coalesce(
-                (SELECT id FROM users WHERE email = ?1), (SELECT max(id) FROM users))"
+                (SELECT id FROM users WHERE email = ?1),
+                (SELECT id FROM users WHERE ",
+            place!(),
+            " >= ?2 ORDER BY ",
+            place!(),
+            " LIMIT 1),
+                (SELECT id FROM users ORDER BY ",
+            place!(),
+            " LIMIT 1))"
         );
         let found = |row: &Row<'_>| match (credentials_from(row), row.get(12)?) {
             (Err(_), false) => Ok(None), // a row that can't be read is a fault for its owner alone
@@ -98,7 +114,7 @@ impl Reader<'_> {
         };
         self.connection
             .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row([email], found).optional())
+            .and_then(|mut statement| statement.query_row(params![email, place], found).optional())
             .or_domain()
             .map(Option::flatten)
     }

@@ -1,5 +1,7 @@
 -- Version 2. What each object is for stands in schema.sql.
 
+CREATE INDEX users_by_place ON users (((id & 2147483647) * 1327217885 & 2147483647));
+
 CREATE INDEX sign_in_addresses_by_last_at ON sign_in_addresses (last_at);
 
 -- What stood in it is forgotten: it refills within days by itself.
