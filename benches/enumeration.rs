@@ -19,6 +19,7 @@ use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
+use usher::hashing::{Cost, HashPool};
 
 /// Look for a difference in time between refused sign-ins to accounts of different kinds
 ///
@@ -54,6 +55,11 @@ struct Arguments {
     /// How many microseconds longer
     #[arg(long, value_name = "MICROSECONDS", default_value_t = 200, requires = "self_test")]
     delay: u64,
+
+    /// Give half of the accounts hashes of twice the memory, as after a change of --argon2-memory, and compare known,
+    /// disabled and unknown accounts
+    #[arg(long, conflicts_with = "self_test")]
+    mixed_costs: bool,
 
     /// Passed by cargo
     #[arg(long, hide = true)]
@@ -128,6 +134,13 @@ fn main() -> Result<ExitCode> {
     let memory = arguments.argon2_memory.to_string();
     seed(&file, SIZE, &["--argon2-memory", &memory])?;
     let mut found = 0;
+    if arguments.mixed_costs {
+        mix_costs(&file, arguments.argon2_memory * 2)?;
+        let title = "401: half of the accounts have hashes of another cost, with the throttle off";
+        let mut part = Part::start(title, &file, &memory, "off", 401, &arguments)?;
+        part.kinds = vec![Kind::Known, Kind::KnownAgain, Kind::Disabled, Kind::Unknown]; // each other kind has one cost
+        return Ok(conclude(&arguments, part.run(|_| Ok(()))?));
+    }
     if arguments.self_test {
         let mut part =
             Part::start("a delay of our own, with the throttle off", &file, &memory, "off", 401, &arguments)?;
@@ -149,6 +162,10 @@ fn main() -> Result<ExitCode> {
     let mut part =
         Part::start("429: the client's address's attempts are used up", &file, &memory, "on", 429, &arguments)?;
     found += part.run(|part| part.use_up_address())?;
+    Ok(conclude(&arguments, found))
+}
+
+fn conclude(arguments: &Arguments, found: u32) -> ExitCode {
     println!(
         "{}",
         match found {
@@ -156,7 +173,18 @@ fn main() -> Result<ExitCode> {
             _ => format!("differences found: {found}"),
         }
     );
-    Ok(ExitCode::from(u8::from(found > 0)))
+    ExitCode::from(u8::from(found > 0))
+}
+
+/// Gives every second hundred of accounts, and so half of those of each kind, a hash of another cost.
+fn mix_costs(file: &Path, memory: u32) -> Result<()> {
+    let pool = HashPool::start(Cost { memory, ..Cost::DEFAULT }, 0, 0)?;
+    let database = rusqlite::Connection::open(file)?;
+    let mut update = database.prepare("UPDATE users SET password_hash = ?1 WHERE email = ?2")?;
+    for number in (1..=SIZE.users).filter(|number| (number / 100).is_multiple_of(2)) {
+        update.execute([pool.unusable().as_str(), &seeding::name(number, SIZE.users).1])?;
+    }
+    Ok(())
 }
 
 /// Sign-ins that are all refused in one way.

@@ -57,7 +57,7 @@ impl Serving {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("usher does not start")?;
         let mut log = child.stderr.take().context("no pipe")?;
-        while TcpStream::connect(address).is_err() {
+        while [address, metrics].iter().any(|listener| TcpStream::connect(listener).is_err()) {
             if child.try_wait()?.is_some() || start.elapsed() > Duration::from_mins(1) {
                 let _ = child.kill();
                 let mut text = String::new();
