@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::ExitStatusExt,
-    process::Output,
+    process::{Child, ChildStderr, Output, Stdio},
     sync::Mutex,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -665,8 +665,6 @@ fn the_documentation_page_is_there_unless_the_settings_say_no() {
 
 #[test]
 fn a_log_that_nobody_reads_stops_no_request() {
-    use std::process::Stdio;
-
     // given: the log goes into a pipe that is read up to the line with the address, and then is full, or broken
     let folder = tempdir().unwrap();
     for broken in [false, true] {
@@ -687,6 +685,98 @@ fn a_log_that_nobody_reads_stops_no_request() {
         drop(log);
         assert!(answered);
     }
+}
+
+/// A server whose log goes into a pipe that is read up to the line with the address, and then no more until it is full.
+/// Each answer is a line of about 160 bytes.
+fn stalled_log(folder: &std::path::Path, answers: usize) -> (Child, BufReader<ChildStderr>) {
+    const AT_ONCE: usize = 100;
+    let mut serve = command(folder);
+    serve.args(["serve", "--argon2-memory", "64"]).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = serve.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let address = address_in(&mut log);
+    let mut requests = connect(address, "");
+    for _ in 0..answers / AT_ONCE {
+        let ask = "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n".repeat(AT_ONCE);
+        requests.get_mut().write_all(ask.as_bytes()).unwrap();
+        let (mut line, mut answered) = (String::new(), 0);
+        while answered < AT_ONCE {
+            line.clear();
+            requests.read_line(&mut line).unwrap();
+            answered += usize::from(line.contains("HTTP/1.1 200 OK"));
+        }
+    }
+    (child, log)
+}
+
+fn terminate(child: &Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_the_server_from_ending() {
+    // given: more lines than a pipe holds
+    let folder = tempdir().unwrap();
+    let (mut child, _unread) = stalled_log(folder.path(), 1_000);
+
+    // when
+    terminate(&child);
+
+    // then
+    let status = until("it ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    let left: Vec<String> = files(folder.path()).into_keys().collect();
+    assert_eq!(left, ["usher.db", "usher.db.lock"]);
+}
+
+#[test]
+fn an_error_behind_a_log_that_nobody_reads_does_not_keep_the_server_from_ending() {
+    // given: a pipe that has no room left when the program starts
+    let folder = tempdir().unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+
+    // when
+    let mut child = command(folder.path()).args(["serve", "--listen", &taken]).stderr(writer).spawn().unwrap();
+
+    // then
+    let status = until("it ends", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+    drop(reader);
+}
+
+#[test]
+fn lines_that_were_lost_are_counted_in_the_log_once_it_is_read_again() {
+    // given: more lines than the pipe and memory hold
+    let folder = tempdir().unwrap();
+    let (mut child, mut log) = stalled_log(folder.path(), 20_000);
+
+    // when
+    let mut lines = Vec::<String>::new();
+    while !lines.last().is_some_and(|line| line.contains("lines of the log were lost")) {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "not said within {} lines", lines.len());
+        lines.push(line);
+    }
+    terminate(&child);
+
+    // then
+    let told = lines.pop().unwrap();
+    let lost = told.trim().split_once("lost=").unwrap().1.parse::<usize>().unwrap();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    let answered = |line: &&str| line.contains("usher::request");
+    let kept = lines.iter().map(String::as_str).chain(rest.lines()).filter(answered).count();
+    assert!(told.contains(" WARN ") && lost > 0, "{told}");
+    assert_eq!(kept + lost, 20_000, "{told}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!rest.contains("were lost"), "{rest}");
+    assert!(rest.lines().last().unwrap().contains("stopped"), "{:?}", rest.lines().last());
 }
 
 fn address_in(log: &mut impl BufRead) -> SocketAddr {

@@ -2,14 +2,16 @@
 
 use crate::config::{LogFormat, Unusable, unusable};
 use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, poll};
 use std::{
     env::VarError,
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
+    os::fd::AsFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{RecvTimeoutError, Sender, channel},
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
@@ -17,13 +19,23 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 /// How long a line waits at most.
 const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// Where lines come faster than they can be written, those beyond this many bytes are lost rather than held in memory.
-const MOST_WAITING: usize = 4 * 1024 * 1024;
+const MAX_WAITING: usize = 1024 * 1024;
+/// How long the end of the program waits for a log that nobody reads.
+const MAX_WAIT_AT_END: Duration = Duration::from_secs(1);
 
-/// Writes what has been logged when dropped.
+/// Set when a log ended with a write that had not returned: whatever writes to standard error now would wait behind it.
+static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Whether standard error takes nothing any more.
+pub(super) fn is_stalled() -> bool {
+    STALLED.load(Ordering::Relaxed)
+}
+
+/// Writes what has been logged when dropped, unless nobody reads it.
 pub(super) struct Log {
-    lines: Lines,
     stop: Option<Sender<()>>,
-    writer: Option<JoinHandle<()>>,
+    /// Ends when everything is written.
+    written: Receiver<()>,
 }
 
 impl Log {
@@ -40,19 +52,18 @@ impl Log {
             let place = panic.location().map(ToString::to_string);
             tracing::error!(place, "a panic; the request or job was given up");
         }));
-        let (stop, stopped) = channel::<()>();
-        let waiting = lines.clone();
+        let ((stop, stopped), (writing, written)) = (channel::<()>(), channel::<()>());
         let write_on = move || {
-            let mut writing = Vec::new();
+            let mut batch = Vec::new();
             while stopped.recv_timeout(WRITE_EVERY) == Err(RecvTimeoutError::Timeout) {
-                waiting.write_out(&mut writing);
+                lines.write_out(&mut batch);
             }
+            lines.write_out(&mut batch);
+            lines.write_out(&mut batch); // how many lines were lost, if the batch before was the first after a stall
+            drop(writing);
         };
-        let writer = std::thread::Builder::new()
-            .name("usher-log".into())
-            .spawn(write_on)
-            .context("no thread could be started")?;
-        Ok(Self { lines, stop: Some(stop), writer: Some(writer) })
+        std::thread::Builder::new().name("usher-log".into()).spawn(write_on).context("no thread could be started")?;
+        Ok(Self { stop: Some(stop), written })
     }
 }
 
@@ -69,26 +80,58 @@ pub(super) fn filter() -> Result<EnvFilter, Unusable> {
 impl Drop for Log {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let _ = self.writer.take().map(JoinHandle::join);
-        self.lines.write_out(&mut Vec::new());
+        if self.written.recv_timeout(MAX_WAIT_AT_END) == Err(RecvTimeoutError::Timeout) {
+            STALLED.store(true, Ordering::Relaxed);
+        }
     }
 }
 
 /// Lines that wait to be written.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines(Arc<Mutex<Waiting>>);
+
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    /// How many lines there was no room for.
+    lost: u64,
+}
 
 impl Lines {
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Exchanges the lines for an empty buffer and writes them, while others go on adding. Both buffers keep their memory.
-    fn write_out(&self, empty: &mut Vec<u8>) {
-        std::mem::swap(&mut *self.lock(), empty);
-        if !empty.is_empty() {
-            let _ = io::stderr().write_all(empty); // where it is closed, nobody wants to know
-            empty.clear();
+    fn write_out(&self, batch: &mut Vec<u8>) {
+        let lost = self.take(batch);
+        if lost > 0 {
+            // It stands behind the last line that was kept.
+            tracing::warn!(lost, "{lost} lines of the log were lost: standard error was not read in time");
+        }
+        write_all(batch);
+        batch.clear();
+    }
+
+    /// Exchanges the lines for an empty buffer. Returns how many were lost since the last time.
+    fn take(&self, empty: &mut Vec<u8>) -> u64 {
+        let mut waiting = self.lock();
+        std::mem::swap(&mut waiting.text, empty);
+        std::mem::take(&mut waiting.lost)
+    }
+}
+
+/// Writes to standard error, waiting for room also where another program made it non-blocking.
+fn write_all(mut text: &[u8]) {
+    let mut stderr = io::stderr();
+    while !text.is_empty() {
+        match stderr.write(text) {
+            Ok(written) => text = &text[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let _ = poll(&mut [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)], None);
+            }
+            Err(_) => return, // where it is closed, nobody wants to know
         }
     }
 }
@@ -96,9 +139,11 @@ impl Lines {
 /// The formatter hands over one line at a time.
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut lines = self.lock();
-        if lines.len() + line.len() <= MOST_WAITING {
-            lines.extend_from_slice(line);
+        let mut waiting = self.lock();
+        if waiting.text.len() + line.len() <= MAX_WAITING {
+            waiting.text.extend_from_slice(line);
+        } else {
+            waiting.lost += 1;
         }
         Ok(line.len())
     }
@@ -113,5 +158,25 @@ impl<'l> MakeWriter<'l> for Lines {
 
     fn make_writer(&'l self) -> Self::Writer {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_without_room_are_counted_and_the_rest_is_kept_whole() {
+        let (lines, line) = (Lines::default(), [b'x'; 1024]);
+        for _ in 0..MAX_WAITING / line.len() + 3 {
+            assert_eq!((&lines).write(&line).unwrap(), line.len());
+        }
+
+        let mut kept = Vec::new();
+        assert_eq!((lines.take(&mut kept), kept.len()), (3, MAX_WAITING));
+
+        kept.clear();
+        assert_eq!((&lines).write(&line).unwrap(), line.len());
+        assert_eq!((lines.take(&mut kept), kept.len()), (0, line.len()));
     }
 }

@@ -122,8 +122,11 @@ fn fail(line: &str, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Writes a line for people to standard error. Where that is closed nobody wants to know.
+/// Writes a line for people to standard error. Where that is closed nobody wants to know; where it is stalled, nobody can.
 fn tell(line: &str) {
+    if log::is_stalled() {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{}", output::printable(line));
 }
 
