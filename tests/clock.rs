@@ -240,3 +240,24 @@ fn the_check_reports_entries_that_are_dated_in_the_future() {
     assert!(line.starts_with("warning") && line.contains("2 entries") && line.contains("9990-01-01"), "{line}");
     assert!(checked.status.success(), "{told}");
 }
+
+#[test]
+fn the_check_reports_that_the_clock_jumped() {
+    // given: by the time of this machine, by which the command goes
+    let server = Server::on(tempfile::tempdir().unwrap(), Clock::set_to(Clock::System.now() - YEAR), |_| {});
+    server.user("ada");
+    let clock = |server: &Server| {
+        let checked = binary::usher(server.database().parent().unwrap(), &["check"]);
+        let told = String::from_utf8(checked.stdout).unwrap();
+        told.lines().find(|line| line.contains("clock  ")).unwrap_or_else(|| panic!("{told}")).to_owned()
+    };
+    let before = clock(&server);
+
+    // when
+    server.clock.set(Clock::System.now());
+    sweep(&server);
+
+    // then
+    let after = clock(&server);
+    assert!(before.starts_with("ok") && after.starts_with("warning") && after.contains("jump"), "{before}; {after}");
+}

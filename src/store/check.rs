@@ -72,7 +72,7 @@ pub(super) fn examine(
 ) -> Option<ChainPoint> {
     let opened = file::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
     let connection = opened.map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
-    let (mut head, mut newest) = (None, None);
+    let (mut head, mut newest, mut hold) = (None, None, None);
     if let Some(connection) = &connection {
         tell(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
         let schema = schema(path, connection);
@@ -83,13 +83,14 @@ pub(super) fn examine(
             tell(accounts(connection));
             head = audit(connection, kept, tell);
             future_entries(connection, now).ok().flatten().into_iter().for_each(&mut *tell);
+            hold = Reader { connection }.clock_watch().ok().and_then(|watch| watch.hold_until);
             newest = newest_time(connection).ok().flatten();
             proxy(connection).into_iter().for_each(&mut *tell);
         }
     }
     drop(connection); // its files beside the database go with it, unless somebody else has it open
     tell(modes(path));
-    tell(clock(now, newest));
+    tell(clock(now, newest, hold));
     tell(disk(path));
     tell(version());
     head
@@ -297,7 +298,8 @@ fn newest_time(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     Ok(newest.map(Timestamp::from_millis))
 }
 
-fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
+/// `hold`: until when nothing is deleted because of its age.
+fn clock(now: Timestamp, newest: Option<Timestamp>, hold: Option<Timestamp>) -> Finding {
     if now < Timestamp::from_millis(FIRST_YEAR) {
         let text = format!("this machine's clock shows {now}, when there was no usher yet; set it");
         return Finding::error("clock", text);
@@ -309,7 +311,16 @@ fn clock(now: Timestamp, newest: Option<Timestamp>) -> Finding {
                 "this machine's clock shows {now}, and the database holds times up to {newest}: set the clock; if it was ahead before, sessions and audit entries of that time last longer"
             ),
         ),
-        None => Finding::ok("clock", now.to_string()),
+        None => match hold.filter(|until| now < *until) {
+            Some(until) => Finding::warning(
+                "clock",
+                format!(
+                    "this machine's clock shows {now}, and the server saw it jump ahead, or was down for more than a day: nothing \
+                     is deleted because of its age until {until}; if the clock is wrong, set it"
+                ),
+            ),
+            None => Finding::ok("clock", now.to_string()),
+        },
     }
 }
 
@@ -420,10 +431,12 @@ mod tests {
     #[test]
     fn a_clock_before_the_first_version_or_before_the_newest_entry_is_noticed() {
         let at = |seconds: i64| Timestamp::from_millis(FIRST_YEAR + 1000 * seconds);
-        assert_eq!(clock(at(-1), None).verdict, Verdict::Error);
-        assert_eq!(clock(at(100), None).verdict, Verdict::Ok);
-        assert_eq!(clock(at(100), Some(at(130))).verdict, Verdict::Ok);
-        assert_eq!(clock(at(100), Some(at(200))).verdict, Verdict::Warning);
+        assert_eq!(clock(at(-1), None, None).verdict, Verdict::Error);
+        assert_eq!(clock(at(100), None, None).verdict, Verdict::Ok);
+        assert_eq!(clock(at(100), Some(at(130)), None).verdict, Verdict::Ok);
+        assert_eq!(clock(at(100), Some(at(200)), None).verdict, Verdict::Warning);
+        assert_eq!(clock(at(100), None, Some(at(101))).verdict, Verdict::Warning);
+        assert_eq!(clock(at(100), None, Some(at(100))).verdict, Verdict::Ok);
     }
 
     #[test]
