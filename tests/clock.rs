@@ -151,6 +151,27 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
 }
 
 #[test]
+fn a_machine_that_runs_for_less_than_an_hour_every_other_day_is_swept_in_the_end() {
+    // given: no run is as long as the time between two sweeps
+    let mut server = Server::start();
+    server.user("ada");
+    let clock = server.clock.clone();
+
+    // when
+    let mut runs = 0;
+    while server.query::<i64>("SELECT count(*) FROM sessions") > 0 {
+        clock.advance(55 * MINUTE);
+        server = server.restart(|_| clock.advance(2 * DAY));
+        sweep(&server);
+        runs += 1;
+        assert!(runs < 100, "it never is");
+    }
+
+    // then: it has run for a day since its first long rest
+    assert_eq!(runs, 1 + 27);
+}
+
+#[test]
 fn each_table_is_swept_of_what_is_too_old_and_of_nothing_else() {
     // given: of each kind one that is as old as may be, and one a millisecond older
     let server = Server::start();

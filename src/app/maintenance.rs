@@ -143,15 +143,21 @@ impl App {
         };
         let after = before.look(now, elapsed);
         *watched = Some((after, steady));
-        match (before.hold_until, after.hold_until) {
-            (None, Some(until)) => tracing::warn!(
+        if let (None, Some(until)) = (before.hold_until, after.hold_until) {
+            tracing::warn!(
                 "the clock has jumped ahead to {now}, or the server was down for more than a day: nothing is deleted because \
                  of its age until {until}; if this is not the time, set the clock"
-            ),
-            (Some(_), None) => tracing::info!("the clock has been steady for a day: what is old is deleted again"),
-            _ => {}
+            );
         }
         after
+    }
+
+    /// Once something has been deleted there is no reason left to wait.
+    fn trust_clock(&self) {
+        let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((watch, _)) = &mut *watched {
+            watch.hold_until = watch.hold_until.filter(|_| watch.trusted().is_none());
+        }
     }
 
     /// Deletes what has ended for good, and what is too old to be kept. While the clock can't be trusted only numbers
@@ -160,7 +166,7 @@ impl App {
         let watch = self.watch_clock(None);
         self.note_clock(watch).await?;
         // What is looked at is this time, and not a later one: the clock may jump any moment.
-        let now = watch.seen_at.filter(|_| watch.hold_until.is_none());
+        let now = watch.trusted();
         if let Some(now) = now {
             let expired = now - SessionLimits::KEPT_AFTER_END;
             self.sweep_sessions(expired).await?;
@@ -170,6 +176,7 @@ impl App {
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
         }
         self.prune_audit(now).await?;
+        self.trust_clock();
         self.log_audit_head().await
     }
 

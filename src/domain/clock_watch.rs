@@ -11,7 +11,8 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct ClockWatch {
     /// What it showed at the last look; `None` before the first.
     pub seen_at: Option<Timestamp>,
-    /// Until when nothing is deleted because of its age; `None` where there is no reason to wait.
+    /// Until when nothing is deleted because of its age. It stands until something has been deleted since; `None` where
+    /// there is no reason to wait.
     pub hold_until: Option<Timestamp>,
 }
 
@@ -34,7 +35,12 @@ impl ClockWatch {
             _ if jumped => Some(a_day),
             until => until.map(|until| a_day.min(until)),
         };
-        Self { seen_at: Some(now), hold_until: hold_until.filter(|until| now < *until) }
+        Self { seen_at: Some(now), hold_until }
+    }
+
+    /// The time of the last look, if what is old by then may be deleted.
+    pub fn trusted(self) -> Option<Timestamp> {
+        self.seen_at.filter(|seen_at| self.hold_until.is_none_or(|until| until <= *seen_at))
     }
 }
 
@@ -76,8 +82,8 @@ mod tests {
                 ClockWatch { seen_at: Some(now), hold_until: Some(now + DAY) },
                 "{ahead:?} in {elapsed:?}"
             );
-            let later = |span| jumped.look(now + span, Some(span)).hold_until;
-            assert_eq!((later(DAY - millisecond), later(DAY)), (Some(now + DAY), None));
+            let later = |span| jumped.look(now + span, Some(span)).trusted();
+            assert_eq!((jumped.trusted(), later(DAY - millisecond), later(DAY)), (None, None, Some(now + DAY)));
         }
     }
 
@@ -90,19 +96,18 @@ mod tests {
 
     #[test]
     fn a_machine_that_stands_still_every_night_is_not_held_up_for_ever() {
-        let mut watch = ClockWatch::default();
-        let mut now = START;
-        let mut days = 0;
-        loop {
+        let (mut watch, mut now) = (seen_at(START), START);
+        for run in 1..=6 {
+            now = now + 2 * DAY;
             watch = watch.look(now, None); // after a restart
+            assert_eq!(watch.trusted(), None, "run {run}");
             now = now + 4 * HOUR;
             watch = watch.look(now, Some(4 * HOUR));
-            if days > 0 && watch.hold_until.is_none() {
-                break;
-            }
-            (now, days) = (now + 2 * DAY, days + 1);
         }
-        assert_eq!(days, 6, "of four hours each");
+        assert_eq!(watch.trusted(), Some(now), "it has run for a day");
+        now = now + 2 * DAY;
+        assert_eq!(watch.look(now, None).trusted(), Some(now), "also where it was not swept before it stopped again");
+        assert_eq!(watch.look(now + 7 * DAY, None).trusted(), None);
     }
 
     #[test]
