@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     domain::{
-        Action, Actor, Caller, Credentials, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser, Page,
-        PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges, UserCursor,
-        UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
+        Action, Actor, Caller, Credentials, DamagedUser, EmailAddress, Error, Faults, Invitation, InvitationToken,
+        NewUser, Page, PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges,
+        UserCursor, UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
@@ -161,6 +161,21 @@ impl App {
         found.await?.ok_or(Error::UserNotFound)
     }
 
+    /// The same account for a change or its end, which a damaged one allows, too: what can't be read of it stands as
+    /// something harmless, and is replaced by that with the next change.
+    pub async fn user_to_change(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
+        let UserName::Id(id) = name else { return self.user_named(caller, name).await };
+        decide(&caller.actor, &Operation::ListUsers)?;
+        let found = self.store.point(move |reader| reader.credentials_to_change(id)).await?;
+        found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)
+    }
+
+    /// Every account of which something can't be read.
+    pub async fn damaged_users(&self, caller: &Caller) -> Result<Vec<DamagedUser>, Error> {
+        decide(&caller.actor, &Operation::ListUsers)?;
+        self.store.scan(|reader| reader.damaged_users()).await
+    }
+
     /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or
     /// the current password; a new password ends sessions, and so does being disabled.
     pub async fn update_user(
@@ -218,7 +233,10 @@ impl App {
         expected: ExpectedRevision,
         proven: &mut Option<Attempt>,
     ) -> Result<User, Error> {
-        let user = self.user(caller, target).await?;
+        decide(&caller.actor, &Operation::ReadUser(target))?;
+        let id = target.ok_or(Error::UserNotFound)?;
+        let found = self.store.point(move |reader| reader.credentials_to_change(id)).await?;
+        let user = found.ok_or(Error::UserNotFound)?.0.user;
         self.check_password_fits(&user, &changes)?;
         decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
         let proof = self.reauthenticate(caller, &user, &changes, proven).await?;
@@ -306,7 +324,7 @@ impl App {
                 let actor = confirm(writer, &acting)?;
                 decide(&actor, &Operation::DeleteUser(target))?;
                 let id = target.ok_or(Error::UserNotFound)?;
-                let user = writer.user(id)?.ok_or(Error::UserNotFound)?;
+                let user = writer.credentials_to_change(id)?.ok_or(Error::UserNotFound)?.0.user;
                 expected.check(&user)?;
                 keep_an_admin(writer, &user, true)?;
                 void_tokens_of(writer, id)?;
@@ -384,15 +402,18 @@ fn apply(
     proof: Proof,
     expected: &ExpectedRevision,
 ) -> Result<User, Error> {
-    let Credentials { user: before, password_version, .. } = writer.credentials(id)?.ok_or(Error::UserNotFound)?;
+    let (credentials, damaged) = writer.credentials_to_change(id)?.ok_or(Error::UserNotFound)?;
+    let Credentials { user: before, password_version, .. } = credentials;
     if matches!(proof, Proof::Password { version } if version != password_version) {
         return Err(Error::ReauthenticationRequired); // what was shown is no longer the account's password
     }
     proof.check(&before, changes)?;
     expected.check(&before)?;
     let update = updated(&before, caller, changes, password_hash);
-    if !update.changes(&before) {
-        return Ok(before);
+    match update.changes(&before) {
+        true => {}
+        false if damaged => writer.record(Action::UserUpdated, Some(id)), // something harmless becomes what it is
+        false => return Ok(before),
     }
     keep_an_admin(writer, &before, update.disabled || update.role != Role::Admin)?;
     let after = writer.update_user(id, &update)?;

@@ -32,5 +32,6 @@ pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits,
 pub use time::Timestamp;
 pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
 pub use user::{
-    Credentials, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserRecord, UserUpdate, Username,
+    Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserRecord, UserUpdate,
+    Username,
 };

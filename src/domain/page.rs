@@ -115,6 +115,8 @@ pub struct UserFilter {
     pub prefix: Option<SearchPrefix>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,
+    /// Accounts that are known to be damaged. A list with any other one of these fails.
+    pub except: Vec<UserId>,
 }
 
 /// The beginning of a username or an address.

@@ -1,6 +1,6 @@
 //! Accounts: who someone is, and what about an account can change.
 
-use super::{Password, PasswordHash, Timestamp};
+use super::{Faults, Password, PasswordHash, Timestamp};
 use std::{borrow::Cow, fmt};
 
 /// The number of an account: positive, and never given to another one.
@@ -32,6 +32,27 @@ impl fmt::Display for UserId {
 impl serde::Serialize for UserId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)
+    }
+}
+
+/// An account of which something can't be read, because somebody else wrote to the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedUser {
+    pub id: UserId,
+    /// What is wrong with which field.
+    pub faults: Faults,
+}
+
+impl fmt::Display for DamagedUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+        let Self { id, .. } = self;
+        write!(
+            f,
+            "the account {id} is damaged: {}; repair it with 'usher user set-username {id} NAME', 'set-email', 'set-role' or \
+             'enable', or delete it with 'usher user delete {id}'",
+            faults.join(", ")
+        )
     }
 }
 

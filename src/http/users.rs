@@ -326,11 +326,13 @@ impl Users {
     /// List accounts
     ///
     /// For administrators. Pages follow each other by `next_cursor`; accounts that are made or deleted meanwhile
-    /// neither repeat others nor hide them. Unknown and repeated parameters are refused.
+    /// neither repeat others nor hide them. Unknown and repeated parameters are refused. Where another program has
+    /// damaged an account in the database, lists fail with `internal_error` rather than leave it out: `usher check` names
+    /// it, and it can still be changed or deleted by its id.
     #[oai(path = "/users", method = "get", operation_id = "listUsers")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListUsers>) -> Result<Listed, ApiError> {
         let ListUsers { limit, cursor, q, role, disabled, sort, count } = query.0;
-        let (filter, sort) = (UserFilter { prefix: q, role, disabled }, sort.unwrap_or_default());
+        let (filter, sort) = (UserFilter { prefix: q, role, disabled, except: vec![] }, sort.unwrap_or_default());
         let after = cursor.map(|cursor| UserCursor::parse(cursor.place()).filter(|cursor| cursor.sort == sort));
         let after = after.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
         let size = limit.unwrap_or_default();

@@ -6,9 +6,8 @@ use super::{
     check_sqlite,
     file::{self, OddDisk, OpenError, beside, folder_of},
     migrate,
-    users::{user_columns, user_from},
 };
-use crate::domain::{ChainPoint, Timestamp, UNDECLARED_PROXY};
+use crate::domain::{ChainPoint, Error, Timestamp, UNDECLARED_PROXY, UserFilter};
 use rusqlite::{Connection, OptionalExtension};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use std::{
@@ -150,30 +149,19 @@ fn proxy(connection: &Connection) -> Option<Finding> {
 
 /// Reads every account as the service does: one that it can't read fails the lists that it is in.
 fn accounts(connection: &Connection) -> Finding {
-    const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
-    let look = || -> rusqlite::Result<(u64, Vec<i64>)> {
-        let mut statement = connection.prepare(SQL)?;
-        let (mut rows, mut count, mut unreadable) = (statement.query([])?, 0, Vec::new());
-        while let Some(row) = rows.next()? {
-            count += 1;
-            if user_from(row).is_err() {
-                unreadable.push(row.get(0)?);
-            }
-        }
-        Ok((count, unreadable))
-    };
+    const LISTED: usize = 10;
+    let reader = Reader { connection };
+    let look = || Ok((reader.damaged_users()?, reader.count_users(&UserFilter::default())?));
     match look() {
-        Ok((count, unreadable)) if unreadable.is_empty() => Finding::ok("accounts", format!("{count} can be read")),
-        Ok((_, unreadable)) => Finding::error(
-            "accounts",
-            format!(
-                "{} can't be read, the first one with the id {}: somebody wrote to the file; restore a backup, or correct \
-                 username, address and role with sqlite3",
-                unreadable.len(),
-                unreadable[0]
-            ),
-        ),
-        Err(error) => Finding::error("accounts", format!("{error}; restore a backup")),
+        Ok((damaged, count)) if damaged.is_empty() => Finding::ok("accounts", format!("{count} can be read")),
+        Ok((damaged, _)) => {
+            let mut texts: Vec<String> = damaged.iter().take(LISTED).map(ToString::to_string).collect();
+            if damaged.len() > LISTED {
+                texts.push(format!("and {} more", damaged.len() - LISTED));
+            }
+            Finding::error("accounts", texts.join("; "))
+        }
+        Err::<_, Error>(error) => Finding::error("accounts", format!("{error}; restore a backup")),
     }
 }
 

@@ -10,9 +10,9 @@ use super::{
     users::{user_columns, user_from},
 };
 use crate::domain::{
-    Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserSort,
+    Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserId, UserSort,
 };
-use rusqlite::{Rows, ToSql, named_params};
+use rusqlite::{OptionalExtension, Rows, ToSql, named_params};
 
 /// A search that finds fewer accounts than this looks all of them up and sorts them.
 const FEW: u32 = 1_000;
@@ -74,7 +74,14 @@ fn page_sql(plan: Plan, sort: UserSort, filter: &UserFilter, after: bool) -> Str
     let (key, order) = (key_of(sort), if sort.descending { " DESC" } else { "" });
     let select = |from: &str| format!("{}, {key} AS k FROM {from}", concat!("SELECT ", user_columns!()));
     let places = if after { after_cursor(sort) } else { vec!["TRUE".to_owned()] };
-    let segments = segments(filter);
+    let mut segments = segments(filter);
+    if !filter.except.is_empty() {
+        let ids: Vec<String> = filter.except.iter().map(ToString::to_string).collect();
+        let except = format!(" AND u.id NOT IN ({})", ids.join(", "));
+        for segment in &mut segments {
+            segment.push_str(&except);
+        }
+    }
     let arms = segments.iter().flat_map(|segment| places.iter().map(move |place| format!("{segment} AND {place}")));
     let arms: Vec<String> = match plan {
         Plan::Walk => arms.map(|chosen| format!("{} WHERE {chosen}", select("users u"))).collect(),
@@ -121,12 +128,33 @@ impl Reader<'_> {
         after: Option<&UserCursor>,
         size: PageSize,
     ) -> Result<Page<User, UserCursor>, Error> {
+        if filter.except.is_empty() {
+            self.refuse_unknown_segments()?;
+        }
         let (list, wanted) = (List { filter, sort, after }, size.get() + 1);
         let found = match &filter.prefix {
             None => self.first_rows(&list, Plan::Walk, wanted, |rows| rows.mapped(user_from).collect())?,
             Some(prefix) => self.search(&list, prefix, wanted)?,
         };
         Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
+    }
+
+    /// An account with a role or status that there is not would be in no segment, and so in no list. Looks at the ends of
+    /// an index.
+    fn refuse_unknown_segments(&self) -> Result<(), Error> {
+        const UNKNOWN: &str = "SELECT id FROM users WHERE role < 'admin'
+            UNION ALL SELECT id FROM users WHERE role > 'admin' AND role < 'user'
+            UNION ALL SELECT id FROM users WHERE role > 'user'
+            UNION ALL SELECT id FROM users WHERE role IN ('admin', 'user') AND disabled < 0
+            UNION ALL SELECT id FROM users WHERE role IN ('admin', 'user') AND disabled > 1 LIMIT 1";
+        let mut statement = self.connection.prepare_cached(UNKNOWN).or_domain()?;
+        match statement.query_row([], |row| row.get(0)).optional().or_domain()? {
+            None => Ok(()),
+            Some(id) => {
+                UserId::new(id).map_or(Ok(None), |id| self.user(id))?; // says what is damaged
+                Err(Error::Internal(format!("the account {id} is damaged")))
+            }
+        }
     }
 
     fn search(&self, list: &List<'_>, prefix: &SearchPrefix, wanted: u32) -> Result<Vec<User>, Error> {
@@ -225,7 +253,7 @@ mod tests {
         for prefix in [None, SearchPrefix::parse("user7").ok()] {
             for role in [None, Some(Role::User), Some(Role::Admin)] {
                 for disabled in [None, Some(false), Some(true)] {
-                    filters.push(UserFilter { prefix: prefix.clone(), role, disabled });
+                    filters.push(UserFilter { prefix: prefix.clone(), role, disabled, except: vec![] });
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use super::{Reader, Writer, error::OrDomain};
 use crate::domain::{
-    Credentials, EmailAddress, Error, NewUser, PasswordHash, Role, Timestamp, User, UserId, UserUpdate, Username,
+    Credentials, DamagedUser, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, Timestamp, User, UserId,
+    UserUpdate, Username,
 };
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 use std::borrow::Cow;
@@ -32,20 +33,51 @@ fn stored_id(row: &Row<'_>, column: usize) -> rusqlite::Result<UserId> {
     UserId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, id))
 }
 
-/// Reads the columns of `user_columns!` from the front of a row.
-pub(super) fn user_from(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User {
-        id: stored_id(row, 0)?,
-        username: parsed(1, Username::parse(row.get_ref(1)?.as_str()?))?,
-        email: parsed(2, EmailAddress::parse(row.get_ref(2)?.as_str()?))?,
-        email_verified: row.get(3)?,
-        role: parsed(4, Role::parse(row.get_ref(4)?.as_str()?))?,
-        disabled: row.get(5)?,
+/// Reads the columns of `user_columns!` from the front of a row. Somebody who wrote to the file may have left what can't be
+/// read; each such field is named, and stands as something harmless, so that the account can be repaired or deleted.
+pub(super) fn user_and_faults(row: &Row<'_>) -> rusqlite::Result<(User, Faults)> {
+    let (id, mut faults) = (stored_id(row, 0)?, Faults::default());
+    let username = faults.collect("username", Username::parse(&text(row, 1)?));
+    let email = faults.collect("email", EmailAddress::parse(&text(row, 2)?));
+    let role = faults.collect("role", Role::parse(&text(row, 4)?));
+    let email_verified = faults.collect("email_verified", truth(row.get(3)?));
+    let disabled = faults.collect("disabled", truth(row.get(5)?));
+    let stand_in = || format!("damaged-{id}");
+    let user = User {
+        id,
+        username: username.unwrap_or_else(|| Username::parse(&stand_in()).expect("a username")),
+        email: email.unwrap_or_else(|| EmailAddress::parse(&(stand_in() + "@unverified.invalid")).expect("an address")),
+        email_verified: email_verified.unwrap_or(false),
+        role: role.unwrap_or(Role::User),
+        disabled: disabled.unwrap_or(true),
         revision: row.get(6)?,
         created_at: Timestamp::from_millis(row.get(7)?),
         updated_at: Timestamp::from_millis(row.get(8)?),
         last_login_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
-    })
+    };
+    Ok((user, faults))
+}
+
+fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
+    Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?))
+}
+
+fn truth(stored: i64) -> Result<bool, Cow<'static, str>> {
+    match stored {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err("must be 0 or 1".into()),
+    }
+}
+
+/// The same where nothing may stand for something else.
+pub(super) fn user_from(row: &Row<'_>) -> rusqlite::Result<User> {
+    let (user, faults) = user_and_faults(row)?;
+    if faults.is_empty() {
+        return Ok(user);
+    }
+    let damaged = DamagedUser { id: user.id, faults };
+    Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Text, damaged.to_string().into()))
 }
 
 fn credentials_from(row: &Row<'_>) -> rusqlite::Result<Credentials> {
@@ -57,6 +89,36 @@ fn credentials_from(row: &Row<'_>) -> rusqlite::Result<Credentials> {
 }
 
 impl Reader<'_> {
+    /// An account and its password hash, for one who changes or deletes it, and whether something of it is damaged: that
+    /// stands as something harmless. For the point door.
+    pub fn credentials_to_change(&self, id: UserId) -> Result<Option<(Credentials, bool)>, Error> {
+        const SQL: &str =
+            concat!("SELECT ", user_columns!(), ", u.password_hash, u.password_version FROM users u WHERE u.id = ?1");
+        let read = |row: &Row<'_>| {
+            let (user, faults) = user_and_faults(row)?;
+            let password_hash = PasswordHash::from_text(row.get(10)?);
+            Ok((Credentials { user, password_hash, password_version: row.get(11)? }, !faults.is_empty()))
+        };
+        self.connection
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row([id.get()], read).optional())
+            .or_domain()
+    }
+
+    /// Every account of which something can't be read. Scans all.
+    pub fn damaged_users(&self) -> Result<Vec<DamagedUser>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
+        let look = || -> rusqlite::Result<_> {
+            let mut statement = self.connection.prepare(SQL)?;
+            let found = statement.query_map([], user_and_faults)?.filter_map(|read| match read {
+                Ok((user, faults)) => (!faults.is_empty()).then_some(Ok(DamagedUser { id: user.id, faults })),
+                Err(error) => Some(Err(error)),
+            });
+            found.collect()
+        };
+        look().or_domain()
+    }
+
     /// For the point door.
     pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");

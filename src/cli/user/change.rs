@@ -28,7 +28,7 @@ impl Target {
     /// Changes the account, and says in one line what it is now.
     fn change_in(&self, database: &Path, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
         let app = open(database, Policy::default())?;
-        change(&app, self.named.find(&app)?.id, changes, self.json, says)
+        change(&app, self.named.find_to_change(&app)?.id, changes, self.json, says)
     }
 }
 
@@ -148,7 +148,7 @@ pub(in crate::cli) struct SetPassword {
 impl SetPassword {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open_for_passwords(database, &self.passwords, self.cost)?;
-        let user = self.named.find(&app)?;
+        let user = self.named.find_to_change(&app)?;
         let typed = self.source.read()?;
         let names = [user.username.as_str(), user.email.as_str()];
         let accepted = app.policy().passwords.accept(&typed, &names);

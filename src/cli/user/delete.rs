@@ -30,7 +30,7 @@ pub(in crate::cli) struct Delete {
 impl Delete {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
-        let user = self.named.find(&app)?;
+        let user = self.named.find_to_change(&app)?;
         if !self.yes {
             ask(&user)?;
         }

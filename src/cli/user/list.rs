@@ -5,16 +5,21 @@ use crate::{
     cli::{
         explain, open,
         output::{Table, USER_COLUMNS, show, user_row},
+        tell,
     },
-    domain::{Caller, Page, PageSize, Role, SearchPrefix, User, UserCursor, UserFilter, UserSort},
+    domain::{Caller, DamagedUser, Error, Page, PageSize, Role, SearchPrefix, User, UserCursor, UserFilter, UserSort},
     http::answers,
 };
 use anyhow::Result;
 use clap::Args;
 use futures_executor::block_on;
+use serde_json::json;
 use std::path::Path;
 
 /// List accounts
+///
+/// Accounts of which something can't be read, because another program wrote to the file, come last, whatever else is asked for:
+/// in the table as DAMAGED, in JSON as `damaged`, with their ids and what is wrong. They can be repaired or deleted by id.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
     /// Only accounts whose username or e-mail address begins with this, in upper or lower case
@@ -46,17 +51,32 @@ impl List {
 
     fn print_table(&self, app: &App) -> Result<()> {
         let mut table = Table::new(&USER_COLUMNS)?;
-        self.for_each_page(app, |users| {
+        let damaged = self.for_each_page(app, |users| {
             users.iter().try_for_each(|user| table.row(&user_row(user)))?;
             table.flush()
-        })
+        })?;
+        for DamagedUser { id, faults } in &damaged {
+            let fields: Vec<&str> = faults.iter().map(|(field, _)| field).collect();
+            table.row(&[
+                id.to_string(),
+                "-".into(),
+                "-".into(),
+                "-".into(),
+                format!("DAMAGED: {}", fields.join(", ")),
+            ])?;
+        }
+        table.flush()?;
+        for damaged in &damaged {
+            tell(&damaged.to_string());
+        }
+        Ok(())
     }
 
     /// Written page by page: there may be more accounts than should be held in memory.
     fn show_json(&self, app: &App) -> Result<()> {
         show("{\"users\": [")?;
         let mut separator = "";
-        self.for_each_page(app, |users| {
+        let damaged = self.for_each_page(app, |users| {
             let mut text = String::new();
             for user in users {
                 text.push_str(separator);
@@ -66,20 +86,38 @@ impl List {
             }
             show(&text)
         })?;
-        show("\n], \"next_cursor\": null}\n")
+        let faults = |damaged: &DamagedUser| -> serde_json::Map<String, serde_json::Value> {
+            damaged.faults.iter().map(|(field, fault)| (field.to_owned(), fault.into())).collect()
+        };
+        let listed: Vec<_> =
+            damaged.iter().map(|damaged| json!({"id": damaged.id, "faults": faults(damaged)})).collect();
+        let damaged = if listed.is_empty() { String::new() } else { format!(", \"damaged\": {}", json!(listed)) };
+        show(&format!("\n], \"next_cursor\": null{damaged}}}\n"))
     }
 
-    fn for_each_page(&self, app: &App, mut show: impl FnMut(Vec<User>) -> Result<()>) -> Result<()> {
-        let mut after: Option<UserCursor> = None;
+    /// Hands over every page, and returns the accounts that are on none, because they are damaged.
+    fn for_each_page(&self, app: &App, mut show: impl FnMut(Vec<User>) -> Result<()>) -> Result<Vec<DamagedUser>> {
+        let (mut after, mut damaged): (Option<UserCursor>, Vec<DamagedUser>) = (None, Vec::new());
+        let shell = Caller::shell();
         loop {
-            let filter = UserFilter { prefix: self.search.clone(), role: self.role, disabled: self.disabled };
-            let shell = Caller::shell();
-            let listed = app.users(&shell, filter, self.sort, after, PageSize::LARGEST, false);
-            let Page { items, next } = block_on(listed).map_err(explain)?.page;
+            let filter = UserFilter {
+                prefix: self.search.clone(),
+                role: self.role,
+                disabled: self.disabled,
+                except: damaged.iter().map(|damaged| damaged.id).collect(),
+            };
+            let listed = block_on(app.users(&shell, filter, self.sort, after.clone(), PageSize::LARGEST, false));
+            if matches!(listed, Err(Error::Internal(_))) && damaged.is_empty() {
+                damaged = block_on(app.damaged_users(&shell)).map_err(explain)?;
+                if !damaged.is_empty() {
+                    continue;
+                }
+            }
+            let Page { items, next } = listed.map_err(explain)?.page;
             show(items)?;
             after = next;
             if after.is_none() {
-                return Ok(());
+                return Ok(damaged);
             }
         }
     }
