@@ -229,3 +229,29 @@ fn a_kill_at_any_write_of_a_migration_loses_nothing() {
         assert!(!folder.path().join("usher.db.v1.part").exists(), "{n}");
     }
 }
+
+#[test]
+fn a_kill_at_any_write_of_a_backup_leaves_a_whole_copy_or_none() {
+    let original = tempdir().unwrap();
+    assert!(usher(original.path(), &["migrate"]).status.success());
+    assert!(create_admin(original.path(), "root").status.success());
+    for n in 1.. {
+        // given
+        let folder = copy_of(original.path());
+        if !is_killed_at(n, folder.path(), &["backup", "copy.db"]) {
+            assert!(n > 20, "it was killed {n} times only");
+            break;
+        }
+
+        // when
+        let is_there = folder.path().join("copy.db").exists();
+        let again = usher(folder.path(), &["backup", "copy.db"]);
+
+        // then
+        assert_eq!(again.status.success(), !is_there, "{n}: {}", complaint(&again));
+        let check = usher(folder.path(), &["check", "--database", "copy.db"]);
+        assert!(check.status.success(), "{n}: {}", String::from_utf8_lossy(&check.stdout));
+        let left: Vec<String> = files(folder.path()).into_keys().filter(|name| name.starts_with("copy.db")).collect();
+        assert_eq!(left, ["copy.db"], "{n}");
+    }
+}

@@ -109,6 +109,16 @@ impl App {
             .await
     }
 
+    /// Notes that somebody has copied the whole database.
+    pub async fn note_backup(&self, caller: &Caller) -> Result<(), Error> {
+        decide(&caller.actor, &Operation::TransferUsers)?;
+        let noted = self.store.write(caller, |writer| {
+            writer.record(Action::DatabaseBackedUp, None);
+            Ok(())
+        });
+        noted.await
+    }
+
     /// Hands over every account with its password hash, as all of them are at one moment, until `each` fails. What `each`
     /// returns is handed to it with the next account.
     pub async fn export_users<T: Send + 'static, E: Send + 'static>(

@@ -2,6 +2,7 @@
 
 mod account;
 mod audit;
+mod backup;
 mod check;
 mod create_admin;
 mod healthcheck;
@@ -60,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     Invitation(invitation::InvitationCommand),
     Audit(audit::Audit),
+    Backup(backup::Backup),
     Check(check::Check),
     Healthcheck(healthcheck::Healthcheck),
     /// Print the API's OpenAPI document
@@ -81,6 +83,7 @@ impl Cli {
             Command::Invite(command) => command.run(&database()?),
             Command::Invitation(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
+            Command::Backup(command) => command.run(&database()?),
             Command::Check(command) => command.run(&self.database.database),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi => print(&crate::http::spec()),

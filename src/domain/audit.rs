@@ -70,6 +70,8 @@ actions! {
     SignInFailed => "session.sign_in_failed",
     /// Someone asked for what is not theirs to do, and was answered with `403`.
     AccessDenied => "access.denied",
+    /// The whole database was copied into a file.
+    DatabaseBackedUp => "database.backed_up",
     /// An attempt that came too soon after others, and was not looked at.
     AttemptThrottled => "attempt.throttled",
 }

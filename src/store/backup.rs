@@ -1,9 +1,11 @@
 //! Copies of the database.
 
 use super::{
-    connection,
+    Reader, connection,
     file::{self, OpenError},
+    migrate,
 };
+use crate::domain::ChainPoint;
 use rusqlite::{Connection, backup::Backup};
 use std::{
     fs::File,
@@ -16,23 +18,39 @@ use std::{
 const STEP: i32 = 1024;
 
 /// A copy of a database, private, verified and on disk, that has no name of its own yet. It is deleted when dropped.
-pub(super) struct Draft(PathBuf);
+pub(super) struct Draft {
+    path: PathBuf,
+    /// Locked, so that nobody else takes it for what an interrupted attempt left behind.
+    _file: File,
+}
 
 impl Draft {
-    /// Copies a database beside the name that the copy is to get.
+    /// Copies a database beside the name that the copy is to get. What an interrupted attempt left there goes.
     pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
-        let draft = Self(file::beside(target, ".part"));
-        let _ = std::fs::remove_file(&draft.0); // what an interrupted attempt left behind
-        file::create_private(&draft.0)?;
-        fill(source, &draft.0).map_err(|error| OpenError::sqlite(&draft.0, &error))?;
-        let synced = File::open(&draft.0).and_then(|file| file.sync_all());
-        synced.map_err(|error| OpenError::io(&draft.0, "written", &error))?;
+        let path = file::beside(target, ".part");
+        let draft = Self { _file: file::create_draft(&path)?, path };
+        draft.delete_beside();
+        fill(source, &draft.path).map_err(|error| OpenError::sqlite(&draft.path, &error))?;
+        let synced = File::open(&draft.path).and_then(|file| file.sync_all());
+        synced.map_err(|error| OpenError::io(&draft.path, "written", &error))?;
         Ok(draft)
+    }
+
+    fn delete_beside(&self) {
+        for suffix in ["-journal", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(file::beside(&self.path, suffix)); // it is hardly ever there
+        }
+    }
+
+    /// Where the copy's audit log ends.
+    fn audit_head(&self) -> Result<ChainPoint, OpenError> {
+        let read = || Reader { connection: &connection::open_to_look(&self.path)? }.audit_ends().map(|ends| ends.head);
+        read().map_err(|error| OpenError::sqlite(&self.path, &error))
     }
 
     /// Gives the copy its name, unless there is something of that name.
     pub(super) fn publish(&self, target: &Path) -> Result<bool, OpenError> {
-        let named = file::rename_without_replacing(&self.0, target)
+        let named = file::rename_without_replacing(&self.path, target)
             .and_then(|()| File::open(file::folder_of(target))?.sync_all());
         match named {
             Ok(()) => Ok(true),
@@ -44,7 +62,7 @@ impl Draft {
     /// Whether a file has the same bytes.
     pub(super) fn is_same_as(&self, other: &Path) -> Result<bool, OpenError> {
         let compare = || -> io::Result<bool> {
-            let (mut own, mut other) = (BufReader::new(File::open(&self.0)?), BufReader::new(File::open(other)?));
+            let (mut own, mut other) = (BufReader::new(File::open(&self.path)?), BufReader::new(File::open(other)?));
             loop {
                 let (a, b) = (own.fill_buf()?, other.fill_buf()?);
                 let count = a.len().min(b.len());
@@ -61,8 +79,21 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0); // it is gone where it has got its name
+        self.delete_beside();
+        let _ = std::fs::remove_file(&self.path); // it is not there where it has got its name
     }
+}
+
+/// Copies a database into a new file, also while a server writes to it, and returns where the copy's audit log ends.
+pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
+    if target.symlink_metadata().is_ok() {
+        return Err(OpenError::Exists(target.to_owned()));
+    }
+    migrate::require_current(path)?;
+    let source = connection::open_to_look(path).map_err(|error| OpenError::sqlite(path, &error))?;
+    let draft = Draft::of(&source, target)?;
+    let head = draft.audit_head()?;
+    if draft.publish(target)? { Ok(head) } else { Err(OpenError::Exists(target.to_owned())) }
 }
 
 fn fill(source: &Connection, draft: &Path) -> rusqlite::Result<()> {
@@ -71,6 +102,8 @@ fn fill(source: &Connection, draft: &Path) -> rusqlite::Result<()> {
     snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let mut copy = Connection::open_with_flags(draft, connection::flags())?;
     Backup::new(source, &mut copy)?.run_to_completion(STEP, Duration::ZERO, None)?;
+    // So that it can be read where nothing can be written; a start switches the log on again.
+    copy.pragma_update(None, "journal_mode", "delete")?;
     let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
         return Err(rusqlite::Error::SqliteFailure(

@@ -39,6 +39,8 @@ pub enum OpenError {
     Older { path: PathBuf, found: i64, known: i64 },
     #[error("{} is in use by another 'usher serve' or 'usher migrate', perhaps under another name; stop that one first", .0.display())]
     InUse(PathBuf),
+    #[error("there is something at {} already, and it is left as it is; choose another name", .0.display())]
+    Exists(PathBuf),
     #[error("{} is not a regular file, and so no lock; remove it", .0.display())]
     NotALock(PathBuf),
     #[error(
@@ -57,7 +59,7 @@ pub enum OpenError {
         "SQLite {found} is in use, and versions before {needed} can lose committed data (the WAL-reset bug); build against a newer one"
     )]
     OldSqlite { found: &'static str, needed: &'static str },
-    #[error("{} can't be opened safely: {reason}", .path.display())]
+    #[error("{} can't be opened safely: {reason}; a copy is made ready with 'usher migrate'", .path.display())]
     Unsafe { path: PathBuf, reason: String },
 }
 
@@ -288,6 +290,18 @@ impl Lock {
         // On a full disk they are not noted, and commands see only that a file is missing.
         let _ = self.name.write_all_at((noted.join(" ") + "\n").as_bytes(), 0);
     }
+}
+
+/// Makes an empty, private file to write a copy into, locked as long as it is open.
+pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
+    let file = open_lock(path)?;
+    if LOCKS_ARE_APART {
+        lock_exclusively(&file, path, path)?;
+    }
+    file.set_len(0)
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|error| OpenError::io(path, "written", &error))?;
+    Ok(file)
 }
 
 /// Whether locks of whole files (flock) and those of SQLite (POSIX) know nothing of each other. On a BSD or macOS the one

@@ -211,6 +211,15 @@ impl Store {
             .await
     }
 
+    /// Copies a database into a new, private file, also while a server writes to it: verified, and as it is at one moment,
+    /// with everything that was confirmed before. Returns where the copy's audit log ends. This process must not have the
+    /// database open.
+    pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
+        check_sqlite()?;
+        file::refuse_displaced(path)?;
+        backup::back_up(path, target)
+    }
+
     /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `tell` hears of each
     /// subject in turn. A point of the audit log that was kept elsewhere is looked for in it.
     pub fn examine(

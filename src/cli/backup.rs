@@ -1,0 +1,47 @@
+//! `usher backup`
+
+use super::{explain, open, print, tell};
+use crate::{
+    app::Policy,
+    domain::Caller,
+    store::{Store, locate},
+};
+use anyhow::{Result, bail};
+use clap::Args;
+use futures_executor::block_on;
+use std::path::{Path, PathBuf};
+
+/// Copy the database into a new file, also while a server runs
+///
+/// The copy is verified, readable by its owner only, and holds everything that was confirmed before the command began; it is as
+/// secret as the database. A file that is there already is not overwritten. An interrupted backup leaves no file of this name.
+///
+/// Prints the head of the copy's audit log: keep it elsewhere, for 'usher check --audit-head'. To look at the copy:
+/// 'usher check --database FILE'. To put it back, stop the server, move usher.db and its -wal and -shm away, and copy FILE to
+/// usher.db with mode 600.
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The new file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl Backup {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        if self.file.as_os_str() == "-" {
+            bail!("a backup is a file and can't go to standard output; name a new file");
+        }
+        let target = locate(&self.file)?;
+        if target == database {
+            bail!("{} is the database itself; name a new file", target.display());
+        }
+        let head = Store::back_up(database, &target)?;
+        tell(&format!("{} is a copy of {}", target.display(), database.display()));
+        let noted = open(database, Policy::default())
+            .and_then(|app| block_on(app.note_backup(&Caller::shell())).map_err(explain));
+        if let Err(error) = noted {
+            tell(&format!("that it was made could not be written to the audit log: {error}"));
+        }
+        print(&format!("{head}\n"))
+    }
+}
