@@ -328,10 +328,6 @@ fn modes(path: &Path) -> Finding {
             wrong.push((Verdict::Error, text));
         }
     }
-    if !shared.is_empty() {
-        let text = format!("{}, and others may use them: chmod 600 {}", shared.join(", "), names.join(" "));
-        wrong.push((Verdict::Error, text));
-    }
     if owner.is_some() && file::is_read_only(path) {
         let name = path.display();
         wrong.push((Verdict::Error, format!("{name} can only be read, so every change is refused: chmod u+w {name}")));
