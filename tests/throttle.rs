@@ -255,7 +255,7 @@ fn unlock(root: &Client, user: &Client) {
 #[test]
 fn strangers_see_nothing_of_what_an_owner_or_an_administrator_does() {
     type Deed = fn(&Server, &Client, &Client, usize);
-    let deeds: [(&str, Deed); 9] = [
+    let deeds: [(&str, Deed); 10] = [
         ("nothing", |_, _, _, _| ()),
         ("a sign-in from a known place", |server, _, _, _| {
             login(server, "127.0.0.1", "ada@example.com", PASSWORD).is(200, "");
@@ -263,6 +263,10 @@ fn strangers_see_nothing_of_what_an_owner_or_an_administrator_does() {
         ("a sign-in from a new place", |server, _, _, time| {
             let new = ["192.0.2.1", "198.51.100.1"][time];
             assert_eq!(login(server, new, "ada@example.com", PASSWORD).status, [200, 429][time]);
+        }),
+        ("sign-ins from the site that guesses", |server, _, _, time| {
+            let one = ["203.0.113.9", "2001:db8:1:ffff::1"][time];
+            assert_eq!(login(server, one, "ada@example.com", PASSWORD).status, [200, 429][time]);
         }),
         ("a new password and a sign-in", |server, _, ada, time| {
             let [old, new] = [[PASSWORD, "another long password"], ["another long password", PASSWORD]][time];
