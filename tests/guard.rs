@@ -57,6 +57,7 @@ impl Scene {
             dump("SELECT group_concat(id, char(10)) FROM sessions"),
             dump("SELECT group_concat(id, char(10)) FROM invitations"),
             dump("SELECT group_concat(hex(token_hash), char(10)) FROM password_resets"),
+            dump("SELECT group_concat(concat_ws('|', account_group, unlocks), char(10)) FROM throttle_unlocks"),
         ]
         .join("\n--\n")
     }
@@ -154,6 +155,11 @@ const ADMINISTRATIVE: &[(&str, UseCase, Error)] = &[
         Error::Forbidden,
     ),
     (
+        "unlock an account",
+        |app, scene| block_on(app.unlock_user(&scene.caller, Scene::id(&scene.other))),
+        Error::Forbidden,
+    ),
+    (
         "delete an invitation",
         |app, scene| block_on(app.delete_invitation(&scene.caller, InvitationId::new(scene.invitation))),
         Error::Forbidden,
@@ -199,7 +205,9 @@ fn the_same_callers_to_whom_nothing_has_happened_change_something() {
     }
     for (name, use_case, _) in ADMINISTRATIVE {
         let scene = Scene::new(Role::Admin);
+        let before = scene.state();
         assert_eq!(use_case(&scene.server.app, &scene), Ok(()), "{name}");
+        assert_ne!(scene.state(), before, "{name}");
     }
 }
 
