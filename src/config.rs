@@ -28,7 +28,8 @@ pub struct PasswordSettings {
     #[arg(long, env = "USHER_PASSWORD_MIN_LENGTH", value_name = "CHARACTERS", default_value_t = Password::MIN_LENGTH, value_parser = min_length)]
     pub password_min_length: usize,
 
-    /// A list of passwords to refuse instead of the bundled one: UTF-8, one a line, matched without regard to case
+    /// A list of passwords to refuse instead of the bundled one: UTF-8, one a line, matched without regard to case. 'usher
+    /// serve' reads it again on SIGHUP, unless it was started at a terminal: there SIGHUP ends it
     #[arg(long, env = "USHER_PASSWORD_BLOCKLIST", value_name = "FILE")]
     pub password_blocklist: Option<PathBuf>,
 
@@ -192,7 +193,8 @@ pub struct ServeSettings {
     pub metrics_listen: Option<SocketAddr>,
 
     /// How many connections may be open; beyond it the one that has been without a complete request for longest is
-    /// closed
+    /// closed. One site (24 bits of IPv4, 48 of IPv6) has a quarter of them, unless it is a --trusted-proxy: a proxy that
+    /// is not declared has no more. Lowered, with a warning, where the limit of open files is lower
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 

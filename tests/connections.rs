@@ -3,10 +3,11 @@
 
 mod support;
 
+use rustix::net;
 use serde_json::json;
 use std::{
     io::{ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream},
     time::{Duration, Instant},
 };
 use support::{PASSWORD, Server};
@@ -23,7 +24,15 @@ struct Connection(TcpStream);
 
 impl Connection {
     fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Self::from(Ipv4Addr::LOCALHOST, address)
+    }
+
+    /// From one of this machine's IP addresses.
+    fn from(source: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).expect("a socket");
+        net::bind(&socket, &SocketAddrV4::new(source, 0)).expect("an address of this machine");
+        net::connect(&socket, &address).expect("the server listens");
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         Self(stream)
     }
@@ -52,6 +61,11 @@ impl Connection {
         head.split(' ').nth(1).map(|status| status.parse().expect("a status"))
     }
 
+    /// Leaves in a way that the other side hears of at once.
+    fn reset(self) {
+        net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO)).expect("it can");
+    }
+
     /// Whether a request on it is still answered.
     fn is_served(&mut self) -> bool {
         self.0.write_all(HEALTH.as_bytes()).is_ok() && self.status() == Some(200)
@@ -75,7 +89,10 @@ fn raise_file_limit() {
 
 #[test]
 fn beyond_the_limit_the_quietest_connection_is_closed_and_the_new_one_served() {
-    let server = Server::with(|settings| settings.http.max_connections = 20);
+    let server = Server::with(|settings| {
+        settings.http.max_connections = 20;
+        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]; // it may hold all
+    });
     let mut open: Vec<Connection> = Vec::new();
     for _ in 0..20 {
         open.push(Connection::open(server.address));
@@ -93,6 +110,66 @@ fn beyond_the_limit_the_quietest_connection_is_closed_and_the_new_one_served() {
     assert_eq!(open[1].status(), None, "the second has been quiet for longest");
     open.remove(1);
     assert!(open.iter_mut().all(Connection::is_served));
+}
+
+#[test]
+fn a_site_with_a_quarter_of_the_connections_loses_its_own_quietest_one() {
+    // given: two sites, one of them with its share
+    let server = Server::with(|settings| settings.http.max_connections = 20);
+    let from = |site: u8, host: u8| {
+        let mut connection = Connection::from(Ipv4Addr::new(127, 1, site, host), server.address);
+        assert!(connection.is_served());
+        connection
+    };
+    let mut other = from(1, 1);
+    let mut open: Vec<Connection> = (1..=5).map(|host| from(2, host)).collect();
+
+    // when
+    open.push(from(2, 6));
+
+    // then
+    assert_eq!(open[0].status(), None, "the first has been quiet for longest");
+    open.remove(0);
+    assert!(open.iter_mut().all(Connection::is_served));
+    assert!(other.is_served(), "although it has been quiet for longer");
+
+    // and what is closed makes room
+    open.clear();
+    let again: Vec<Connection> = (0..50).map(|host| from(2, host + 10)).collect();
+    assert!(other.is_served(), "after {} more", again.len());
+}
+
+#[test]
+fn beyond_16_mib_the_requests_that_have_been_coming_for_longest_are_closed() {
+    // given: more than 16 MiB of half bodies, the bodies of one server's connections together
+    const COUNT: usize = 300;
+    raise_file_limit();
+    let server = Server::start();
+    let half = HALF_A_BODY.replace("100", "65536") + &" ".repeat(65_000);
+
+    // when
+    let mut open: Vec<Connection> = (0..COUNT).map(|_| Connection::open(server.address)).collect();
+    for connection in &mut open {
+        connection.send(&half);
+    }
+
+    // then: those that still come are answered when the rest has come
+    let rest = " ".repeat(65_536 - 65_000 - "{\"email\": ".len());
+    let answered = |connection: &mut Connection| {
+        let sent = connection.0.write_all(rest.as_bytes()).is_ok();
+        sent && connection.status() == Some(400)
+    };
+    assert!(answered(&mut open[COUNT - 1]) && answered(&mut open[COUNT - 100]));
+    assert!(!answered(&mut open[0]) && !answered(&mut open[10]));
+    assert_eq!(server.anon().login("ada@example.com", PASSWORD).status, 401);
+
+    // and all of it is free again when they have left
+    drop(open);
+    let mut open: Vec<Connection> = (0..COUNT / 2).map(|_| Connection::open(server.address)).collect();
+    for connection in &mut open {
+        connection.send(&half);
+    }
+    assert!(open.iter_mut().all(answered));
 }
 
 #[test]
@@ -197,7 +274,7 @@ fn a_connection_survives_a_refused_body() {
 }
 
 #[test]
-fn a_caller_who_leaves_while_he_waits_for_a_hash_frees_his_place() {
+fn a_caller_who_resets_the_connection_while_waiting_for_a_hash_frees_the_place() {
     // Nobody hashes, and one may wait.
     let server = Server::with(|settings| (settings.hash_threads, settings.hash_queue) = (0, 1));
     let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
@@ -216,13 +293,35 @@ fn a_caller_who_leaves_while_he_waits_for_a_hash_frees_his_place() {
     assert!(waits(&first));
     assert_eq!(ask().status(), Some(503));
 
-    drop(first);
+    first.reset();
 
     let second = (0..50).map(|_| ask()).find(waits);
     assert!(second.is_some(), "the place was never free again");
     assert_eq!(ask().status(), Some(503));
     assert_eq!(server.anon().get("//healthz").status, 200);
     assert_eq!(server.app.hashes(), 0);
+}
+
+#[test]
+fn a_client_that_sends_nothing_more_still_gets_its_answers() {
+    // given: hashes that take longer than the end of the stream takes to arrive
+    let server = Server::with(|settings| {
+        settings.cost = usher::hashing::Cost { memory: 19_456, iterations: 3, parallelism: 1 };
+    });
+    let body = json!({"email": "ada@example.com", "password": PASSWORD}).to_string();
+    let login = format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut connection = Connection::open(server.address);
+
+    // when
+    connection.send(&[&login, HEALTH, &login].concat());
+    connection.0.shutdown(Shutdown::Write).expect("it can");
+
+    // then
+    assert_eq!([(); 3].map(|()| connection.status()), [Some(401), Some(200), Some(401)]);
+    assert_eq!(connection.status(), None);
 }
 
 /// The deadlines are real ones, of half a minute.

@@ -350,17 +350,19 @@ fn too_many_or_too_large_headers_are_refused() {
     let address = |bytes: usize| request(&format!("GET /{}", "a".repeat(bytes)), &[], "");
 
     assert_eq!(statuses(&server.raw(many(98))), [200]);
+    assert_eq!(statuses(&server.raw(large(16_000))), [200]);
     refused_by_http(
         &server,
         vec![
             ("99 headers and two more", many(99), &[431]),
             ("hundreds of headers", many(500), &[431]),
+            ("a little more than 16 KiB of headers", large(16_500), &[431]),
             ("500 KB of headers", large(500_000), &[431]),
             ("500 KB in a thousand headers", many(50_000), &[431]),
             ("100 KB of address", address(100_000), &[414, 431]),
         ],
     );
-    refused(&server, vec![attack("50 KB of address", address(50_000), 404, "not_found")]);
+    refused(&server, vec![attack("15 KB of address", address(15_000), 404, "not_found")]);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may know, and libraries that belong to one room alone.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("domain", &[]),
+    ("heap", &[]),
     ("config", &["domain", "hashing"]),
     ("clock", &["domain"]),
     ("hashing", &["domain"]),
     ("store", &["domain", "clock"]),
     ("app", &["domain", "clock", "hashing", "store"]),
-    ("http", &["domain", "app"]),
+    ("http", &["domain", "heap", "app"]),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
 ];
 const LIBRARIES: [(&str, &str); 12] = [
@@ -121,13 +122,14 @@ fn there_is_a_room_for_every_file() {
 
 #[test]
 fn no_unsafe_code_and_nothing_unfinished() {
-    for (_, path, text) in rooms() {
-        for word in ["unsafe {", "unsafe fn", "todo!", "unimplemented!", "dbg!"] {
-            assert!(!text.contains(word), "{}: {word}", path.display());
+    for (room, path, text) in rooms() {
+        for word in ["unsafe {", "unsafe fn", "unsafe extern", "allow(unsafe_code", "todo!", "unimplemented!", "dbg!"] {
+            let is_the_corner = room == "heap" && ["unsafe extern", "allow(unsafe_code"].contains(&word);
+            assert!(is_the_corner || !text.contains(word), "{}: {word}", path.display());
         }
     }
-    for root in ["lib.rs", "main.rs"] {
+    for (root, lint) in [("lib.rs", "#![deny(unsafe_code)]"), ("main.rs", "#![forbid(unsafe_code)]")] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(root)).unwrap();
-        assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");
+        assert!(text.contains(lint), "{root}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::ExitStatusExt,
-    process::{Child, ChildStderr, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     sync::Mutex,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -271,6 +271,83 @@ fn nobody_new_is_let_in_after_the_signal() {
     let (_held, _) = begin_registration(serving.address, "ada");
     serving.signal("TERM");
     until("the port is closed", || TcpStream::connect(serving.address).is_err().then_some(()));
+}
+
+#[test]
+fn without_a_terminal_sighup_reads_the_list_of_passwords_again_and_keeps_it_where_it_is_faulty() {
+    // given
+    let folder = tempdir().unwrap();
+    let list = folder.path().join("refused.txt");
+    std::fs::write(&list, format!("{PASSWORD}\n")).unwrap();
+    let mut detached = Command::new("setsid");
+    detached.current_dir(folder.path()).env_clear().stdin(Stdio::null()).arg(env!("CARGO_BIN_EXE_usher"));
+    detached.args(["serve", "--listen", "127.0.0.1:0", "--argon2-memory", "64", "--password-blocklist", "refused.txt"]);
+    let serving = Serving::spawn(folder.path(), &mut detached);
+    serving.register("ada").is(400, "validation_failed");
+
+    // when
+    std::fs::write(&list, "something else\n").unwrap();
+    serving.signal("HUP");
+    serving.until_logged("was read again");
+
+    // then
+    serving.register("ada").is(201, "");
+
+    // when: it is no text
+    std::fs::write(&list, [0xff, 0xfe]).unwrap();
+    serving.signal("HUP");
+    serving.until_logged("stays as it was");
+
+    // then
+    let other = json!({"username": "bob", "email": "bob@example.com", "password": "Something Else"});
+    serving.client().post("/users", other).is(400, "validation_failed");
+    serving.signal("TERM");
+    let (status, log) = serving.wait();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains(" ERROR ") && log.contains("refused.txt"), "{log}");
+}
+
+/// A server at a terminal of its own, started by a shell.
+struct AtTerminal {
+    terminal: rexpect::session::PtySession,
+    server: rustix::process::Pid,
+}
+
+impl AtTerminal {
+    fn start(folder: &std::path::Path, prepare: &str) -> Self {
+        let script = format!("echo pid=$$; {prepare} exec \"$0\" serve --listen 127.0.0.1:0 --argon2-memory 64");
+        let mut shell = Command::new("/bin/sh");
+        shell.current_dir(folder).env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_usher")]);
+        let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
+        terminal.exp_string("pid=").unwrap();
+        let pid = terminal.read_line().unwrap().trim().parse().unwrap();
+        terminal.exp_string("listening on").unwrap();
+        Self { terminal, server: rustix::process::Pid::from_raw(pid).unwrap() }
+    }
+
+    fn hang_up(&self) {
+        rustix::process::kill_process(self.server, rustix::process::Signal::HUP).unwrap();
+    }
+}
+
+#[test]
+fn at_a_terminal_sighup_ends_the_server_as_sigterm_does() {
+    let folder = tempdir().unwrap();
+    let mut at = AtTerminal::start(folder.path(), "");
+    at.hang_up();
+    at.terminal.exp_string("stopping").unwrap();
+    at.hang_up(); // a terminal that closes may send two
+    at.terminal.exp_string("stopped").unwrap();
+    let status = format!("{:?}", at.terminal.process().wait().unwrap());
+    assert!(status.starts_with("Exited(") && status.ends_with(", 0)"), "{status}");
+}
+
+#[test]
+fn a_server_that_was_started_to_survive_its_terminal_does() {
+    let folder = tempdir().unwrap();
+    let mut at = AtTerminal::start(folder.path(), "trap '' HUP;");
+    at.hang_up();
+    at.terminal.exp_string("SIGHUP reads --password-blocklist again").unwrap();
 }
 
 #[test]
@@ -790,15 +867,53 @@ fn address_in(log: &mut impl BufRead) -> SocketAddr {
     }
 }
 
+/// A server under a limit of open files.
+fn limited(folder: &std::path::Path, files: u32) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(folder).env_clear().stdin(Stdio::null());
+    shell.args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_usher"), "serve"]);
+    shell.args(["--listen", "127.0.0.1:0", "--argon2-memory", "64"]);
+    shell
+}
+
+#[test]
+fn a_limit_of_open_files_that_is_too_low_is_said_in_one_line() {
+    for files in [10, 20, 40] {
+        let folder = tempdir().unwrap();
+        let line = could_not(&limited(folder.path(), files).output().unwrap());
+        assert!(line.contains(&format!("is {files},")) && line.contains("ulimit -n"), "{line}");
+        assert_eq!(support::binary::files(folder.path()).len(), 0, "{line}");
+    }
+}
+
+#[test]
+fn under_a_low_limit_of_open_files_there_are_fewer_connections_and_all_requests_are_answered() {
+    let processors = std::thread::available_parallelism().unwrap().get();
+    for files in [60 + 2 * processors, 256] {
+        // given
+        let folder = tempdir().unwrap();
+        let serving = Serving::spawn(folder.path(), &mut limited(folder.path(), u32::try_from(files).unwrap()));
+        let log = serving.log();
+        assert!(log.contains("--max-connections is") && log.contains(&format!("files is {files}")), "{log}");
+
+        // when
+        let silent: Vec<_> = (0..300).map(|_| TcpStream::connect(serving.address).unwrap()).collect();
+
+        // then
+        assert_eq!(serving.register("ada").status, 201);
+        serving.sign_in("ada").get("/auth/me").is(200, "");
+        drop(silent);
+    }
+}
+
 #[test]
 fn when_file_descriptors_run_out_the_quietest_connections_go_and_requests_are_answered() {
-    // given: fewer descriptors than there will be connections, and than --max-connections asks for
+    // given: a limit that is lowered while the server runs
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let folder = tempdir().unwrap();
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.current_dir(folder.path()).env_clear().stdin(std::process::Stdio::null());
-    shell.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_usher"), "serve"]);
-    shell.args(["--listen", "127.0.0.1:0", "--argon2-memory", "64"]);
-    let serving = Serving::spawn(folder.path(), &mut shell);
+    let serving = Serving::start(folder.path(), &[]);
+    let few = Rlimit { current: Some(80), maximum: Some(80) };
+    prlimit(Some(Pid::from_child(&serving.child)), Resource::Nofile, few).unwrap();
 
     // when
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(serving.address).unwrap()).collect();

@@ -81,6 +81,14 @@ impl Serving {
         Ok(hashes.parse()?)
     }
 
+    /// What a line of the process's `/proc/PID/status` says, in KiB: `VmRSS` is what it holds, `VmHWM` the most it held.
+    pub fn memory(&self, line: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let value =
+            status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).context("no such line")?;
+        Ok(value.trim().trim_end_matches(" kB").parse()?)
+    }
+
     pub fn connect(&self) -> Result<Connection> {
         Connection::open(self.address)
     }

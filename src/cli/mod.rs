@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod check;
 mod create_admin;
+mod descriptors;
 mod healthcheck;
 mod invitation;
 mod log;
@@ -15,6 +16,7 @@ mod password;
 mod policy;
 mod serve;
 mod session;
+mod signals;
 mod terminal;
 mod user;
 
@@ -184,14 +186,16 @@ impl PasswordSettings {
             }
             None if self.allow_weak_passwords => None,
             None => Some(Blocklist::Bundled),
-            Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| unusable(format!("--password-blocklist {}: {error}", file.display())))?;
-                Some(Blocklist::parse(&text))
-            }
+            Some(file) => Some(read_blocklist(file)?),
         };
         Ok(PasswordPolicy { min_length: self.password_min_length, blocklist })
     }
+}
+
+fn read_blocklist(file: &Path) -> Result<Blocklist, Unusable> {
+    let text = std::fs::read_to_string(file);
+    let text = text.map_err(|error| unusable(format!("--password-blocklist {}: {error}", file.display())))?;
+    Ok(Blocklist::parse(&text))
 }
 
 /// Opens a database for a command that works on it beside a server, or without one.

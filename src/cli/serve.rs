@@ -1,6 +1,6 @@
 //! `usher serve`
 
-use super::log::Log;
+use super::{descriptors, log::Log, read_blocklist, signals::Signals};
 use crate::{
     app::{App, Policy},
     clock::Clock,
@@ -10,21 +10,25 @@ use crate::{
     store::{Prepared, Store},
 };
 use anyhow::{Context, Result, anyhow};
-use std::{io::ErrorKind, net::SocketAddr, path::Path, sync::Arc, thread::available_parallelism, time::Duration};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::available_parallelism,
+    time::Duration,
 };
+use tokio::net::TcpListener;
 
 /// Settings by name, with values as one would type them.
 type StoredPolicy = Vec<(&'static str, String)>;
 
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
+pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     let log = Log::start(settings.log_format)?;
-    raise_file_limit();
     let workers = available_parallelism().map_or(2, usize::from);
+    settings.max_connections = descriptors::raise_limit(settings.max_connections as usize, workers + 2)?.try_into()?;
     let policy = Policy {
         passwords: settings.passwords.policy()?,
         sessions: settings.sessions.limits()?,
@@ -68,9 +72,7 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> 
     if let Some(metrics) = &listeners.metrics {
         report_metrics(metrics.local_addr()?);
     }
-    let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
-    let _file_size_limit = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+    let signals = Signals::handle()?;
     app.resume().await.map_err(|error| anyhow!(error))?;
     store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
@@ -92,7 +94,9 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> 
         shutdown_timeout: settings.shutdown_timeout,
         docs: !settings.no_docs,
     };
-    Ok(http::serve(listeners, app, http, stop_on_signal(interrupt, terminate)).await)
+    let (reloading, blocklist) = (app.clone(), settings.passwords.password_blocklist);
+    let shutdown = signals.stop(async || reload(&reloading, blocklist.clone()).await);
+    Ok(http::serve(listeners, app, http, shutdown).await)
 }
 
 fn report_metrics(address: SocketAddr) {
@@ -130,29 +134,21 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
     })
 }
 
-/// Ends at the first SIGINT or SIGTERM. A second one ends the program at once.
-async fn stop_on_signal(mut interrupt: Signal, mut terminate: Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {},
-        _ = terminate.recv() => {},
-    }
-    tracing::info!(
-        "stopping: no new connections; requests in progress are answered first, a second signal gives them up"
-    );
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {},
-            _ = terminate.recv() => {},
+/// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
+async fn reload(app: &App, blocklist: Option<PathBuf>) {
+    let (Some(file), Some(current)) = (blocklist, &app.policy().passwords.blocklist) else {
+        tracing::info!("SIGHUP reads --password-blocklist again, and there is none");
+        return;
+    };
+    let name = file.display().to_string();
+    match tokio::task::spawn_blocking(move || read_blocklist(&file)).await {
+        Ok(Ok(list)) => {
+            current.take_over(&list);
+            tracing::info!(file = name, "the list of passwords to refuse was read again");
         }
-        std::process::exit(1);
-    });
-}
-
-/// Each connection needs a file descriptor, and the usual soft limit of 1024 is below --max-connections.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+        Ok(Err(error)) => tracing::error!(%error, "the list of passwords to refuse stays as it was"),
+        Err(error) => tracing::error!(%error, "the list of passwords to refuse stays as it was"),
+    }
 }
 
 fn report(database: &Path, prepared: &Prepared) {

@@ -1,6 +1,11 @@
 //! Passwords, what is kept of them, and which ones are refused.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 use zeroize::Zeroizing;
 
 /// A password: a new one that has met the policy (`PasswordPolicy::accept`), or one that somebody claims to know
@@ -62,8 +67,8 @@ pub enum Blocklist {
     /// The words in `common-passwords.txt`: those of Django's list that have the least length a password may have.
     /// Source and licence stand beside it, in `common-passwords.LICENSE`.
     Bundled,
-    /// An operator's own words, in lower case.
-    Own(HashSet<String>),
+    /// An operator's own words, in lower case. Clones share them.
+    Own(Arc<RwLock<HashSet<String>>>),
 }
 
 /// Lower case, one word a line, sorted by bytes, so that it is searched where it lies.
@@ -72,7 +77,8 @@ const BUNDLED: &str = include_str!("common-passwords.txt");
 impl Blocklist {
     /// One word a line; empty lines are none.
     pub fn parse(text: &str) -> Self {
-        Self::Own(text.lines().filter(|line| !line.is_empty()).map(str::to_lowercase).collect())
+        let words = text.lines().filter(|line| !line.is_empty()).map(str::to_lowercase).collect();
+        Self::Own(Arc::new(RwLock::new(words)))
     }
 
     /// Whether the password is on the list, without regard to case.
@@ -80,7 +86,15 @@ impl Blocklist {
         let folded = Zeroizing::new(password.to_lowercase());
         match self {
             Self::Bundled => is_line_of(BUNDLED, &folded),
-            Self::Own(words) => words.contains(folded.as_str()),
+            Self::Own(words) => words.read().unwrap_or_else(PoisonError::into_inner).contains(folded.as_str()),
+        }
+    }
+
+    /// Takes another list's words from now on, also where this one was cloned. The bundled one stays as it is.
+    pub fn take_over(&self, other: &Self) {
+        if let (Self::Own(words), Self::Own(others)) = (self, other) {
+            let others = others.read().unwrap_or_else(PoisonError::into_inner).clone();
+            *words.write().unwrap_or_else(PoisonError::into_inner) = others;
         }
     }
 }

@@ -8,7 +8,6 @@ use super::{
 use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, StrictObject, Username, plain_name};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
-    error::ReadBodyError,
     http::{HeaderMap, header},
 };
 use poem_openapi::{
@@ -18,11 +17,12 @@ use poem_openapi::{
 };
 use serde::{Serialize, de::DeserializeSeed};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, pin::pin, time::Duration};
+use tokio::io::AsyncReadExt;
 
 /// What most answers stay below.
 const USUAL_BYTES: usize = 512;
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 /// How long a body may take to arrive, however slowly it drips.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -110,7 +110,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
 /// A body that says it is too long need not come.
 fn refuse_announced_size(headers: &HeaderMap) -> Result<(), ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MOST_BYTES as u64) {
+    if announced.is_some_and(|length| length > MAX_BYTES as u64) {
         return Err(ApiError::new(ErrorCode::PayloadTooLarge));
     }
     Ok(())
@@ -118,13 +118,18 @@ fn refuse_announced_size(headers: &HeaderMap) -> Result<(), ApiError> {
 
 async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
     let body = body.take().map_err(|_| ApiError::internal("a body was read twice"))?;
-    let code = match tokio::time::timeout(DEADLINE, body.into_bytes_limit(MOST_BYTES)).await {
-        Ok(Ok(bytes)) => return Ok(bytes.into()),
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => ErrorCode::PayloadTooLarge,
-        Ok(Err(_)) => ErrorCode::MalformedRequest,
-        Err(_) => ErrorCode::RequestTimeout,
+    let (mut body, mut bytes) = (pin!(body.into_async_read()), Vec::with_capacity(USUAL_BYTES));
+    let read = async {
+        while bytes.len() <= MAX_BYTES {
+            if body.read_buf(&mut bytes).await.map_err(|_| ErrorCode::MalformedRequest)? == 0 {
+                return Ok(());
+            }
+        }
+        Err(ErrorCode::PayloadTooLarge)
     };
-    Err(ApiError::new(code))
+    let read = tokio::time::timeout(DEADLINE, read).await.unwrap_or(Err(ErrorCode::RequestTimeout));
+    read.map_err(ApiError::new)?;
+    Ok(bytes)
 }
 
 fn parse<T: FromFields>(bytes: &[u8], policy: &PasswordPolicy) -> Result<T, ApiError> {

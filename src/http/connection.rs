@@ -1,8 +1,14 @@
 //! Connections: HTTP/1.1 over hyper, with a deadline for everything a client may take its time about.
 //!
 //! A head that does not arrive, a body that drips (see `body`), an answer that nobody reads: each ends the connection
-//! after `PATIENCE`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes.
+//! after `PATIENCE`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes. What strangers
+//! can make it hold is bounded: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
 
+use super::{
+    client::Proxies,
+    in_flight::{InFlight, Share},
+};
+use crate::domain::{Site, Subscriber};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
@@ -12,16 +18,16 @@ use poem::{
 };
 use std::{
     borrow::Cow,
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry::Occupied},
     convert::Infallible,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -33,9 +39,15 @@ use tokio::{
 
 /// How long a client may take to send the head of a request, or to take any part of an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Beyond this, hyper answers `431`.
-const MOST_HEAD_BYTES: usize = 64 * 1024;
-const MOST_HEADERS: usize = 100;
+/// Beyond this, hyper answers `431`. It also reads no more than this ahead.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 100;
+/// What is kept of a header besides its text, roughly.
+const BYTES_OF_A_HEADER: usize = 100;
+/// So much is read at a time, so that little is held of what a client sends ahead.
+const MAX_READ_BYTES: usize = 4 * 1024;
+/// A request that holds no more than this is not counted with those in flight: nearly none does.
+const FREE_BYTES: usize = 4 * 1024;
 /// How long connections without a request in progress stay while the server drains.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does when file descriptors run out.
@@ -50,7 +62,14 @@ pub(super) struct Connection {
     /// Milliseconds from `opened` to the last complete request, head and body.
     last_complete: AtomicU64,
     phase: AtomicU8,
-    close: Notify,
+    close: Arc<Notify>,
+    /// Whose share of the connections it counts for.
+    site: Option<Site>,
+    /// What has arrived of a request that is not whole yet, in bytes.
+    held: AtomicUsize,
+    in_flight: Arc<InFlight>,
+    /// What it has of that, once it holds more than `FREE_BYTES`.
+    share: Mutex<Option<Share>>,
 }
 
 /// What a connection is waiting for. HTTP/1.1 answers one request at a time.
@@ -67,27 +86,57 @@ enum Phase {
 
 impl Default for Connection {
     fn default() -> Self {
-        Self::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+        Self::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), None, Arc::default())
     }
 }
 
 impl Connection {
-    fn from(peer: IpAddr) -> Self {
+    fn new(peer: IpAddr, site: Option<Site>, in_flight: Arc<InFlight>) -> Self {
         let peer = peer.to_canonical();
         Self {
             peer: (peer, peer.to_string()),
             opened: Instant::now(),
             last_complete: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Quiet as u8),
-            close: Notify::new(),
+            close: Arc::default(),
+            site,
+            held: AtomicUsize::new(0),
+            in_flight,
+            share: Mutex::default(),
         }
     }
 }
 
 impl Connection {
+    /// Ends the connection, whatever it is doing.
+    fn close(&self) {
+        self.close.notify_one();
+    }
+
+    /// Notes that bytes of a request have arrived, or what is kept of it besides.
+    fn hold(&self, bytes: usize) {
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if held > FREE_BYTES {
+            let begin = || self.in_flight.begin(self.close.clone());
+            self.share().get_or_insert_with(begin).grow_to(held);
+        }
+    }
+
+    /// Notes that a request is whole, or over.
+    fn hold_nothing(&self) {
+        if self.held.swap(0, Ordering::Relaxed) > FREE_BYTES {
+            self.share().take();
+        }
+    }
+
+    fn share(&self) -> MutexGuard<'_, Option<Share>> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that a request has arrived whole.
     pub fn has_complete_request(&self) {
         self.enter(Phase::Answering);
+        self.hold_nothing();
         self.touch();
     }
 
@@ -115,40 +164,103 @@ impl Connection {
     }
 }
 
-/// All open connections, by number.
-#[derive(Default)]
+/// How many connections may be open.
+pub(super) struct Limits {
+    pub all: usize,
+    /// From one site, unless it is one of the proxies: those speak for many.
+    pub of_a_site: usize,
+    pub proxies: Proxies,
+}
+
+impl Limits {
+    /// With a share for each site: a quarter of all.
+    pub fn shared(all: usize, proxies: Proxies) -> Self {
+        Self { all, of_a_site: all.div_ceil(4), proxies }
+    }
+
+    /// Without shares.
+    pub fn unshared(all: usize) -> Self {
+        Self { all, of_a_site: all, proxies: Proxies::new(Vec::new()) }
+    }
+}
+
+/// All open connections.
 struct Open {
-    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    limits: Limits,
     last: AtomicU64,
+    table: Mutex<Table>,
+    in_flight: Arc<InFlight>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_number: HashMap<u64, Arc<Connection>>,
+    of_site: HashMap<Site, usize>,
 }
 
 impl Open {
-    /// Adds a connection, and closes the quietest of the others where there are more than `most`.
-    fn add(self: &Arc<Self>, peer: IpAddr, most: usize) -> Entry {
+    fn new(limits: Limits) -> Self {
+        Self { limits, last: AtomicU64::new(0), table: Mutex::default(), in_flight: Arc::default() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection. Where its site has its share already, that site's quietest one is closed; where there are too many
+    /// in all, the quietest of all.
+    fn add(self: &Arc<Self>, peer: IpAddr) -> Entry {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::from(peer));
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if connections.len() >= most {
-            close_quietest(&mut connections);
+        let site = Some(Subscriber::of(peer).site()).filter(|_| !self.limits.proxies.trusts(peer));
+        let connection = Arc::new(Connection::new(peer, site, self.in_flight.clone()));
+        let mut table = self.table();
+        if let Some(site) = site.filter(|site| table.count(*site) >= self.limits.of_a_site) {
+            table.close_quietest(|connection| connection.site == Some(site));
+        } else if table.by_number.len() >= self.limits.all {
+            table.close_quietest(|_| true);
         }
-        connections.insert(number, connection.clone());
-        drop(connections);
+        table.insert(number, connection.clone());
+        drop(table);
         Entry { open: self.clone(), number, connection }
     }
 
     fn close_quietest(&self) {
-        close_quietest(&mut self.connections.lock().unwrap_or_else(PoisonError::into_inner));
+        self.table().close_quietest(|_| true);
     }
 }
 
-fn close_quietest(connections: &mut HashMap<u64, Arc<Connection>>) {
-    // Who waits for an answer is not cut off by others who only open connections.
-    let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
-    let quietest = connections.iter().min_by_key(|(_, connection)| rank(connection));
-    if let Some(number) = quietest.map(|(number, _)| *number)
-        && let Some(connection) = connections.remove(&number)
-    {
-        connection.close.notify_one();
+impl Table {
+    fn count(&self, site: Site) -> usize {
+        self.of_site.get(&site).copied().unwrap_or(0)
+    }
+
+    fn insert(&mut self, number: u64, connection: Arc<Connection>) {
+        if let Some(site) = connection.site {
+            *self.of_site.entry(site).or_default() += 1;
+        }
+        self.by_number.insert(number, connection);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
+        let connection = self.by_number.remove(&number)?;
+        if let Some(Occupied(mut count)) = connection.site.map(|site| self.of_site.entry(site)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(connection)
+    }
+
+    /// Closes the quietest connection of some.
+    fn close_quietest(&mut self, is_one: impl Fn(&Connection) -> bool) {
+        // Who waits for an answer is not cut off by others who only open connections.
+        let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
+        let some = self.by_number.iter().filter(|(_, connection)| is_one(connection));
+        let quietest = some.min_by_key(|(_, connection)| rank(connection)).map(|(number, _)| *number);
+        if let Some(connection) = quietest.and_then(|number| self.remove(number)) {
+            connection.close();
+        }
     }
 }
 
@@ -161,16 +273,21 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.open.connections.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.open.table().remove(self.number);
+        self.connection.hold_nothing();
     }
 }
 
 /// Serves until `stopping` turns true, and then until what has been taken is answered. The caller bounds that time.
-pub(super) async fn serve<E>(listener: TcpListener, endpoint: Arc<E>, most: usize, mut stopping: watch::Receiver<bool>)
-where
+pub(super) async fn serve<E>(
+    listener: TcpListener,
+    endpoint: Arc<E>,
+    limits: Limits,
+    mut stopping: watch::Receiver<bool>,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
-    let open = Arc::<Open>::default();
+    let open = Arc::new(Open::new(limits));
     // Each connection holds a sender; when the last one is gone the receiver ends.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     loop {
@@ -180,7 +297,7 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (entry, alive, stopping) = (open.add(peer.ip(), most), alive.clone(), stopping.clone());
+                let (entry, alive, stopping) = (open.add(peer.ip()), alive.clone(), stopping.clone());
                 let endpoint = endpoint.clone();
                 tokio::spawn(async move {
                     serve_connection(stream, peer, endpoint, &entry.connection, stopping).await;
@@ -218,18 +335,20 @@ async fn serve_connection<E>(
     let _ = stream.set_nodelay(true); // answers are written whole; waiting for more would only delay them
     let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let (endpoint, connection) = (endpoint.clone(), connection.clone());
-        async move {
+        // Boxed, because hyper keeps room for it from the first byte of a connection.
+        Box::pin(async move {
             let whole = hyper::body::Body::is_end_stream(request.body());
-            let _in_progress = InProgress::begin(&connection, whole);
+            let _in_progress = InProgress::begin(&connection, whole, request.headers().len());
             let addresses = (LocalAddr(local.into()), RemoteAddr(peer.into()));
             let mut request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
             request.set_data(connection.clone());
             Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await))
-        }
+        })
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_HEAD_BYTES).max_headers(MOST_HEADERS);
-    let served = http.serve_connection(TokioIo::new(Impatient::new(stream)), service);
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    http.half_close(true); // who sends nothing more may still want the answer
+    let served = http.serve_connection(TokioIo::new(Impatient::new(stream, connection.clone())), service);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -251,11 +370,12 @@ async fn serve_connection<E>(
 struct InProgress<'c>(&'c Connection);
 
 impl<'c> InProgress<'c> {
-    fn begin(connection: &'c Connection, whole: bool) -> Self {
+    fn begin(connection: &'c Connection, whole: bool, headers: usize) -> Self {
         if whole {
             connection.has_complete_request();
         } else {
             connection.enter(Phase::Receiving);
+            connection.hold(headers * BYTES_OF_A_HEADER);
         }
         Self(connection)
     }
@@ -264,6 +384,7 @@ impl<'c> InProgress<'c> {
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.0.enter(Phase::Quiet);
+        self.0.hold_nothing();
         self.0.touch();
     }
 }
@@ -278,15 +399,17 @@ impl Connection {
     }
 }
 
-/// A socket whose writes fail when the other side takes nothing for `PATIENCE`.
+/// A socket whose writes fail when the other side takes nothing for `PATIENCE`, and that notices a reset while a request
+/// is being answered.
 struct Impatient {
     stream: TcpStream,
+    connection: Arc<Connection>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Impatient {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None }
+    fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, stalled: None }
     }
 
     /// Starts the deadline at the first write that waits, and stops it at the next that does not.
@@ -305,7 +428,14 @@ impl Impatient {
 
 impl AsyncRead for Impatient {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
+        let room = buffer.remaining().min(MAX_READ_BYTES);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let count = part.filled().len();
+        buffer.advance(count);
+        self.connection.hold(count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -328,7 +458,14 @@ impl AsyncWrite for Impatient {
         self.stream.is_write_vectored()
     }
 
+    /// hyper flushes whenever the connection has something to do, and reads nothing while a request is being answered: it
+    /// would not hear of a client who is gone. One who sends nothing more is not gone, as far as anyone can tell.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.is_in(Phase::Answering)
+            && let Poll::Ready(Err(error)) = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -14,6 +14,7 @@ mod cors;
 mod error;
 mod front;
 mod if_match;
+mod in_flight;
 mod invitations;
 mod leftover;
 mod metrics;
@@ -44,6 +45,8 @@ use crate::{app::App, domain::Origin};
 use audit::Audit;
 use auth_routes::Auth;
 use beside::Draining;
+use client::Proxies;
+use connection::Limits;
 use error::ApiError;
 use front::Front;
 use invitations::Invitations;
@@ -59,6 +62,8 @@ use tokio::{
 };
 use users::Users;
 use verify::Verify;
+
+const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(20);
 
 /// What an operator decides about the server.
 #[derive(Debug, Clone)]
@@ -141,7 +146,8 @@ pub async fn serve(
     let endpoint = Arc::new(endpoint(app.clone(), &settings, draining.clone(), counting));
     let (stop, stopping) = watch::channel(false);
     let scrapes = serve_metrics(metrics, app.clone(), stopping.clone());
-    let requests = connection::serve(listeners.public, endpoint, settings.max_connections, stopping);
+    let limits = Limits::shared(settings.max_connections, Proxies::new(settings.trusted_proxies));
+    let requests = connection::serve(listeners.public, endpoint, limits, stopping);
     let stopped = async {
         shutdown.await;
         draining.begin();
@@ -155,6 +161,7 @@ pub async fn serve(
         _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
         ended = &mut maintenance => panic!("maintenance has ended before the server: {ended:?}"),
+        () = give_memory_back() => unreachable!("memory is given back for ever"),
     };
     drop(end_maintenance);
     if let Err(error) = maintenance.await {
@@ -166,9 +173,18 @@ pub async fn serve(
     end
 }
 
+/// A burst leaves memory behind that nobody uses; it is given back as long as the server runs.
+async fn give_memory_back() {
+    loop {
+        tokio::time::sleep(GIVE_MEMORY_BACK_EVERY).await;
+        let _ = tokio::task::spawn_blocking(crate::heap::trim).await; // it can't panic
+    }
+}
+
 async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<App>, stopping: watch::Receiver<bool>) {
     if let Some((listener, metrics)) = metrics {
-        connection::serve(listener, Arc::new(Scraped { app, metrics }), Scraped::MOST, stopping).await;
+        connection::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MOST), stopping)
+            .await;
     }
 }
 

@@ -1,0 +1,59 @@
+//! The signals that a server is sent: SIGINT and SIGTERM end it, SIGHUP means one of two things.
+
+use std::{fs::File, io};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Signals that are handled from now on.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+    /// Whether SIGHUP says that the terminal is gone, and not that settings are to be read again.
+    has_terminal: bool,
+    /// Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
+    _file_size_limit: Signal,
+}
+
+impl Signals {
+    pub fn handle() -> io::Result<Self> {
+        let has_terminal = File::open("/dev/tty").is_ok() && !ignores_hang_up(); // before it is handled
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+            has_terminal,
+            _file_size_limit: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
+    }
+
+    /// Ends at the first SIGINT or SIGTERM, or where there is a terminal at the first SIGHUP. Another SIGINT or SIGTERM ends
+    /// the program at once; a terminal that closes may send more than one SIGHUP.
+    pub async fn stop(mut self, reload: impl AsyncFn()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                _ = self.hang_up.recv() => if self.has_terminal { break } else { reload().await },
+            }
+        }
+        tracing::info!(
+            "stopping: no new connections; requests in progress are answered first, a second signal gives them up"
+        );
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.interrupt.recv() => {},
+                _ = self.terminate.recv() => {},
+            }
+            std::process::exit(1);
+        });
+    }
+}
+
+/// Whether the program was started so that it survives its terminal, as by `nohup`. Only Linux tells.
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let hang_up = 1 << (rustix::process::Signal::HUP.as_raw() - 1);
+    ignored.is_some_and(|mask| mask & hang_up != 0)
+}

@@ -1,0 +1,127 @@
+//! Requests in flight: how much of those that have not arrived whole is held in memory, for all connections together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::Notify;
+
+/// What all may hold together, heads and bodies. An honest request is whole after some milliseconds.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The requests in flight, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(Mutex<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    bytes: usize,
+    last: u64,
+    by_age: BTreeMap<u64, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    close: Arc<Notify>,
+}
+
+impl InFlight {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request from now on, until the share is dropped. `close` is how its connection hears that it must end.
+    pub fn begin(self: &Arc<Self>, close: Arc<Notify>) -> Share {
+        let mut requests = self.lock();
+        requests.last += 1;
+        let number = requests.last;
+        requests.by_age.insert(number, Held { bytes: 0, close });
+        Share { of: self.clone(), number }
+    }
+}
+
+/// One request's part of what is held.
+#[derive(Debug)]
+pub(super) struct Share {
+    of: Arc<InFlight>,
+    number: u64,
+}
+
+impl Share {
+    /// Says how many bytes the request holds by now. Where all together hold too many, the slowest are closed: those that
+    /// began first.
+    pub fn grow_to(&self, bytes: usize) {
+        let mut requests = self.of.lock();
+        let Some(held) = requests.by_age.get_mut(&self.number) else { return };
+        let more = bytes - std::mem::replace(&mut held.bytes, bytes);
+        requests.bytes += more;
+        while requests.bytes > MAX_BYTES
+            && let Some((_, slowest)) = requests.by_age.pop_first()
+        {
+            requests.bytes -= slowest.bytes;
+            slowest.close.notify_one();
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut requests = self.of.lock();
+        if let Some(held) = requests.by_age.remove(&self.number) {
+            requests.bytes -= held.bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    /// Whether it was told, which it forgets.
+    fn is_told(close: &Notify) -> bool {
+        pin!(close.notified()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn beyond_what_all_may_hold_the_ones_that_began_first_are_closed() {
+        let in_flight = Arc::<InFlight>::default();
+        let closes: [Arc<Notify>; 4] = Default::default();
+        let shares = closes.each_ref().map(|close| in_flight.begin(close.clone()));
+        let told = || closes.each_ref().map(|close| is_told(close));
+
+        shares[1].grow_to(MAX_BYTES / 2);
+        shares[0].grow_to(MAX_BYTES / 4);
+        shares[0].grow_to(MAX_BYTES / 2);
+        assert_eq!(told(), [false; 4]);
+
+        shares[2].grow_to(1);
+        assert_eq!(told(), [true, false, false, false]);
+
+        shares[3].grow_to(MAX_BYTES);
+        assert_eq!(told(), [false, true, true, false]);
+    }
+
+    #[test]
+    fn what_ended_is_given_back() {
+        let (in_flight, close) = (Arc::<InFlight>::default(), Arc::<Notify>::default());
+        for _ in 0..5 {
+            in_flight.begin(close.clone()).grow_to(MAX_BYTES);
+        }
+        assert!(!is_told(&close));
+
+        // Also by one that was told to close, and went on.
+        let (first, second) = (in_flight.begin(close.clone()), in_flight.begin(close));
+        first.grow_to(MAX_BYTES);
+        second.grow_to(1);
+        first.grow_to(2 * MAX_BYTES);
+        drop(first);
+        assert_eq!(in_flight.lock().bytes, 1);
+        drop(second);
+        assert_eq!(in_flight.lock().bytes, 0);
+    }
+}
