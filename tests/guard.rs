@@ -128,9 +128,9 @@ const OWN: &[(&str, UseCase)] = &[
 const ADMINISTRATIVE: &[(&str, UseCase, Error)] = &[
     ("change another account", |app, scene| update(app, scene, &scene.other, changes()), Error::UserNotFound),
     (
-        "give a role",
+        "set a role",
         |app, scene| {
-            let changes = UserChanges { role: Some(Role::Admin), ..UserChanges::default() };
+            let changes = UserChanges { role: Some(Role::User), ..UserChanges::default() };
             update(app, scene, &scene.own, changes)
         },
         Error::Forbidden,
