@@ -63,7 +63,7 @@ impl Connection {
 
     /// Leaves in a way that the other side hears of at once.
     fn reset(self) {
-        net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO)).expect("it can");
+        support::hang_up(self.0);
     }
 
     /// Whether a request on it is still answered.

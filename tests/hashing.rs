@@ -5,7 +5,7 @@ mod support;
 use futures_executor::block_on;
 use serde_json::{Value, json};
 use std::{io::Write, net::TcpStream, time::Duration};
-use support::{Answer, Client, PASSWORD, Server, Settings, binary::until};
+use support::{Answer, Client, PASSWORD, Server, Settings, binary::until, hang_up};
 use usher::domain::{Caller, EmailAddress, PasswordHash, Role, UserRecord, Username};
 
 const CROWDED: &str = "203.0.113.7";
@@ -90,12 +90,12 @@ fn one_site_holds_a_quarter_of_the_places_and_others_get_through() {
         let refused = asked.answered(&server, CROWDED);
         assert_eq!((refused.is(503, "overloaded").header("retry-after"), taken(&server)), ("1", 2), "{}", asked.path);
         let stranger = asked.waits(&server, STRANGER);
-        drop(stranger);
+        hang_up(stranger);
         until("the place is free again", || (taken(&server) == 2).then_some(()));
     }
-    drop(crowd);
+    crowd.into_iter().for_each(hang_up);
     until("the places are free again", || (taken(&server) == 0).then_some(()));
-    drop(sign_in.waits(&server, CROWDED));
+    hang_up(sign_in.waits(&server, CROWDED));
 }
 
 /// What tells whether a sign-in cost a slow hash.

@@ -201,6 +201,12 @@ impl Drop for Server {
     }
 }
 
+/// Hangs up so that the server hears of it at once. A connection that is only closed may be one whose client has nothing
+/// more to send and still wants the answer.
+pub fn hang_up(stream: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("it can");
+}
+
 /// Sends bytes as they are, and reads until the other side closes or says nothing for ten seconds.
 pub fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(address).expect("the server listens");
