@@ -122,6 +122,11 @@ impl Connection {
         }
     }
 
+    /// Whether the rest of a request should come later. The beginning of one is always read.
+    fn must_wait(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > 0 && self.in_flight.is_crowded()
+    }
+
     /// Notes that a request is whole, or over.
     fn hold_nothing(&self) {
         if self.held.swap(0, Ordering::Relaxed) > FREE_BYTES {
@@ -357,6 +362,7 @@ async fn serve_connection<E>(
             served.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = served => ended,
+                () = connection.close.notified() => return,
                 () = connection.is_idle_for(DRAIN_IDLE) => return,
             }
         }
@@ -429,6 +435,10 @@ impl Impatient {
 impl AsyncRead for Impatient {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
+        if self.connection.must_wait() {
+            cx.waker().wake_by_ref(); // behind those that are about to close
+            return Poll::Pending;
+        }
         let room = buffer.remaining().min(MAX_READ_BYTES);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;

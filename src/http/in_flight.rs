@@ -1,8 +1,11 @@
 //! Requests in flight: how much of those that have not arrived whole is held in memory, for all connections together.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::Notify;
 
@@ -11,13 +14,20 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The requests in flight, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct InFlight(Mutex<Requests>);
+pub(super) struct InFlight {
+    requests: Mutex<Requests>,
+    /// Whether some that were told to close still hold what others wait for.
+    is_crowded: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Requests {
-    bytes: usize,
     last: u64,
+    /// What those hold that may go on.
+    bytes: usize,
     by_age: BTreeMap<u64, Held>,
+    /// Those that were told to close, and have not yet.
+    closing: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -28,7 +38,12 @@ struct Held {
 
 impl InFlight {
     fn lock(&self) -> MutexGuard<'_, Requests> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether more should not be read before others have closed.
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded.load(Ordering::Relaxed)
     }
 
     /// Counts a request from now on, until the share is dropped. `close` is how its connection hears that it must end.
@@ -57,10 +72,12 @@ impl Share {
         let more = bytes - std::mem::replace(&mut held.bytes, bytes);
         requests.bytes += more;
         while requests.bytes > MAX_BYTES
-            && let Some((_, slowest)) = requests.by_age.pop_first()
+            && let Some((number, slowest)) = requests.by_age.pop_first()
         {
             requests.bytes -= slowest.bytes;
+            requests.closing.insert(number);
             slowest.close.notify_one();
+            self.of.is_crowded.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -70,6 +87,8 @@ impl Drop for Share {
         let mut requests = self.of.lock();
         if let Some(held) = requests.by_age.remove(&self.number) {
             requests.bytes -= held.bytes;
+        } else if requests.closing.remove(&self.number) && requests.closing.is_empty() {
+            self.of.is_crowded.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -104,6 +123,14 @@ mod tests {
 
         shares[3].grow_to(MAX_BYTES);
         assert_eq!(told(), [false, true, true, false]);
+
+        // Until they have, nobody should go on.
+        let [first, second, third, _last] = shares;
+        for share in [first, third, second] {
+            assert!(in_flight.is_crowded());
+            drop(share);
+        }
+        assert!(!in_flight.is_crowded());
     }
 
     #[test]
