@@ -12,7 +12,7 @@ use std::{
 use support::{
     PASSWORD, START, Server,
     binary::{Serving, complaint, until, usher},
-    raw,
+    hang_up, raw,
 };
 
 fn server() -> Server {
@@ -272,7 +272,7 @@ fn the_queue_for_hashes_is_shown_and_what_it_refuses_is_counted() {
     let scrape = Scrape::of(&server);
     let counts = ["usher_hash_places", "usher_hash_places_taken", "usher_hash_refusals_total", "usher_hashes_total"];
     assert_eq!(counts.map(|name| scrape.count(name, &[])), [8, 2, 1, 0]);
-    drop(waiting);
+    waiting.into_iter().for_each(hang_up);
     until("nobody in the queue", || (queued() == 0).then_some(()));
 }
 

@@ -742,7 +742,7 @@ fn whoever_leaves_before_the_answer_is_charged_and_is_on_record() {
         let mut stream = std::net::TcpStream::connect(server.address).unwrap();
         std::io::Write::write_all(&mut stream, format!("{head}: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
         support::binary::until("it waits", || (queued() == 1).then_some(()));
-        drop(stream);
+        support::hang_up(stream);
         support::binary::until("it left", || (queued() == 0).then_some(()));
     }
 
