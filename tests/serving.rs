@@ -315,7 +315,7 @@ struct AtTerminal {
 
 impl AtTerminal {
     fn start(folder: &std::path::Path, prepare: &str) -> Self {
-        let script = format!("echo pid=$$; {prepare} exec \"$0\" serve --listen 127.0.0.1:0 --argon2-memory 64");
+        let script = format!("echo pid=$$; {prepare} \"$0\" serve --listen 127.0.0.1:0 --argon2-memory 64");
         let mut shell = Command::new("/bin/sh");
         shell.current_dir(folder).env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_usher")]);
         let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
@@ -333,7 +333,8 @@ impl AtTerminal {
 #[test]
 fn at_a_terminal_sighup_ends_the_server_as_sigterm_does() {
     let folder = tempdir().unwrap();
-    let mut at = AtTerminal::start(folder.path(), "");
+    // What runs the tests may ignore the signal, which programs inherit.
+    let mut at = AtTerminal::start(folder.path(), "exec env --default-signal=HUP");
     at.hang_up();
     at.terminal.exp_string("stopping").unwrap();
     at.hang_up(); // a terminal that closes may send two
@@ -345,7 +346,7 @@ fn at_a_terminal_sighup_ends_the_server_as_sigterm_does() {
 #[test]
 fn a_server_that_was_started_to_survive_its_terminal_does() {
     let folder = tempdir().unwrap();
-    let mut at = AtTerminal::start(folder.path(), "trap '' HUP;");
+    let mut at = AtTerminal::start(folder.path(), "trap '' HUP; exec");
     at.hang_up();
     at.terminal.exp_string("SIGHUP reads --password-blocklist again").unwrap();
 }
