@@ -520,6 +520,27 @@ mod tests {
     }
 
     #[test]
+    fn keys_depend_on_the_installations_secret() {
+        let [one, other] = [[1; 32], [2; 32]].map(|secret| {
+            let (throttle, _) = throttle();
+            throttle.resume(secret, vec![]);
+            throttle
+        });
+        let charge = |throttle: &Throttle| throttle.charge(Limit::Account, Limit::Account.rate(), &[b"a@b"]).key;
+        assert_ne!(one.account("a@b"), other.account("a@b"));
+        assert_ne!(charge(&one), charge(&other));
+        assert_eq!(one.account("A@b"), AccountKey::of(&[1; 32], "a@B"));
+    }
+
+    #[test]
+    fn accounts_are_spread_over_the_groups_that_are_unlocked_together() {
+        let (throttle, _) = throttle();
+        let groups = (0..200).map(|n| throttle.account(&format!("user{n}@example.com")).unlock_group());
+        let distinct = groups.collect::<std::collections::HashSet<_>>();
+        assert!(distinct.len() > 190 && distinct.iter().any(|group| *group > 255), "{distinct:?}");
+    }
+
+    #[test]
     fn unlocking_begins_the_accounts_budgets_again_and_no_others() {
         let (throttle, _) = throttle();
         let one = subscriber("203.0.113.7");
@@ -567,6 +588,9 @@ mod tests {
         let stored: Vec<Stored> = changed.filter_map(|(slot, row)| row.map(|(key, at)| (slot, key, at))).collect();
         assert_eq!(stored.len(), 1);
         assert!(throttle.changed_accounts().is_empty());
+        let rows: Vec<_> = stored.iter().map(|(slot, key, at)| (*slot, Some((*key, *at)))).collect();
+        throttle.put_back(&rows);
+        assert_eq!(throttle.changed_accounts(), rows, "what could not be stored is stored the next time");
 
         clock.advance(Duration::from_mins(30));
         let again = Throttle::new(true, clock.clone());

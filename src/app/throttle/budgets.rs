@@ -79,10 +79,11 @@ impl Budgets {
         let changed = std::mem::take(&mut self.changed).into_iter().map(|slot| table.at(slot));
         let (mut rows, stored) = (Vec::new(), &mut self.stored);
         for standing in changed {
-            let kept = Some(standing).filter(|standing| standing.full_at > least);
-            let is_stored = if kept.is_some() { !stored.insert(standing.slot) } else { stored.remove(&standing.slot) };
-            if kept.is_some() || is_stored {
-                rows.push((standing.slot, kept));
+            if standing.full_at > least {
+                stored.insert(standing.slot);
+                rows.push((standing.slot, Some(standing)));
+            } else if stored.remove(&standing.slot) {
+                rows.push((standing.slot, None));
             }
         }
         rows
