@@ -82,7 +82,7 @@ sign_in() {
     token=$(field token)
 }
 
-printf '\n== Register. Whoever does gets an id, which stays, and may be found under the Location.\n'
+printf '\n== Register. Everybody who does gets an id, which stays, and may be found under the Location.\n'
 call 201 POST /users "{\"username\":\"$name\",\"email\":\"$email\",\"password\":\"$password\"}"
 id=$(field id)
 expect username "$name" "$(field username)"

@@ -123,3 +123,19 @@ fn what_an_interrupted_backup_left_is_not_in_the_way_of_the_next_one() {
     let left: Vec<String> = files(folder.path()).into_keys().collect();
     assert_eq!(left, ["copy.db", "usher.db", "usher.db.lock"]);
 }
+
+#[test]
+fn a_copy_is_refused_by_commands_until_it_is_put_into_use_and_check_says_so() {
+    let folder = tempdir().unwrap();
+    assert!(usher(folder.path(), &["migrate"]).status.success());
+    assert!(usher(folder.path(), &["backup", "copy.db"]).status.success());
+    let on_copy = |arguments: &[&str]| usher(folder.path(), &[arguments, &["--database", "copy.db"]].concat());
+
+    let refused = on_copy(&["user", "list"]);
+    let check = on_copy(&["check"]);
+
+    assert!(complaint(&refused).contains("run 'usher migrate' on it first"), "{}", complaint(&refused));
+    assert_eq!((refused.status.code(), check.status.code()), (Some(1), Some(0)));
+    assert!(String::from_utf8_lossy(&check.stdout).contains("it is a copy that has not been put into use"));
+    assert!(on_copy(&["migrate"]).status.success() && on_copy(&["user", "list"]).status.success());
+}

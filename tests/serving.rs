@@ -969,3 +969,12 @@ fn two_hundred_sign_ins_at_once_are_all_answered_within_100_mib() {
     let most = most_memory(serving.child.id());
     assert!(most < 100, "{most} MiB");
 }
+
+#[test]
+fn a_misspelled_variable_is_named_at_the_start() {
+    let folder = tempdir().unwrap();
+    let mut serve = command(folder.path());
+    serve.args(["serve", "--argon2-memory", "64"]).env("USHER_REGISTRATON", "closed");
+    let serving = Serving::spawn(folder.path(), &mut serve);
+    assert!(serving.log().contains("USHER_REGISTRATON is not a setting"), "{}", serving.log());
+}

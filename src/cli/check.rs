@@ -134,11 +134,16 @@ fn settings() -> Finding {
     }
     wrong.extend(log::filter().err().map(|error| error.to_string()));
     let mut wrong: Vec<_> = wrong.into_iter().map(|text| (Verdict::Error, text)).collect();
+    wrong.extend(misspelled().into_iter().map(|text| (Verdict::Warning, text)));
+    Finding::of("settings", wrong, || "what this environment sets can be used".to_owned())
+}
+
+/// Variables that look like settings and are none, and what to do about them.
+pub(super) fn misspelled() -> Vec<String> {
     let known = variables(&Cli::command());
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let unknown = given.filter(|name| name.starts_with("USHER_") && !known.contains(name));
-    wrong.extend(unknown.map(|name| (Verdict::Warning, format!("{name} is not a setting: see 'usher serve --help'"))));
-    Finding::of("settings", wrong, || "what this environment sets can be used".to_owned())
+    unknown.map(|name| format!("{name} is not a setting: see 'usher serve --help'")).collect()
 }
 
 /// What is well-formed by itself and still can't be used.

@@ -1,6 +1,6 @@
 //! `usher serve`
 
-use super::{descriptors, log::Log, read_blocklist, signals::Signals};
+use super::{check, descriptors, log::Log, read_blocklist, signals::Signals};
 use crate::{
     app::{App, Policy},
     clock::Clock,
@@ -29,6 +29,9 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     let log = Log::start(settings.log_format)?;
     let workers = available_parallelism().map_or(2, usize::from);
     settings.max_connections = descriptors::raise_limit(settings.max_connections as usize, workers + 2)?.try_into()?;
+    for text in check::misspelled() {
+        tracing::warn!("{text}");
+    }
     let policy = Policy {
         passwords: settings.passwords.policy()?,
         sessions: settings.sessions.limits()?,

@@ -77,6 +77,11 @@ pub(super) fn examine(
         let schema = schema(path, connection);
         let is_current = schema.is_ok();
         tell(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
+        if !migrate::is_in_use(connection) {
+            let text = "it is a copy that has not been put into use: other commands refuse it until 'usher migrate' or \
+                        'usher serve' has run on it";
+            tell(Finding::warning("in use", text));
+        }
         tell(integrity(connection));
         if is_current {
             tell(accounts(connection));

@@ -59,7 +59,9 @@ pub enum OpenError {
         "SQLite {found} is in use, and versions before {needed} can lose committed data (the WAL-reset bug); build against a newer one"
     )]
     OldSqlite { found: &'static str, needed: &'static str },
-    #[error("{} can't be opened safely: {reason}; a copy is made ready with 'usher migrate'", .path.display())]
+    #[error("{} is a copy that has not been put into use; run 'usher migrate' on it first", .0.display())]
+    NotInUse(PathBuf),
+    #[error("{} can't be opened safely: {reason}", .path.display())]
     Unsafe { path: PathBuf, reason: String },
 }
 

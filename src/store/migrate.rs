@@ -72,8 +72,18 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
         SchemaStatus { found: Some(found), needed } if found < needed => {
             Err(OpenError::Older { path: path.to_owned(), found, known: needed })
         }
-        SchemaStatus { .. } => Ok(()),
+        SchemaStatus { .. } => match open_to_look(path, &CURRENT)? {
+            Some(connection) if !is_in_use(&connection) => Err(OpenError::NotInUse(path.to_owned())),
+            _ => Ok(()),
+        },
     }
+}
+
+/// Whether the database has a write-ahead log. Backups and repaired files come without one, until a server or `migrate`
+/// takes them.
+pub(super) fn is_in_use(connection: &Connection) -> bool {
+    let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+    mode.is_ok_and(|mode| mode == "wal")
 }
 
 /// Refuses to write where a newer program has migrated the database since it was opened.
