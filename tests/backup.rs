@@ -115,7 +115,7 @@ fn a_backup_overwrites_nothing_and_says_what_is_in_its_way() {
 fn what_an_interrupted_backup_left_is_not_in_the_way_of_the_next_one() {
     let folder = tempdir().unwrap();
     assert!(usher(folder.path(), &["migrate"]).status.success());
-    for left in ["copy.db.part", "copy.db.part-journal", "copy.db.part-wal", "copy.db.part-shm"] {
+    for left in ["", "-journal", "-wal", "-shm"].map(|suffix| format!(".copy.db.usher-copy{suffix}")) {
         std::fs::write(folder.path().join(left), [7; 5000]).unwrap();
     }
     let made = usher(folder.path(), &["backup", "copy.db"]);
@@ -138,4 +138,24 @@ fn a_copy_is_refused_by_commands_until_it_is_put_into_use_and_check_says_so() {
     assert_eq!((refused.status.code(), check.status.code()), (Some(1), Some(0)));
     assert!(String::from_utf8_lossy(&check.stdout).contains("it is a copy that has not been put into use"));
     assert!(on_copy(&["migrate"]).status.success() && on_copy(&["user", "list"]).status.success());
+}
+
+#[test]
+fn a_backup_touches_no_file_of_somebody_else_and_takes_no_name_that_the_database_uses() {
+    let folder = tempdir().unwrap();
+    let on = |arguments: &[&str]| usher(folder.path(), &[arguments, &["--database", "x.db.part"]].concat());
+    assert!(on(&["migrate"]).status.success());
+    std::fs::write(folder.path().join("site.part"), "precious").unwrap();
+
+    for target in ["x.db", "site"] {
+        let made = on(&["backup", target]);
+        assert!(made.status.success(), "{target}: {}", complaint(&made));
+    }
+    for suffix in ["-journal", "-wal", "-shm"] {
+        let refused = on(&["backup", &format!("x.db.part{suffix}")]);
+        assert!(complaint(&refused).contains("a name that the database uses itself"), "{}", complaint(&refused));
+    }
+
+    assert!(on(&["check"]).status.success());
+    assert_eq!(std::fs::read_to_string(folder.path().join("site.part")).unwrap(), "precious");
 }

@@ -226,7 +226,7 @@ fn a_kill_at_any_write_of_a_migration_loses_nothing() {
         assert_eq!(read("SELECT user_version || '' FROM pragma_user_version"), "1", "{n}");
         assert_eq!(read("SELECT group_concat(username) FROM (SELECT username FROM users ORDER BY 1)"), "ada,root");
         assert_eq!(read("PRAGMA integrity_check"), "ok", "{n}");
-        assert!(!folder.path().join("usher.db.v1.part").exists(), "{n}");
+        assert!(!folder.path().join(".usher.db.v1.usher-copy").exists(), "{n}");
     }
 }
 

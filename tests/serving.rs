@@ -307,6 +307,24 @@ fn without_a_terminal_sighup_reads_the_list_of_passwords_again_and_keeps_it_wher
     assert!(log.contains(" ERROR ") && log.contains("refused.txt"), "{log}");
 }
 
+#[test]
+fn a_list_that_never_ends_keeps_nobody_from_ending_the_server() {
+    let folder = tempdir().unwrap();
+    let list = folder.path().join("refused.txt");
+    std::fs::write(&list, "something\n").unwrap();
+    let mut detached = Command::new("setsid");
+    detached.current_dir(folder.path()).env_clear().stdin(Stdio::null()).arg(env!("CARGO_BIN_EXE_usher"));
+    detached.args(["serve", "--listen", "127.0.0.1:0", "--argon2-memory", "64", "--password-blocklist", "refused.txt"]);
+    let serving = Serving::spawn(folder.path(), &mut detached);
+    std::fs::remove_file(&list).unwrap();
+    assert!(Command::new("mkfifo").arg(&list).status().unwrap().success());
+
+    serving.signal("HUP");
+    serving.signal("TERM");
+
+    assert_eq!(serving.wait().0, Some(0));
+}
+
 /// A server at a terminal of its own, started by a shell.
 struct AtTerminal {
     terminal: rexpect::session::PtySession,

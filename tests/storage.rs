@@ -541,6 +541,38 @@ fn a_log_or_its_index_that_is_taken_away_refuses_changes_and_what_was_confirmed_
 }
 
 #[test]
+fn a_log_is_not_laid_over_a_database_that_was_put_in_the_place_of_its_own() {
+    // given: a server that ended without having moved its log into the database
+    let folder = tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+    assert!(usher(folder.path(), &["backup", "copy.db"]).status.success());
+    serving.register("bob").is(201, "");
+    serving.child.kill().unwrap();
+    drop(serving);
+
+    // when: the copy takes the place of the database, and the log stays
+    std::fs::rename(path("usher.db"), path("kept.db")).unwrap();
+    std::fs::rename(path("copy.db"), path("usher.db")).unwrap();
+
+    // then: nothing is touched, however often it is tried
+    let before = files(folder.path());
+    for arguments in [&["user", "list"][..], &["serve"], &["serve"], &["migrate"], &["backup", "other.db"]] {
+        refused(&usher(folder.path(), arguments), &["usher.db-wal belongs to another file", "put the file"]);
+    }
+    let after = files(folder.path());
+    for (name, bytes) in &before {
+        assert!(after.get(name) == Some(bytes), "{name} has changed: {:?}", after.get(name).map(Vec::len));
+    }
+    assert_eq!(after.len(), before.len(), "{:?}", after.keys());
+
+    // and the file that it belongs to can be put back, with all that was confirmed
+    std::fs::rename(path("kept.db"), path("usher.db")).unwrap();
+    Serving::start(folder.path(), &[]).sign_in("bob");
+}
+
+#[test]
 fn a_command_beside_a_server_refuses_a_database_that_was_put_in_the_place_of_another() {
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), &[]);

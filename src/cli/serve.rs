@@ -98,7 +98,8 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> 
         docs: !settings.no_docs,
     };
     let (reloading, blocklist) = (app.clone(), settings.passwords.password_blocklist);
-    let shutdown = signals.stop(async || reload(&reloading, blocklist.clone()).await);
+    // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
+    let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))));
     Ok(http::serve(listeners, app, http, shutdown).await)
 }
 
@@ -138,7 +139,7 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
 }
 
 /// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
-async fn reload(app: &App, blocklist: Option<PathBuf>) {
+async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
     let (Some(file), Some(current)) = (blocklist, &app.policy().passwords.blocklist) else {
         tracing::info!("SIGHUP reads --password-blocklist again, and there is none");
         return;

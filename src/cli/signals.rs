@@ -28,12 +28,12 @@ impl Signals {
 
     /// Ends at the first SIGINT or SIGTERM, or where there is a terminal at the first SIGHUP. Another SIGINT or SIGTERM ends
     /// the program at once; a terminal that closes may send more than one SIGHUP.
-    pub async fn stop(mut self, reload: impl AsyncFn()) {
+    pub async fn stop(mut self, reload: impl Fn()) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
                 _ = self.terminate.recv() => break,
-                _ = self.hang_up.recv() => if self.has_terminal { break } else { reload().await },
+                _ = self.hang_up.recv() => if self.has_terminal { break } else { reload() },
             }
         }
         tracing::info!(

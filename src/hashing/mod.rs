@@ -606,6 +606,14 @@ mod tests {
     }
 
     #[test]
+    fn a_few_sites_that_take_all_they_may_leave_room_for_others() {
+        let pool = HashPool::start(CHEAP, 0, 16).unwrap();
+        let crowd: Vec<_> = (1..=5).flat_map(|n| (0..4).map(move |_| n)).map(|n| pool.admit(site(n))).collect();
+        assert_eq!(crowd.iter().filter(|place| place.is_ok()).count(), 15, "14, and the first of the fifth");
+        assert!(pool.admit(site(6)).is_ok(), "who has none gets one");
+    }
+
+    #[test]
     fn a_place_is_free_when_its_answer_is_there() {
         let pool = HashPool::start(CHEAP, 1, 0).unwrap();
         for _ in 0..200 {

@@ -34,7 +34,9 @@ impl Places {
     pub fn take(self: &Arc<Self>, site: Option<Site>) -> Option<Permit> {
         let mut counts = self.counts();
         let of_site = counts.taken.get(&site).copied().unwrap_or_default();
-        if counts.all_taken() >= self.all || of_site >= self.of_one_site {
+        // The last places are for sites that have none: a few that take all they may leave room for the others.
+        let open = if of_site == 0 { self.all } else { self.all - self.all / 8 };
+        if counts.all_taken() >= open || of_site >= self.of_one_site {
             counts.refused += 1;
             return None;
         }

@@ -27,7 +27,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Copies a database beside the name that the copy is to get. What an interrupted attempt left there goes.
     pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
-        let path = file::beside(target, ".part");
+        let path = draft_name(target);
         let draft = Self { _file: file::create_draft(&path)?, path };
         draft.delete_beside();
         fill(source, &draft.path).map_err(|error| OpenError::sqlite(&draft.path, &error))?;
@@ -84,10 +84,25 @@ impl Drop for Draft {
     }
 }
 
+/// A name that nobody else uses: what is found under it is what an interrupted attempt left.
+fn draft_name(target: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".usher-copy");
+    target.with_file_name(name)
+}
+
 /// Copies a database into a new file, also while a server writes to it, and returns where the copy's audit log ends.
 pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
     if target.symlink_metadata().is_ok() {
         return Err(OpenError::Exists(target.to_owned()));
+    }
+    // A file of such a name would be taken for a part of the database.
+    let belongs = ["-journal", "-wal", "-shm", ".lock"]
+        .iter()
+        .any(|suffix| file::locate(target).ok() == Some(file::beside(path, suffix)));
+    if belongs || draft_name(target) == path {
+        return Err(OpenError::OwnName(target.to_owned()));
     }
     migrate::require_current(path)?;
     let source = connection::open_to_look(path).map_err(|error| OpenError::sqlite(path, &error))?;

@@ -49,6 +49,14 @@ pub enum OpenError {
         path = .path.display()
     )]
     Linked { path: PathBuf, links: u64 },
+    #[error(
+        "{log} belongs to another file than {path}, and holds changes that may be nowhere else; put the file that it belongs \
+         to back in place and start again, or move {log} elsewhere if its changes are not wanted",
+        path = .0.display(), log = beside(.0, "-wal").display()
+    )]
+    LogOfAnother(PathBuf),
+    #[error("{} is a name that the database uses itself; give the copy another one", .0.display())]
+    OwnName(PathBuf),
     #[error("the server that runs on {} has other files open: {displaced}", .path.display())]
     Displaced { path: PathBuf, displaced: Displaced },
     #[error("{} is on a network file system ({kind}), where SQLite's locks can't be trusted; keep it on a local disk", .path.display())]
@@ -120,6 +128,9 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     }
     if metadata.nlink() > 1 {
         return Err(OpenError::Linked { path: path.to_owned(), links: metadata.nlink() });
+    }
+    if OpenFiles::noted(path).is_some_and(|noted| noted.left_its_log_beside_another()) {
+        return Err(OpenError::LogOfAnother(path.to_owned()));
     }
     if metadata.len() == 0 {
         return nothing(path);
@@ -278,6 +289,9 @@ impl Lock {
             // One that was deleted or replaced before it was locked is not the one that others look at.
             let locked = name.metadata().map_err(|error| OpenError::io(&path, "read", &error))?;
             if Identity::of(&path).ok() == Some(Identity::from(&locked)) {
+                if OpenFiles::noted(database).is_some_and(|noted| noted.left_its_log_beside_another()) {
+                    return Err(OpenError::LogOfAnother(database.to_owned()));
+                }
                 let _ = name.set_len(0); // which files its last holder had open
                 let database = if LOCKS_ARE_APART { Some(lock_database(database)?) } else { None };
                 return Ok(Self { name, _database: database });
@@ -406,6 +420,14 @@ impl OpenFiles {
         &self.paths
     }
 
+    /// Whether the log of these files stands beside another database, which it would be laid over.
+    fn left_its_log_beside_another(&self) -> bool {
+        let [database, log, _] = &self.paths;
+        let is_another = Identity::of(database).is_ok_and(|found| found != self.identities[0]);
+        let has_changes = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        is_another && has_changes && Identity::of(log).ok() == Some(self.identities[1])
+    }
+
     /// Fails unless each is where it was.
     pub(super) fn check(&self) -> Result<(), Displaced> {
         let mut files = self.paths.iter().zip(&self.identities);
@@ -417,8 +439,8 @@ impl OpenFiles {
 /// A file of an open database is not at its place any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} was removed or replaced; put the file back if it was moved, or else stop the server with SIGTERM, so that it saves \
-     what it holds, and start it again", .0.display()
+    "{} was removed or replaced; if it is the database file, put it back first; then stop the server with SIGTERM, so that \
+     it saves what it holds, and start it again", .0.display()
 )]
 pub struct Displaced(PathBuf);
 
