@@ -42,11 +42,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Beyond this, hyper answers `431`. It also reads no more than this ahead.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-/// What is kept of a header besides its text, roughly.
+/// What is kept of a header besides its text, and of a request whose body is read besides that, roughly.
 const BYTES_OF_A_HEADER: usize = 100;
+const BYTES_OF_A_REQUEST: usize = 24 * 1024;
 /// So much is read at a time, so that little is held of what a client sends ahead.
 const MAX_READ_BYTES: usize = 4 * 1024;
-/// A request that holds no more than this is not counted with those in flight: nearly none does.
+/// A request that holds no more than this is not counted with those in flight: nearly no head does.
 const FREE_BYTES: usize = 4 * 1024;
 /// How long connections without a request in progress stay while the server drains.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
@@ -381,7 +382,7 @@ impl<'c> InProgress<'c> {
             connection.has_complete_request();
         } else {
             connection.enter(Phase::Receiving);
-            connection.hold(headers * BYTES_OF_A_HEADER);
+            connection.hold(BYTES_OF_A_REQUEST + headers * BYTES_OF_A_HEADER);
         }
         Self(connection)
     }

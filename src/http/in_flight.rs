@@ -9,8 +9,9 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What all may hold together, heads and bodies. An honest request is whole after some milliseconds.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
+/// What all may hold together: heads, bodies, and what it takes to read them. An honest request is whole after some
+/// milliseconds.
+const MAX_BYTES: usize = 12 * 1024 * 1024;
 
 /// The requests in flight, in the order in which they began.
 #[derive(Debug, Default)]

@@ -63,7 +63,7 @@ use tokio::{
 use users::Users;
 use verify::Verify;
 
-const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(20);
+const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(5);
 
 /// What an operator decides about the server.
 #[derive(Debug, Clone)]
