@@ -329,6 +329,7 @@ fn a_list_that_never_ends_keeps_nobody_from_ending_the_server() {
 struct AtTerminal {
     terminal: rexpect::session::PtySession,
     server: rustix::process::Pid,
+    address: SocketAddr,
 }
 
 impl AtTerminal {
@@ -339,8 +340,10 @@ impl AtTerminal {
         let mut terminal = rexpect::session::spawn_command(shell, Some(30_000)).unwrap();
         terminal.exp_string("pid=").unwrap();
         let pid = terminal.read_line().unwrap().trim().parse().unwrap();
-        terminal.exp_string("listening on").unwrap();
-        Self { terminal, server: rustix::process::Pid::from_raw(pid).unwrap() }
+        terminal.exp_string("listening on http://").unwrap();
+        let rest = terminal.read_line().unwrap();
+        let address = rest.split_whitespace().next().unwrap().parse().unwrap();
+        Self { terminal, server: rustix::process::Pid::from_raw(pid).unwrap(), address }
     }
 
     fn hang_up(&self) {
@@ -353,9 +356,13 @@ fn at_a_terminal_sighup_ends_the_server_as_sigterm_does() {
     let folder = tempdir().unwrap();
     // What runs the tests may ignore the signal, which programs inherit.
     let mut at = AtTerminal::start(folder.path(), "exec env --default-signal=HUP");
+    let (mut waiting, body) = begin_registration(at.address, "ada");
     at.hang_up();
     at.terminal.exp_string("stopping").unwrap();
     at.hang_up(); // a terminal that closes may send two
+    waiting.get_mut().write_all(body.as_bytes()).unwrap();
+    let answer = rest_of(waiting);
+    assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
     at.terminal.exp_string("stopped").unwrap();
     let status = format!("{:?}", at.terminal.process().wait().unwrap());
     assert!(status.starts_with("Exited(") && status.ends_with(", 0)"), "{status}");
