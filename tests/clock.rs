@@ -154,22 +154,23 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
 
 #[test]
 fn a_machine_that_never_runs_for_long_is_swept_in_the_end() {
-    // given: sweeps go by real time, so that there is none within a run
+    // given: sweeps go by real time, so that there is one at each start and none within a run
     let mut server = Server::start();
     server.user("ada");
     let clock = server.clock.clone();
 
     // when
-    let left = [(); 4].map(|()| {
+    let mut runs = 0;
+    while server.query::<i64>("SELECT count(*) FROM sessions") > 0 {
         clock.advance(12 * HOUR);
         let earlier = std::mem::replace(&mut server, Server::start());
         server = earlier.restart(|_| clock.advance(6 * DAY));
         sweep(&server);
-        server.query::<i64>("SELECT count(*) FROM sessions")
-    });
+        runs += 1;
 
-    // then: it has run for a day since its first long rest
-    assert_eq!(left, [1, 1, 0, 0]);
+        // then: a hold is over once the machine has run for a day, however it was interrupted
+        assert!(runs < 10, "it never is");
+    }
 }
 
 #[test]
