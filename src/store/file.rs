@@ -350,9 +350,9 @@ fn lock_database(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// A command that looks whether a server runs holds a lock for a moment.
+/// A command that looks whether a server runs holds a lock for a moment, and so does a program that is just being started.
 fn lock_exclusively(file: &File, path: &Path, database: &Path) -> Result<(), OpenError> {
-    const TRIES: u32 = 10;
+    const TRIES: u32 = 50;
     for _ in 0..TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(()),
