@@ -405,7 +405,8 @@ impl OpenFiles {
 
     /// Those that the server noted. `None`: it did not, or there is no lock.
     fn noted(path: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(beside(path, ".lock")).ok()?;
+        let mut text = String::new();
+        open_regular(&beside(path, ".lock"))?.read_to_string(&mut text).ok()?;
         let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         let identities: Vec<Identity> = numbers.chunks_exact(2).map(|pair| Identity(pair[0], pair[1])).collect();
         let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
