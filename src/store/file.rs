@@ -446,7 +446,7 @@ impl OpenFiles {
 pub struct Displaced(PathBuf);
 
 /// Refuses a database beside whose server nothing can be written, because it has other files open than are there.
-/// For whoever works beside a server, and only before this process has the database open (see `inspect`).
+/// For those who work beside a server, and only before this process has the database open (see `inspect`).
 pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
     let lock = open_regular(&beside(path, ".lock"));
     let is_served = lock.as_ref().is_some_and(is_locked);

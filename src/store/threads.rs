@@ -21,7 +21,7 @@ type Job = Box<dyn FnOnce(&Pool) + Send>;
 /// Beyond this many waiting jobs the answer is "overloaded" at once.
 const QUEUE: usize = 4096;
 
-/// For how long the caller waits for the answer. Whoever is not answered in time is told "overloaded".
+/// For how long the caller waits for the answer. Those who are not answered in time are told "overloaded".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
     /// Until the job begins at the latest: once it has begun, its answer is waited for.
