@@ -133,6 +133,35 @@ fn a_port_that_is_taken_is_said_in_one_line_that_names_the_flag() {
 }
 
 #[test]
+fn a_start_that_is_refused_for_a_port_leaves_the_folder_as_it_was() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let old = include_str!("upgrade/version-1.sql");
+    for (was, sql) in [("nothing", None), ("a database", Some("")), ("a database to be migrated", Some(old))] {
+        // given
+        let folder = tempdir().unwrap();
+        match sql {
+            Some("") => assert!(usher(folder.path(), &["migrate"]).status.success()),
+            Some(sql) => {
+                rusqlite::Connection::open(folder.path().join("usher.db")).unwrap().execute_batch(sql).unwrap();
+            }
+            None => {}
+        }
+        let before = files(folder.path());
+
+        for flag in ["--listen", "--metrics-listen"] {
+            // when
+            let line = could_not(&usher(folder.path(), &["serve", flag, &taken]));
+
+            // then
+            assert!(line.contains("in use by another program") && line.contains(flag), "{line}");
+            let after = files(folder.path());
+            assert!(after == before, "{was}: {:?} became {:?}", before.keys(), after.keys());
+        }
+    }
+}
+
+#[test]
 fn an_address_of_another_machine_is_said_in_one_line_that_names_the_flag() {
     let folder = tempdir().unwrap();
     let line = could_not(&usher(folder.path(), &["serve", "--listen", "192.0.2.1:0"]));

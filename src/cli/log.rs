@@ -2,7 +2,7 @@
 
 use crate::config::{LogFormat, Unusable, unusable};
 use anyhow::{Context, Result};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     env::VarError,
     io::{self, ErrorKind, Write},
@@ -23,7 +23,7 @@ const MAX_WAITING: usize = 1024 * 1024;
 /// How long the end of the program waits for a log that nobody reads.
 const MAX_WAIT_AT_END: Duration = Duration::from_secs(1);
 
-/// Set when a log ended with a write that had not returned: whatever writes to standard error now would wait behind it.
+/// Set when a log ended and standard error took nothing: whatever is written to it now would wait, perhaps for ever.
 static STALLED: AtomicBool = AtomicBool::new(false);
 
 /// Whether standard error takes nothing any more.
@@ -80,10 +80,18 @@ pub(super) fn filter() -> Result<EnvFilter, Unusable> {
 impl Drop for Log {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if self.written.recv_timeout(MAX_WAIT_AT_END) == Err(RecvTimeoutError::Timeout) {
+        let is_waiting = self.written.recv_timeout(MAX_WAIT_AT_END) == Err(RecvTimeoutError::Timeout);
+        // Nothing may have been logged before something failed, and the line about that is still to come.
+        if is_waiting || !has_room(MAX_WAIT_AT_END) {
             STALLED.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether standard error takes a line at once, or after a while. Where it is closed, it takes and loses them.
+fn has_room(wait: Duration) -> bool {
+    let wait = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
+    poll(&mut [PollFd::from_borrowed_fd(io::stderr().as_fd(), PollFlags::OUT)], Some(&wait)) != Ok(0)
 }
 
 /// Lines that wait to be written.

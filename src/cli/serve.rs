@@ -7,23 +7,25 @@ use crate::{
     config::{RegistrationMode, ServeSettings, Switch},
     hashing::HashPool,
     http::{self, HttpSettings, Listeners, Stopped},
-    store::{Prepared, Store},
+    store::{Lock, Prepared, Store},
 };
 use anyhow::{Context, Result, anyhow};
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     thread::available_parallelism,
     time::Duration,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Settings by name, with values as one would type them.
 type StoredPolicy = Vec<(&'static str, String)>;
 
 const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many connections may wait until they are accepted.
+const MAX_BACKLOG: u32 = 1024;
 
 pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     let log = Log::start(settings.log_format)?;
@@ -45,7 +47,7 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     let cost = settings.cost.cost()?;
     let stored = settings.policy()?;
     settings.check_ports()?;
-    let lock = Store::lock(database)?;
+    let (lock, sockets) = take(database, &settings)?;
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open_locked(database, u32::try_from(workers)?, Clock::System, lock)?;
     let threads = settings.hash_threads.map_or(workers, usize::from);
@@ -53,7 +55,7 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
         HashPool::start(cost, threads, settings.hash_queue.into()).context("the hashing threads can't be started")?;
     let app = Arc::new(App::new(store, hashing, Clock::System, policy));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let stopped = runtime.block_on(serve(app, settings, stored))?;
+    let stopped = runtime.block_on(serve(app, settings, stored, sockets))?;
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
@@ -63,14 +65,59 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     Ok(())
 }
 
-async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy) -> Result<Stopped> {
-    let listeners = Listeners {
-        public: bind(settings.listen, "--listen").await?,
-        metrics: match settings.metrics_listen {
-            Some(address) => Some(bind(address, "--metrics-listen").await?),
-            None => None,
-        },
-    };
+/// Takes the lock of the database, and the ports. Where that fails it leaves no file that was not there: so the ports come
+/// first, unless the lock is one that is there already. Then a second server hears of the first one rather than of its port.
+fn take(database: &Path, settings: &ServeSettings) -> Result<(Lock, Sockets)> {
+    let is_there = database.exists() && database.with_added_extension("lock").exists();
+    let lock = is_there.then(|| Store::lock(database)).transpose()?;
+    let sockets = Sockets::bind(settings)?;
+    Ok((lock.map_or_else(|| Store::lock(database), Ok)?, sockets))
+}
+
+/// Ports that nobody else can have any more. Until they are listened on, connections to them are refused.
+struct Sockets {
+    public: Bound,
+    metrics: Option<Bound>,
+}
+
+impl Sockets {
+    fn bind(settings: &ServeSettings) -> Result<Self> {
+        let metrics = settings.metrics_listen.map(|address| Bound::bind(address, "--metrics-listen"));
+        Ok(Self { public: Bound::bind(settings.listen, "--listen")?, metrics: metrics.transpose()? })
+    }
+
+    fn listen(self) -> Result<Listeners> {
+        let metrics = self.metrics.map(Bound::listen).transpose()?;
+        Ok(Listeners { public: self.public.listen()?, metrics })
+    }
+}
+
+/// A port, and the flag that named it.
+struct Bound {
+    socket: TcpSocket,
+    address: SocketAddr,
+    flag: &'static str,
+}
+
+impl Bound {
+    fn bind(address: SocketAddr, flag: &'static str) -> Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bind = |socket: TcpSocket| {
+            socket.set_reuseaddr(true)?; // connections of an earlier server may not have ended yet
+            socket.bind(address).map(|()| socket)
+        };
+        let socket = socket.and_then(bind).map_err(|error| refuse(address, flag, &error))?;
+        Ok(Self { socket, address, flag })
+    }
+
+    fn listen(self) -> Result<TcpListener> {
+        let Self { socket, address, flag } = self;
+        socket.listen(MAX_BACKLOG).map_err(|error| refuse(address, flag, &error))
+    }
+}
+
+async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy, sockets: Sockets) -> Result<Stopped> {
+    let listeners = sockets.listen()?;
     let address = listeners.public.local_addr()?;
     if let Some(metrics) = &listeners.metrics {
         report_metrics(metrics.local_addr()?);
@@ -123,8 +170,9 @@ async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     });
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+/// Why a port can't be had, and what to do.
+fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
         ErrorKind::AddrInUse => {
             anyhow!("{address} is in use by another program; stop that one, or choose another with {flag}")
         }
@@ -132,10 +180,10 @@ async fn bind(address: SocketAddr, flag: &str) -> Result<TcpListener> {
             anyhow!("{address} may not be used (ports below 1024 are for root); choose another with {flag}")
         }
         ErrorKind::AddrNotAvailable => {
-            anyhow!("this machine does not have the address {}; choose another with {flag}", address.ip())
+            anyhow!("this machine does not have the IP address {}; choose another with {flag}", address.ip())
         }
         _ => anyhow!("{address} can't be listened on: {error}; choose another with {flag}"),
-    })
+    }
 }
 
 /// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
