@@ -1094,6 +1094,33 @@ fn a_prompt_that_is_stopped_echoes_for_the_shell_and_asks_again_when_it_goes_on(
 }
 
 #[test]
+fn an_account_that_cannot_be_created_is_refused_before_its_password_is_asked_for() {
+    // given
+    let folder = prepared();
+    succeeded(&create_admin(folder.path(), "ada"));
+
+    for (username, email, says) in [
+        ("-bob", "bob", "email must be an e-mail address such as name@example.com; username must consist of"),
+        ("bob", "bob@", "email must be an e-mail address"),
+        ("ADA", "bob@example.com", "this username is taken"),
+        ("bob", "Ada@Example.com", "this e-mail address is taken"),
+    ] {
+        for command in [&["create-admin"][..], &["user", "create"]] {
+            // when
+            let mut asked = self::command(folder.path());
+            asked.args(command).args([&format!("--username={username}"), "--email", email]);
+            let mut terminal = spawn_command(asked, Some(30_000)).expect("a terminal");
+            let (said, status) = end(&mut terminal);
+
+            // then
+            assert_eq!(status, Some(1), "{said}");
+            assert!(said.contains(says) && !said.contains("Password"), "{said}");
+        }
+    }
+    assert_eq!(accounts(folder.path()), 1);
+}
+
+#[test]
 fn the_end_of_what_is_typed_is_no_password() {
     let folder = prepared();
     let mut terminal = in_a_shell(folder.path(), SAY);

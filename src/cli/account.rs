@@ -2,12 +2,13 @@
 
 use super::{explain, password::PasswordSource};
 use crate::{
-    app::NewAccount,
+    app::{App, NewAccount},
     config::{CostSettings, PasswordSettings},
-    domain::{EmailAddress, Error, Faults, PasswordPolicy, Role, Username},
+    domain::{Caller, EmailAddress, Error, Faults, PasswordPolicy, Role, UserName, Username},
 };
 use anyhow::Result;
 use clap::Args;
+use futures_executor::block_on;
 use zeroize::Zeroizing;
 
 /// Who somebody is, and where their password comes from.
@@ -32,11 +33,28 @@ pub(super) struct AccountFlags {
 }
 
 impl AccountFlags {
-    /// Asks for the password and puts the account together. All that is wrong is told at once.
-    pub fn account(&self, role: Role, policy: &PasswordPolicy) -> Result<(NewAccount, Zeroizing<String>)> {
+    /// Reads the password and puts the account together. All faults are reported together, but nobody types a password for
+    /// an account that can't be created anyway.
+    pub fn account(&self, app: &App, role: Role) -> Result<(NewAccount, Zeroizing<String>)> {
+        if self.source.asks() {
+            self.check_names(app).map_err(explain)?;
+        }
         let typed = self.source.read()?;
-        let account = self.parse(role, &typed, policy).map_err(explain)?;
+        let account = self.parse(role, &typed, &app.policy().passwords).map_err(explain)?;
         Ok((account, typed))
+    }
+
+    /// Refuses a username or an e-mail address that is faulty or taken. What else may be wrong shows later.
+    fn check_names(&self, app: &App) -> Result<(), Error> {
+        let mut faults = Faults::default();
+        let username = faults.collect("username", Username::parse(&self.username));
+        let email = faults.collect("email", EmailAddress::parse(&self.email));
+        let (Some(username), Some(email)) = (username, email) else { return Err(Error::Invalid(faults)) };
+        let is_taken = |name| block_on(app.user_named(&Caller::shell(), name)).is_ok();
+        if is_taken(UserName::Username(username)) {
+            return Err(Error::UsernameTaken);
+        }
+        if is_taken(UserName::Email(email)) { Err(Error::EmailTaken) } else { Ok(()) }
     }
 
     fn parse(&self, role: Role, password: &str, policy: &PasswordPolicy) -> Result<NewAccount, Error> {

@@ -9,7 +9,8 @@ use std::path::Path;
 
 /// Create the account of an administrator
 ///
-/// The password is asked for twice on the terminal, unless a flag says otherwise. Works also while a server runs on the
+/// The password is asked for twice on the terminal, unless a flag says otherwise; a name or e-mail address that can't be
+/// had is refused first. Works also while a server runs on the
 /// database; the account can sign in at once.
 #[derive(Debug, Args)]
 pub(super) struct CreateAdmin {
@@ -20,7 +21,7 @@ pub(super) struct CreateAdmin {
 impl CreateAdmin {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
-        let (account, password) = self.flags.account(Role::Admin, &app.policy().passwords)?;
+        let (account, password) = self.flags.account(&app, Role::Admin)?;
         let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
         tell(&format!("{} is an administrator, with the id {}", user.username, user.id));
         self.flags.source.reveal(&password)

@@ -19,6 +19,11 @@ pub(super) struct PasswordSource {
 }
 
 impl PasswordSource {
+    /// Whether somebody has to type the password.
+    pub(super) fn asks(&self) -> bool {
+        !self.password_stdin && !self.generate_password
+    }
+
     pub(super) fn read(&self) -> Result<Zeroizing<String>> {
         if self.generate_password {
             return Ok(generated());
