@@ -213,6 +213,25 @@ fn a_reset_token_is_printed_alone() {
 }
 
 #[test]
+fn an_invitation_for_an_address_that_has_an_account_is_created_with_a_warning() {
+    let (folder, _serving) = serving(&[]);
+
+    let invited = usher(folder.path(), &["invite", "--email", "ADA@example.com"]);
+    let other = usher(folder.path(), &["invite", "--email", "bob@example.com"]);
+
+    assert!(succeeded(&invited).starts_with("ushi_") && succeeded(&other).starts_with("ushi_"));
+    let warning = complaint(&invited).lines().nth(1).map(str::to_owned);
+    assert_eq!(
+        warning.as_deref(),
+        Some(
+            "warning: ADA@example.com is the e-mail address of an account already (ada, id 2); while that is so, nobody can \
+             register with this invitation"
+        )
+    );
+    assert_eq!(complaint(&other).lines().count(), 1, "{}", complaint(&other));
+}
+
+#[test]
 fn accounts_are_made_at_the_shell_in_every_mode() {
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), &["--registration", "closed"]);

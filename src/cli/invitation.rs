@@ -6,9 +6,9 @@ use super::{
     print, tell,
 };
 use crate::{
-    app::{Invite as Invitation, Policy},
+    app::{App, Invite as Invitation, Policy},
     config::InvitationSettings,
-    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role},
+    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role, User, UserName},
     http::answers,
 };
 use anyhow::Result;
@@ -19,7 +19,8 @@ use std::path::Path;
 /// Create an invitation, with which one person can register, and print it
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// The only e-mail address that may register with it; it then counts as verified
+    /// The only e-mail address that may register with it; it then counts as verified. If an account has it already, there is
+    /// a warning
     #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
     email: Option<EmailAddress>,
 
@@ -46,10 +47,24 @@ impl Invite {
             "invitation {}, for the role {}, until {}",
             invitation.id, invitation.role, invitation.expires_at
         ));
+        if let Some(email) = &invitation.email {
+            warn_of_account(&app, email);
+        }
         if self.json {
             return print(&json(&answers::CreatedInvitation::from(invited))?);
         }
         print(&format!("{}\n", invited.token.reveal()))
+    }
+}
+
+/// Says that nobody can register with an invitation for an e-mail address which an account has. It may be given up later.
+fn warn_of_account(app: &App, email: &EmailAddress) {
+    if let Ok(user) = block_on(app.user_named(&Caller::shell(), UserName::Email(email.clone()))) {
+        let User { id, username, .. } = user;
+        tell(&format!(
+            "warning: {email} is the e-mail address of an account already ({username}, id {id}); while that is so, nobody \
+             can register with this invitation"
+        ));
     }
 }
 
