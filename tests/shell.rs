@@ -324,6 +324,44 @@ fn what_cannot_be_done_is_said_in_one_line() {
 }
 
 #[test]
+fn a_database_that_is_not_there_is_said_whether_its_folder_is_there_or_not() {
+    let folder = tempdir().unwrap();
+    let here = folder.path().canonicalize().unwrap();
+    for name in ["none.db", "no/such/folder/none.db"] {
+        for arguments in [
+            &["user", "list"][..],
+            &["create-admin", "--username", "ada", "--email", "ada@example.com", "--generate-password"],
+            &["user", "reset-token", "ada"],
+            &["session", "list", "ada"],
+            &["invite"],
+            &["audit"],
+            &["backup", "copy.db"],
+        ] {
+            let line = format!(
+                "usher: there is no database at {}; name another with --database or USHER_DATABASE, or create one with \
+                 'usher migrate' or 'usher serve'",
+                here.join(name).display()
+            );
+            let by_name = [arguments, &["--database", name]].concat();
+            fails(folder.path(), &by_name, 1, &line);
+        }
+        let checked = usher(folder.path(), &["check", "--database", name]);
+        let text = String::from_utf8(checked.stdout).unwrap();
+        let found = format!("file        there is no database at {};", here.join(name).display());
+        assert!(checked.status.code() == Some(1) && text.contains(&found), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_cannot_be_entered_is_not_taken_for_one_without_a_database() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let name = "file/folder/usher.db";
+    fails(folder.path(), &["user", "list", "--database", name], 1, "usher.db can't be opened: Not a directory");
+}
+
+#[test]
 fn every_command_works_without_a_server_and_is_on_record() {
     let (folder, serving) = serving(&[]);
     serving.signal("TERM");

@@ -1,7 +1,7 @@
 //! `usher check`
 
 use super::{
-    Cli, Command, log,
+    Cli, Command, existing, log,
     output::printable,
     policy::{Stored, understand},
     print, sentence,
@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config::ServeSettings,
     domain::ChainPoint,
-    store::{Finding, Store, Verdict, locate},
+    store::{Finding, Store, Verdict},
 };
 use anyhow::{Result, bail};
 use clap::{Args, CommandFactory, Parser};
@@ -72,14 +72,14 @@ impl Check {
             }
             findings.push(line);
         };
-        let head = match locate(database) {
+        let head = match existing(database) {
             Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, &mut tell),
             Err(error) => {
                 tell(Finding::error("file", error.to_string()));
                 None
             }
         };
-        if let Some(stored) = locate(database).ok().and_then(|path| Store::policy(&path).ok()) {
+        if let Some(stored) = existing(database).ok().and_then(|path| Store::policy(&path).ok()) {
             tell(policy(&stored));
         }
         tell(settings());

@@ -26,11 +26,15 @@ use crate::{
     config::{CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
     domain::{Blocklist, Error, PasswordPolicy},
     hashing::{Cost, HashPool},
-    store::{Store, locate},
+    store::{OpenError, Store, locate},
 };
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand, error::ErrorKind};
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
 #[derive(Debug, Parser)]
@@ -75,10 +79,10 @@ enum Command {
 
 impl Cli {
     pub fn run(self) -> Result<()> {
-        let database = || locate(&self.database.database);
+        let database = || existing(&self.database.database);
         match self.command {
-            Command::Serve(settings) => serve::run(&database()?, *settings),
-            Command::Migrate(command) => command.run(&database()?),
+            Command::Serve(settings) => serve::run(&locate(&self.database.database)?, *settings),
+            Command::Migrate(command) => command.run(&locate(&self.database.database)?),
             Command::CreateAdmin(command) => command.run(&database()?),
             Command::User(command) => command.run(&database()?),
             Command::Session(command) => command.run(&database()?),
@@ -92,6 +96,20 @@ impl Cli {
             Command::Completions(command) => command.run(),
             Command::Man => manual::print_page(),
         }
+    }
+}
+
+/// The one name of a database for a command that never creates one.
+fn existing(database: &Path) -> Result<PathBuf, OpenError> {
+    let located = locate(database);
+    match (&located, database.try_exists()) {
+        (Err(OpenError::Io { path, .. }), Ok(false)) => {
+            Err(OpenError::Missing(std::path::absolute(path).unwrap_or_else(|_| path.clone())))
+        }
+        (Err(OpenError::Io { path, .. }), Err(error)) => {
+            Err(OpenError::Io { path: path.clone(), action: "opened", reason: error.to_string() })
+        }
+        _ => located,
     }
 }
 
@@ -116,7 +134,19 @@ fn end(error: &anyhow::Error) -> ExitCode {
         None if error.is::<Unusable>() => USAGE,
         None => FAILURE,
     };
-    fail(&format!("{error:#}"), status)
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Missing(path)) => fail(&missing(path), status),
+        _ => fail(&format!("{error:#}"), status),
+    }
+}
+
+/// The same as the store's own text, and the variable.
+fn missing(database: &Path) -> String {
+    format!(
+        "there is no database at {}; name another with --database or USHER_DATABASE, or create one with 'usher migrate' or \
+         'usher serve'",
+        database.display()
+    )
 }
 
 const FAILURE: u8 = 1;

@@ -1,10 +1,7 @@
 //! Commands beside a server follow its policy: what `serve` stored is the default of their own flags.
 
-use super::{Cli, Command, sentence};
-use crate::{
-    config::POLICY,
-    store::{Store, locate},
-};
+use super::{Cli, Command, existing, sentence};
+use crate::{config::POLICY, store::Store};
 use anyhow::{Context, Result, anyhow};
 use clap::{
     Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, builder::Resettable, parser::ValueSource::DefaultValue,
@@ -56,7 +53,7 @@ pub(super) fn read() -> Result<Cli> {
     {
         return Ok(cli);
     }
-    let stored = followed(command, given, &locate(&cli.database.database)?)?;
+    let stored = followed(command, given, &existing(&cli.database.database)?)?;
     understand(&stored).map_err(|error| {
         anyhow!("what the server stored can't be used: {}; start it again, or give the flag", sentence(&error))
     })?;
