@@ -175,7 +175,7 @@ fn the_servers_list_of_passwords_is_found_from_every_folder() {
     };
 
     // when, then
-    refused(&from_elsewhere("ada", &[]), 1, "password is one of the passwords that are guessed first");
+    refused(&from_elsewhere("ada", &[]), 1, "password is on a list of common passwords; choose another");
     std::fs::write(elsewhere.path().join("other.txt"), "another word\n").unwrap();
     succeeded(&from_elsewhere("ada", &["--password-blocklist", "other.txt"]));
     succeeded(&from_elsewhere("bob", &["--allow-weak-passwords"]));
@@ -193,14 +193,18 @@ fn weak_passwords_are_accepted_as_the_server_accepts_them_unless_a_list_is_given
     let folder = served(&["--allow-weak-passwords"]);
     std::fs::write(folder.path().join("list.txt"), "password\n").unwrap();
     succeeded(&create(folder.path(), "ada", "password", &[]));
-    refused(&create(folder.path(), "bob", "password", &["--password-blocklist", "list.txt"]), 1, "guessed first");
+    refused(
+        &create(folder.path(), "bob", "password", &["--password-blocklist", "list.txt"]),
+        1,
+        "on a list of common passwords",
+    );
     let strict = command(folder.path())
         .env("USHER_ALLOW_WEAK_PASSWORDS", "false")
         .args(["user", "set-password", "ada", "--password-stdin"])
         .stdin(Stdio::from(std::fs::File::open(folder.path().join("list.txt")).unwrap()))
         .output()
         .unwrap();
-    refused(&strict, 1, "guessed first");
+    refused(&strict, 1, "on a list of common passwords");
 }
 
 #[test]

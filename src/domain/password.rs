@@ -140,7 +140,7 @@ impl PasswordPolicy {
         }
         self.accept_for(text, names)?;
         if self.blocklist.as_ref().is_some_and(|list| list.contains(text)) {
-            return Err("is one of the passwords that are guessed first; choose another".into());
+            return Err("is on a list of common passwords; choose another".into());
         }
         Ok(Password(Zeroizing::new(text.to_owned())))
     }
@@ -149,7 +149,7 @@ impl PasswordPolicy {
     pub fn accept_for(&self, text: &str, names: &[&str]) -> Result<(), Cow<'static, str>> {
         let is_a_name = names.iter().any(|name| name.eq_ignore_ascii_case(text));
         if self.blocklist.is_some() && is_a_name {
-            return Err("must not be the account's username or address".into());
+            return Err("must not be the account's username or e-mail address".into());
         }
         Ok(())
     }
