@@ -589,7 +589,7 @@ fn migrate_makes_a_private_database_and_is_up_to_date_the_second_time() {
     let second = usher(folder.path(), &["migrate"]);
 
     // then
-    assert!(succeeded(&first).contains("made"));
+    assert!(succeeded(&first).contains("created"));
     assert!(succeeded(&second).contains("up to date"));
     assert_eq!((complaint(&first), complaint(&second)), (String::new(), String::new()));
     assert_eq!(made.keys().collect::<Vec<_>>(), ["usher.db", "usher.db.lock"]);

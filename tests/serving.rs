@@ -91,7 +91,7 @@ fn the_first_start_says_how_to_make_an_administrator_and_one_with_an_administrat
     let (_, second) = second.wait();
 
     // then
-    assert!(first.contains("a new database was made") && first.contains("no administrator"), "{first}");
+    assert!(first.contains("a new database was created") && first.contains("no administrator"), "{first}");
     assert!(!second.contains("create-admin") && !second.contains("no administrator"), "{second}");
 }
 

@@ -44,6 +44,11 @@ fn fails(folder: &Path, arguments: &[&str], status: i32, says: &str) {
     assert!(output.stdout.is_empty());
 }
 
+/// The headings of a table.
+fn columns(table: &str) -> Vec<&str> {
+    table.lines().next().unwrap().split("  ").map(str::trim).filter(|heading| !heading.is_empty()).collect()
+}
+
 fn document(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
@@ -113,7 +118,10 @@ fn accounts_are_shown_as_tables_and_in_the_shape_of_the_api() {
 
     let shown = document(&done(folder.path(), &["user", "show", "ada@EXAMPLE.com", "--json"]));
     assert_eq!(shown, root.get("/users/2").json());
-    assert!(done(folder.path(), &["user", "show", "ada"]).contains("email         ada@example.com\n"));
+    let lines = done(folder.path(), &["user", "show", "ada"]);
+    for line in ["email           ada@example.com", "email verified  no", "created         20", "updated         20"] {
+        assert!(lines.contains(line), "{lines}");
+    }
     let disabled = document(&done(folder.path(), &["user", "disable", "ada", "--json"]));
     assert_eq!(disabled, root.get("/users/2").json());
 }
@@ -139,7 +147,10 @@ fn sessions_are_listed_and_ended_one_by_one() {
         session["current"] = false.into();
     }
     assert_eq!(listed, expected);
-    assert_eq!(done(folder.path(), &["session", "list", "ada"]).lines().count(), 3);
+    let table = done(folder.path(), &["session", "list", "ada"]);
+    assert_eq!(table.lines().count(), 3);
+    let head = ["ID", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"];
+    assert_eq!(columns(&table), head);
 
     let newest = listed["sessions"][0]["id"].as_str().unwrap();
     done(folder.path(), &["session", "revoke", "ada", "--id", newest]);
@@ -195,7 +206,10 @@ fn an_invitation_lets_somebody_register_while_registration_asks_for_one() {
         (&listed["invitations"][0]["id"], &listed["invitations"][0]["created_by"]),
         (&invited["id"], &Value::Null)
     );
-    assert_eq!(done(folder.path(), &["invitation", "list"]).lines().count(), 2);
+    let table = done(folder.path(), &["invitation", "list"]);
+    assert_eq!(table.lines().count(), 2);
+    assert_eq!(columns(&table), ["ID", "EMAIL", "ROLE", "CREATED BY", "CREATED", "EXPIRES"]);
+    assert_eq!(columns(&done(folder.path(), &["audit"]))[6..], ["IP ADDRESS", "REQUEST"]);
     done(folder.path(), &["invitation", "delete", &invited["id"].to_string()]);
     fails(folder.path(), &["invitation", "delete", &invited["id"].to_string()], 1, "there is no such invitation");
     fails(folder.path(), &["invitation", "delete", "x"], 2, "an id is 1, 2, 3");

@@ -167,7 +167,7 @@ impl Form {
     fn beginning(&self) -> &'static str {
         match self {
             Self::Table => {
-                "      ID  TIME                  ACTION                    ACTOR                 USER                  COUNT  ADDRESS          REQUEST\n"
+                "      ID  TIME                  ACTION                    ACTOR                 USER                  COUNT  IP ADDRESS       REQUEST\n"
             }
             Self::Lines => "",
             Self::Document { .. } => "{\"events\":[",

@@ -40,7 +40,7 @@ impl Backup {
         let noted = open(database, Policy::default())
             .and_then(|app| block_on(app.note_backup(&Caller::shell())).map_err(explain));
         if let Err(error) = noted {
-            tell(&format!("that it was made could not be written to the audit log: {error}"));
+            tell(&format!("the backup could not be noted in the audit log: {error}"));
         }
         print(&format!("{head}\n"))
     }

@@ -109,7 +109,7 @@ impl List {
         if self.json {
             return show_json(&answers::InvitationList::from(Page { items: all, next: None }));
         }
-        let mut table = Table::new(&["ID", "EMAIL", "ROLE", "MADE BY", "MADE", "UNTIL"])?;
+        let mut table = Table::new(&["ID", "EMAIL", "ROLE", "CREATED BY", "CREATED", "EXPIRES"])?;
         for invitation in all {
             table.row(&[
                 invitation.id.to_string(),

@@ -24,7 +24,7 @@ impl Migrate {
         let lock = Store::lock(database)?;
         let name = database.display();
         print(&match Store::prepare(database, &lock)? {
-            Prepared::Created => format!("{name} was made\n"),
+            Prepared::Created => format!("{name} was created\n"),
             Prepared::UpToDate => format!("{name} is up to date\n"),
             Prepared::Migrated { from, copy } => {
                 let copy = copy.display();
@@ -37,7 +37,7 @@ impl Migrate {
 fn print_status(database: &Path) -> Result<()> {
     let SchemaStatus { found, needed } = Store::schema_status(database)?;
     print(&match found {
-        None => format!("there is no database at {} yet; version {needed} would be made\n", database.display()),
+        None => format!("there is no database at {} yet; version {needed} would be created\n", database.display()),
         Some(found) if found == needed => format!("version {found}, up to date\n"),
         Some(found) => format!("version {found}; this program needs version {needed}: run 'usher migrate'\n"),
     })

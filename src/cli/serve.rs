@@ -134,7 +134,7 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy, soc
     }
     if !app.has_admin().await.map_err(|error| anyhow!(error))? {
         tracing::warn!(
-            "there is no administrator yet; make one with 'usher create-admin --username NAME --email ADDRESS'"
+            "there is no administrator yet; create one with 'usher create-admin --username NAME --email ADDRESS'"
         );
     }
     let http = HttpSettings {
@@ -206,7 +206,7 @@ async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
 fn report(database: &Path, prepared: &Prepared) {
     let database = database.display();
     match prepared {
-        Prepared::Created => tracing::info!(%database, "a new database was made"),
+        Prepared::Created => tracing::info!(%database, "a new database was created"),
         Prepared::UpToDate => tracing::info!(%database, "the database is up to date"),
         Prepared::Migrated { from, copy } => {
             tracing::info!(%database, from, copy = %copy.display(), "the database was brought up to date; a copy from before is kept");

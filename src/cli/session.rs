@@ -58,7 +58,8 @@ impl List {
         if self.json {
             return show_json(&answers::SessionList::from(listed));
         }
-        let mut table = Table::new(&["ID", "SIGNED IN", "LAST USED", "ENDS UNUSED", "ENDS", "ADDRESS", "CLIENT"])?;
+        let mut table =
+            Table::new(&["ID", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"])?;
         for session in listed {
             table.row(&[
                 session.id.as_str().to_owned(),

@@ -50,7 +50,7 @@ pub enum Error {
     AuthenticationRequired,
     #[error("the session token is invalid, expired or revoked")]
     InvalidToken,
-    #[error("the address or the password is wrong")]
+    #[error("the e-mail address or the password is wrong")]
     InvalidCredentials,
     #[error("this is not yours to do")]
     Forbidden,

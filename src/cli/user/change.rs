@@ -119,7 +119,8 @@ pub(in crate::cli) struct SetEmail {
 impl SetEmail {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let changes = UserChanges { email: Some(self.email.clone()), ..UserChanges::default() };
-        self.target.change_in(database, changes, |user| format!("{} has the address {}", user.username, user.email))
+        self.target
+            .change_in(database, changes, |user| format!("{} has the e-mail address {}", user.username, user.email))
     }
 }
 

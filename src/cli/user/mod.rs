@@ -70,7 +70,7 @@ pub(super) struct Named {
 }
 
 pub(super) fn user_name(text: &str) -> Result<UserName, String> {
-    UserName::parse(text).map_err(|fault| format!("as an id, an address or a username, this {fault}"))
+    UserName::parse(text).map_err(|fault| format!("as an id, an e-mail address or a username, this {fault}"))
 }
 
 impl Named {

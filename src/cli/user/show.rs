@@ -35,9 +35,9 @@ impl Show {
 
 /// One line for each property.
 fn lines(user: &User) -> String {
-    let verified = if user.email_verified { "verified" } else { "not verified" };
-    let more = [("ADDRESS IS", verified.to_owned()), ("CHANGED", user.updated_at.to_string())];
+    let verified = if user.email_verified { "yes" } else { "no" };
+    let more = [("EMAIL VERIFIED", verified.to_owned()), ("UPDATED", user.updated_at.to_string())];
     let properties = USER_COLUMNS.into_iter().zip(user_row(user)).chain(more);
-    let lines: Vec<String> = properties.map(|(name, value)| format!("{:<13} {value}\n", name.to_lowercase())).collect();
+    let lines: Vec<String> = properties.map(|(name, value)| format!("{:<15} {value}\n", name.to_lowercase())).collect();
     lines.concat()
 }
