@@ -4,11 +4,14 @@ use crate::{
     domain::{AuditLimits, Origin, Password, Registration, SessionLimits},
     hashing::Cost,
 };
-use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net};
 use std::{
+    fmt::Display,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -25,7 +28,7 @@ pub struct DatabaseSettings {
 #[command(next_help_heading = "Passwords")]
 pub struct PasswordSettings {
     /// The least number of characters of a new password, from 8 (OWASP ASVS 5.0) to 256; NIST recommends 15
-    #[arg(long, env = "USHER_PASSWORD_MIN_LENGTH", value_name = "CHARACTERS", default_value_t = Password::MIN_LENGTH, value_parser = min_length)]
+    #[arg(long, env = "USHER_PASSWORD_MIN_LENGTH", value_name = "CHARACTERS", default_value_t = Password::MIN_LENGTH, value_parser = number(Password::MIN_LENGTH..=Password::MAX_LENGTH))]
     pub password_min_length: usize,
 
     /// A list of passwords to refuse instead of the bundled one: UTF-8, one a line, matched without regard to case. 'usher
@@ -33,8 +36,9 @@ pub struct PasswordSettings {
     #[arg(long, env = "USHER_PASSWORD_BLOCKLIST", value_name = "FILE")]
     pub password_blocklist: Option<PathBuf>,
 
-    /// Accept passwords that are on the list, or that are the account's own username or e-mail address
-    #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = BoolishValueParser::new())]
+    /// Accept passwords that are on the list, or that are the account's own username or e-mail address;
+    /// not together with --password-blocklist
+    #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = boolean)]
     pub allow_weak_passwords: bool,
 }
 
@@ -43,15 +47,15 @@ pub struct PasswordSettings {
 #[command(next_help_heading = "Password hashing (Argon2id)")]
 pub struct CostSettings {
     /// Memory of one hash in KiB, from 8 for each lane to 65536. A change acts on each account's next sign-in
-    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory)]
+    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MOST.memory))]
     pub argon2_memory: u32,
 
     /// Passes over that memory, from 1 to 10
-    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations)]
+    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations, value_parser = number(1..=Cost::MOST.iterations))]
     pub argon2_iterations: u32,
 
     /// Lanes, from 1 to 4; they are computed one after the other
-    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism)]
+    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism, value_parser = number(1..=Cost::MOST.parallelism))]
     pub argon2_parallelism: u32,
 }
 
@@ -76,7 +80,7 @@ pub struct SessionSettings {
     pub lifetimes: LifetimeSettings,
 
     /// How many sessions an account may have, from 1 to 10000; a further sign-in ends the oldest
-    #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(SessionLimits::MAX_PER_USER)))]
+    #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = 100, value_parser = number(1..=SessionLimits::MAX_PER_USER))]
     pub max_sessions_per_user: u32,
 
     /// To change one's own password or e-mail address, the sign-in must be at most this old, or the current password
@@ -141,7 +145,7 @@ pub struct AuditSettings {
     pub audit_retention: Duration,
 
     /// Beyond this many entries the oldest are deleted, whatever their age; a million take about 260 MiB
-    #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = 1_000_000, value_parser = number(1..=u32::MAX))]
     pub audit_max_rows: u32,
 }
 
@@ -164,7 +168,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct ServeSettings {
     /// The IP address and port to listen on; 0.0.0.0 or [::] for every interface, port 0 for any free port
-    #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
 
     /// A proxy, or a network of them, whose X-Forwarded-For and X-Request-Id are believed, such as 127.0.0.1 or
@@ -189,13 +193,13 @@ pub struct ServeSettings {
 
     /// An IP address and port for metrics (Prometheus, at /metrics) and nothing else, apart from --listen; without it there are
     /// none. Everyone who can reach it can read them
-    #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT")]
+    #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub metrics_listen: Option<SocketAddr>,
 
     /// How many connections may be open; beyond it the one that has been without a complete request for longest is
     /// closed. One site (24 bits of IPv4, 48 of IPv6) has a quarter of them, unless it is a --trusted-proxy: a proxy that
     /// is not declared has no more. Lowered, with a warning, where the limit of open files is lower
-    #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = number(1..=u32::MAX))]
     pub max_connections: u32,
 
     /// How long requests that have begun may take to end after SIGINT or SIGTERM
@@ -203,7 +207,7 @@ pub struct ServeSettings {
     pub shutdown_timeout: Duration,
 
     /// Don't serve the API's documentation under /docs
-    #[arg(long, env = "USHER_NO_DOCS", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "USHER_NO_DOCS", value_parser = boolean)]
     pub no_docs: bool,
 
     /// How lines of the log look; they go to standard error, and RUST_LOG (such as "info" or "usher=debug") chooses which
@@ -229,13 +233,13 @@ pub struct ServeSettings {
     pub cost: CostSettings,
 
     /// How many passwords are hashed at a time, each in --argon2-memory; as many as there are processors unless set
-    #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Password hashing (Argon2id)")]
+    #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = number(1..=256_u16), help_heading = "Password hashing (Argon2id)")]
     pub hash_threads: Option<u16>,
 
     /// How many more may wait; beyond it requests that need a hash (sign-ins, registrations, new passwords) are answered with
     /// 503 at once. Sites (IPv4 /24, IPv6 /48) take turns, and each may hold a quarter of the places, those of
     /// --hash-threads included; clients behind a proxy that is not in --trusted-proxy are one site
-    #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Password hashing (Argon2id)")]
+    #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = number(1..=u16::MAX), help_heading = "Password hashing (Argon2id)")]
     pub hash_queue: u16,
 }
 
@@ -342,12 +346,17 @@ impl SessionSettings {
     }
 }
 
+/// `reset-lifetime` is also `USHER_RESET_LIFETIME`.
+pub fn variable(name: &str) -> String {
+    format!("USHER_{}", name.replace('-', "_").to_uppercase())
+}
+
 /// A hundred years: longer spans would run off the calendar.
 const LONGEST: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// A whole number and `s`, `m`, `h` or `d`, from 1s.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || "a duration is a whole number and s, m, h or d, such as 90s or 30d, from 1s to 36500d".to_owned();
+    let expected = || "expected a whole number and s, m, h or d, such as 90s or 30d, from 1s to 36500d".to_owned();
     let unit = text.chars().next_back().ok_or_else(expected)?;
     let number = text.strip_suffix(unit).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
     let number: u64 = number.and_then(|digits| digits.parse().ok()).ok_or_else(expected)?;
@@ -381,21 +390,39 @@ fn absolute(file: &Path) -> Result<String, Unusable> {
 
 /// The same, and `0`.
 fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    if text == "0" { Ok(Duration::ZERO) } else { duration(text) }
+    if text == "0" { Ok(Duration::ZERO) } else { duration(text).map_err(|expected| expected + ", or 0") }
 }
 
-fn min_length(text: &str) -> Result<usize, String> {
-    let range = Password::MIN_LENGTH..=Password::MAX_LENGTH;
-    let parsed = text.parse().ok().filter(|length| range.contains(length));
-    parsed.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+/// A whole number within a range.
+pub fn number<N: FromStr + PartialOrd + Display + Clone>(
+    range: RangeInclusive<N>,
+) -> impl Fn(&str) -> Result<N, String> + Clone {
+    move |text| {
+        let parsed = text.parse().ok().filter(|number| range.contains(number));
+        parsed.ok_or_else(|| format!("expected a whole number from {} to {}", range.start(), range.end()))
+    }
 }
 
-/// `10.0.0.0/8`, or an address that stands for itself alone.
+/// An IP address and a port.
+pub fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+}
+
+/// What people and programs write for true and false.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("expected true or false (or yes or no, on or off, 1 or 0)".to_owned()),
+    }
+}
+
+/// `10.0.0.0/8`, or an IP address that stands for itself alone.
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
         .map(canonical)
-        .map_err(|_| "an address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
+        .map_err(|_| "expected an IP address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
 /// IPv4 networks that were written inside IPv6 become IPv4, as the peers do that are held against them.

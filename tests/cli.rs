@@ -407,6 +407,88 @@ fn a_bad_setting_is_refused_at_start_by_name_whether_flag_or_variable() {
 }
 
 #[test]
+fn a_bad_value_is_refused_with_what_is_expected_and_the_variable_that_it_came_from() {
+    let folder = prepared();
+    let serve = &["serve"][..];
+    let (socket, whole) =
+        ("expected an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080", "expected a whole number");
+    let duration = "expected a whole number and s, m, h or d, such as 90s or 30d, from 1s to 36500d";
+    for (command, flag, value, expected) in [
+        (serve, "--listen <ADDRESS:PORT>", "localhost:80", socket),
+        (serve, "--metrics-listen <ADDRESS:PORT>", "9000", socket),
+        (&["healthcheck"], "--listen <ADDRESS:PORT>", "::1", socket),
+        (
+            serve,
+            "--trusted-proxy <CIDR>",
+            "10.0.0.0/33",
+            "expected an IP address or a network in CIDR form, such as 127.0.0.1",
+        ),
+        (serve, "--no-docs", "maybe", "expected true or false (or yes or no, on or off, 1 or 0)"),
+        (serve, "--allow-weak-passwords", "2", "expected true or false"),
+        (serve, "--shutdown-timeout <DURATION>", "10", duration),
+        (serve, "--reauthenticate-after <DURATION>", "1.5h", &format!("{duration}, or 0")),
+        (&["user", "reset-token", "ada"], "--reset-lifetime <DURATION>", "0s", duration),
+        (serve, "--max-connections <COUNT>", "many", &format!("{whole} from 1 to 4294967295")),
+        (serve, "--audit-max-rows <COUNT>", "0", &format!("{whole} from 1 to 4294967295")),
+        (serve, "--max-sessions-per-user <COUNT>", "10001", &format!("{whole} from 1 to 10000")),
+        (serve, "--hash-threads <COUNT>", "257", &format!("{whole} from 1 to 256")),
+        (serve, "--hash-queue <COUNT>", "65536", &format!("{whole} from 1 to 65535")),
+        (serve, "--password-min-length <CHARACTERS>", "7", &format!("{whole} from 8 to 256")),
+        (serve, "--argon2-memory <KIB>", "64MB", &format!("{whole} from 8 to 65536")),
+        (serve, "--argon2-iterations <PASSES>", "11", &format!("{whole} from 1 to 10")),
+        (serve, "--argon2-parallelism <LANES>", "0", &format!("{whole} from 1 to 4")),
+        (serve, "--throttle <ON|OFF>", "maybe", "[possible values: on, off]"),
+    ] {
+        // when: the flag wins over the variable, and takes the blame
+        let name = flag.split(' ').next().unwrap();
+        let mut with_variable = self::command(folder.path());
+        with_variable.args(command).env(variable(name), value);
+        let by_variable = with_variable.output().unwrap();
+        let by_flag = with_variable.arg(format!("{name}={value}")).output().unwrap();
+
+        // then
+        let line = refused(&by_variable, 2);
+        let (fault, from) = (format!("invalid value '{value}' for '{flag}'"), format!(" (from {})", variable(name)));
+        let separator = if expected.starts_with('[') { " " } else { ": " };
+        assert!(line.contains(&format!("{fault}{from}{separator}{expected}")), "{line}");
+        if flag != name {
+            let line = refused(&by_flag, 2);
+            assert!(line.contains(&format!("{fault}{separator}{expected}")), "{line}");
+        }
+    }
+    for (arguments, expected) in [
+        (&["audit", "--limit", "ten"][..], "expected a whole number from 0 to 4294967295"),
+        (&["user", "list", "--disabled", "yes"], "[possible values: true, false]"),
+        (&["serve", "--registration", "all"], "[possible values: open, invite, closed]"),
+    ] {
+        let line = refused(&usher(folder.path(), arguments), 2);
+        assert!(line.contains(expected), "{line}");
+    }
+    let listen = self::command(folder.path()).arg("check").env("USHER_LISTEN", "nowhere").output().unwrap();
+    let found = format!("'nowhere' for '--listen <ADDRESS:PORT>' (from USHER_LISTEN): {socket}");
+    assert!(stdout(&listen).contains(&found), "{}", stdout(&listen));
+}
+
+#[test]
+fn a_switch_that_a_variable_sets_is_read_in_every_usual_spelling() {
+    let folder = prepared();
+    std::fs::write(folder.path().join("list.txt"), "").unwrap();
+    for (spellings, is_on) in
+        [(["true", "T", "Yes", "y", "ON", "1"], true), (["false", "F", "No", "n", "OFF", "0"], false)]
+    {
+        for spelling in spellings {
+            let mut checked = command(folder.path());
+            checked
+                .arg("check")
+                .env("USHER_ALLOW_WEAK_PASSWORDS", spelling)
+                .env("USHER_PASSWORD_BLOCKLIST", "list.txt");
+            let text = stdout(&checked.output().unwrap());
+            assert_eq!(text.contains("exclude each other"), is_on, "{spelling}: {text}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_timeout_above_the_lifetime_is_refused() {
     let folder = tempdir().unwrap();
     let line = refused(&usher(folder.path(), &["serve", "--session-lifetime", "6d"]), 2);

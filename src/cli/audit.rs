@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     app::{App, Policy},
+    config::number,
     domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserName},
     http::answers::AuditEvent,
 };
@@ -37,7 +38,7 @@ pub(super) struct Audit {
     follow: bool,
 
     /// Only the newest COUNT entries
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = number(0..=u32::MAX))]
     limit: Option<u32>,
 
     /// Only entries of this kind

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::ServeSettings,
+    config::{ServeSettings, variable},
     domain::ChainPoint,
     store::{Finding, Store, Verdict},
 };
@@ -19,9 +19,9 @@ use std::{collections::BTreeSet, path::Path};
 
 /// Look for what is wrong, and say what to do about it
 ///
-/// Looks at the file, its schema and its integrity, the audit log's chain, the modes of the files, the clock, the disk, the
-/// version, and at the settings in the environment of this very command. Changes nothing, and works also while a server runs
-/// on the database. Exit status 0 with warnings, 1 with errors.
+/// Looks at the file, its schema and its integrity, the accounts, the audit log's chain, the modes of the files, the clock, the
+/// disk, the version, the policy that commands follow, and at the settings in the environment of this very command. Changes
+/// nothing, and works also while a server runs on the database. Exit status 0 with warnings, 1 with errors.
 ///
 /// The audit log's head, an entry's id and hash, is printed; 'usher serve' logs it hourly. With one that was kept elsewhere,
 /// --audit-head proves that the log still contains it, and so all that was before it. Without one the chain shows accidents
@@ -117,11 +117,6 @@ fn policy(stored: &Stored) -> Finding {
     }
     let settings: Vec<String> = stored.iter().map(|(name, value)| format!("{name} {value}")).collect();
     Finding::of("policy", wrong, || format!("as 'usher serve' was last started: {}", settings.join(", ")))
-}
-
-/// `reset-lifetime` is also `USHER_RESET_LIFETIME`.
-fn variable(name: &str) -> String {
-    format!("USHER_{}", name.replace('-', "_").to_uppercase())
 }
 
 /// Reads the environment as `usher serve` would. A server that runs may have been started with other settings.

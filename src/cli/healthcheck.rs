@@ -1,6 +1,7 @@
 //! `usher healthcheck`
 
 use super::output::show;
+use crate::config::socket_address;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::{
@@ -21,7 +22,7 @@ pub(super) struct Healthcheck {
 
     /// Where the server listens, as 'usher serve' was told; one that listens on every interface is asked on the loopback
     /// interface
-    #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     listen: SocketAddr,
 }
 
@@ -43,11 +44,11 @@ impl Target {
         }
         let usable = |url: &&str| !url.contains(|c: char| c.is_whitespace() || c.is_control() || "@?#".contains(c));
         let rest = url.strip_prefix("http://").filter(usable);
-        let rest = rest.ok_or("a URL is http:// and a host, such as http://127.0.0.1:8080")?;
+        let rest = rest.ok_or("expected http:// and a host, such as http://127.0.0.1:8080")?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
         if host.is_empty() {
-            return Err("a URL is http:// and a host, such as http://127.0.0.1:8080".into());
+            return Err("expected http:// and a host, such as http://127.0.0.1:8080".into());
         }
         let base = path.trim_end_matches('/');
         let base = base.strip_suffix("readyz").unwrap_or(base).trim_end_matches('/');

@@ -23,13 +23,16 @@ mod user;
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::{CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
+    config::{self, CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
     domain::{Blocklist, Error, PasswordPolicy},
     hashing::{Cost, HashPool},
     store::{OpenError, Store, locate},
 };
 use anyhow::{Context, Result, anyhow};
-use clap::{Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -204,8 +207,22 @@ fn sentence(error: &clap::Error) -> String {
     let fault = paragraphs.next().unwrap_or_default();
     let meant =
         paragraphs.find_map(|tip| tip.strip_prefix("tip: ").filter(|tip| tip.contains("similar")).map(str::to_owned));
-    let fault = fault.trim_start_matches("error: ");
-    meant.map_or_else(|| fault.to_owned(), |meant| format!("{fault}; {meant}"))
+    let fault = naming_variable(fault.trim_start_matches("error: "), error);
+    meant.map_or_else(|| fault.clone(), |meant| format!("{fault}; {meant}"))
+}
+
+/// Adds to clap's text which environment variable a value came from: clap names the flag alone.
+fn naming_variable(fault: &str, error: &clap::Error) -> String {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return fault.to_owned() };
+    let Some(flag) = argument.split_whitespace().next().filter(|flag| flag.starts_with("--")) else {
+        return fault.to_owned();
+    };
+    let variable = config::variable(flag.trim_start_matches("--"));
+    let is_typed = std::env::args_os().any(|typed| typed.to_string_lossy().split('=').next() == Some(flag));
+    if is_typed || std::env::var_os(&variable).is_none() {
+        return fault.to_owned();
+    }
+    fault.replacen(&format!("'{argument}'"), &format!("'{argument}' (from {variable})"), 1)
 }
 
 impl PasswordSettings {
