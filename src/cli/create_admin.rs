@@ -9,9 +9,8 @@ use std::path::Path;
 
 /// Create the account of an administrator
 ///
-/// The password is asked for twice on the terminal, unless a flag says otherwise; a name or e-mail address that can't be
-/// had is refused first. Works also while a server runs on the
-/// database; the account can sign in at once.
+/// Once the username and the e-mail address are known to be valid and free, the password is asked for twice on the terminal,
+/// unless a flag says otherwise. Works also while a server runs on the database; the account can sign in at once.
 #[derive(Debug, Args)]
 pub(super) struct CreateAdmin {
     #[command(flatten)]

@@ -17,6 +17,9 @@ use futures_executor::block_on;
 use std::path::Path;
 
 /// Create an invitation, with which one person can register, and print it
+///
+/// Give it to that person. It is sent as `invitation` with POST /users, in every registration mode but 'closed', and works
+/// once.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
     /// The only e-mail address that may register with it; it then counts as verified. If an account has it already, there is
@@ -127,7 +130,7 @@ impl List {
 /// Delete an invitation, so that nobody can use it any more
 #[derive(Debug, Args)]
 pub(super) struct Delete {
-    /// The invitation's id
+    /// The invitation's id; see 'usher invitation list'
     #[arg(value_parser = invitation_id)]
     id: InvitationId,
 }

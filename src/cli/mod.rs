@@ -39,14 +39,28 @@ use std::{
     process::ExitCode,
 };
 
+const AFTER_HELP: &str = "\
+A setting can also be given as the environment variable that is named with it;
+its flag on the command line wins. A DURATION is a whole number and s, m, h or
+d, such as 90s or 30d. Results go to standard output, everything else to
+standard error.
+
+Exit status:
+  0    it is done; 'check' found no errors, though perhaps warnings
+  1    it could not be done, and the last line on standard error says why;
+       'check' found errors, 'healthcheck' a server that is not ready, 'user
+       import --dry-run' faulty lines; a second signal ended 'serve' at once
+  2    the command line or a setting is wrong; nothing was done
+  130  interrupted with ^C; after another signal 128 and its number. 'serve'
+       and 'audit --follow' end with 0 after SIGINT or SIGTERM";
+
 /// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
 #[derive(Debug, Parser)]
 #[command(
     name = "usher",
     version,
     propagate_version = true,
-    after_help = "Every setting can also be given as the environment variable that is named with it.\nResults go to standard \
-                  output, everything else to standard error.\nExit status: 0 done; 1 it could not be done; 2 the command line or a setting is wrong."
+    after_help = AFTER_HELP
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -59,6 +73,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the REST API, after bringing the database up to date
+    ///
+    /// Creates the database if there is none. An older one is copied to FILE.vN first, where N is its version.
+    ///
+    /// SIGINT and SIGTERM end the server once the requests in progress are answered (see --shutdown-timeout), with exit status
+    /// 0; a second one ends it at once, with 1. SIGHUP does the same where the server was started at a terminal; elsewhere it
+    /// reads --password-blocklist again.
+    ///
+    /// A DURATION is a whole number and s, m, h or d, such as 90s or 30d.
     Serve(Box<ServeSettings>),
     Migrate(migrate::Migrate),
     CreateAdmin(create_admin::CreateAdmin),

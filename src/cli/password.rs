@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct PasswordSource {
-    /// Read the password from the first line of standard input, instead of asking on the terminal
+    /// Read the password from the first line of standard input, instead of asking on the terminal; not together with
+    /// --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     password_stdin: bool,
 

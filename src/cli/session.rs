@@ -81,7 +81,7 @@ pub(super) struct Revoke {
     #[command(flatten)]
     named: Named,
 
-    /// Only the session with this id
+    /// Only the session with this id; see 'usher session list'
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 }

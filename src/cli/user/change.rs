@@ -42,6 +42,9 @@ fn change(app: &App, id: UserId, changes: UserChanges, json: bool, says: impl Fn
 }
 
 /// Disable an account: it can't sign in, and its sessions end
+///
+/// Invitations and reset tokens that an administrator created stop working when the account is disabled. The last enabled
+/// administrator can't be disabled.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Disable {
     #[command(flatten)]
@@ -70,6 +73,9 @@ impl Enable {
 }
 
 /// Change the role of an account: admin may see and change every account, user only its own
+///
+/// Its sessions go on, with the new role. Invitations and reset tokens that an administrator created stop working with the role.
+/// The last enabled administrator can't be demoted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetRole {
     #[command(flatten)]
@@ -124,7 +130,7 @@ impl SetEmail {
     }
 }
 
-/// Set an account's password; its sessions end
+/// Set an account's password; its sessions end, and its reset tokens no longer work
 ///
 /// The password is asked for twice on the terminal, unless a flag says otherwise.
 #[derive(Debug, Args)]
@@ -135,7 +141,7 @@ pub(in crate::cli) struct SetPassword {
     #[command(flatten)]
     source: PasswordSource,
 
-    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    /// Print the account as JSON, in the shape of GET /users/{user_id}; not together with --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     json: bool,
 

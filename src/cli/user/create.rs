@@ -12,14 +12,15 @@ use std::path::Path;
 
 /// Create an account
 ///
-/// The password is asked for twice on the terminal, unless a flag says otherwise. Works in every registration mode.
+/// Once the username and the e-mail address are known to be valid and free, the password is asked for twice on the terminal,
+/// unless a flag says otherwise. Works in every registration mode.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
     /// The role of the account: user or admin
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
-    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    /// Print the account as JSON, in the shape of GET /users/{user_id}; not together with --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     json: bool,
 

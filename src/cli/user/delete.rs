@@ -16,7 +16,8 @@ use std::{
 
 /// Delete an account with its sessions and tokens; its id is never used again
 ///
-/// Asks first, on the terminal.
+/// Asks first; where there is no terminal to ask on, it refuses without --yes. Invitations and reset tokens that an
+/// administrator created go with the account. The last enabled administrator can't be deleted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Delete {
     #[command(flatten)]

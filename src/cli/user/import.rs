@@ -26,7 +26,7 @@ const MOST_SHOWN: usize = 50;
 
 /// Add the accounts of another service, from a file of JSON lines
 ///
-/// Adds all accounts or none (but see --skip-refused), also while a server runs on the database. Each gets a new id, and can sign in with its
+/// Adds all accounts or none, unless --skip-refused is given, also while a server runs on the database. Each gets a new id, and can sign in with its
 /// password at once. Run it with --dry-run first.
 #[derive(Debug, Args)]
 #[command(after_long_help = FORMAT)]
@@ -35,12 +35,14 @@ pub(in crate::cli) struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Only tell, line by line, what would be done or is wrong; exit with 1 if something is
+    /// Change nothing; print line by line what would be done or is wrong, and exit with 1 if something is
     #[arg(long)]
     dry_run: bool,
 
-    /// Import the lines that can be, and write the others to this new file, each with the reason in a member "refused";
-    /// fix them there and import that file
+    /// Import the lines that can be, and write the others to this new file; fix them there and import that file. Each of
+    /// its lines is the JSON object that was refused, with the reason in front, in a member "refused". What was not an object, or
+    /// had a member twice, is a text in a member "line" instead; what was longer than 16 KiB is left out. The exit status is 0
+    /// whatever was refused. Not together with --dry-run
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     skip_refused: Option<PathBuf>,
 
