@@ -906,7 +906,9 @@ fn the_command_prints_the_whole_log_or_the_newest_of_it_the_oldest_first() {
         assert_eq!((read.status.code(), complaint(&read)), (Some(0), String::new()));
         let lines: Vec<String> = stdout(&read).lines().map(str::to_owned).collect();
         assert!(
-            lines[0].split_whitespace().eq(["ID", "TIME", "ACTION", "ACTOR", "USER", "COUNT", "ADDRESS", "REQUEST"])
+            lines[0]
+                .split_whitespace()
+                .eq(["ID", "TIME", "ACTION", "ACTOR", "USER", "COUNT", "IP", "ADDRESS", "REQUEST"])
         );
         lines[1..].iter().map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect::<Vec<i64>>()
     };
