@@ -93,7 +93,7 @@ fn send(method: &str, url: &str, authorization: Option<&HeaderValue>, body: Opti
 
 // ---- The app
 
-/// Who is calling, as usher knows him. Its answer has the account's name and address too, but only the id is its own for
+/// Who is calling, as usher knows them. Its answer has the account's name and address too, but only the id is its own for
 /// ever: the others can be changed, and then somebody else can take them.
 #[derive(Deserialize)]
 struct Caller {
@@ -196,8 +196,8 @@ impl Person {
         let (usher, notes) = (format!("{usher}/api/v1"), format!("{notes}/notes"));
         let mut person = Self { usher, notes, name: name.to_owned(), password: random()?, id: 0, authorization: None };
         let account = json!({"username": name, "email": person.email(), "password": person.password});
-        let made = person.ask_usher("registers", "POST", "/users", Some(account), StatusCode::CREATED)?;
-        person.id = made["id"].as_i64().context("an account has an id")?;
+        let created = person.ask_usher("registers", "POST", "/users", Some(account), StatusCode::CREATED)?;
+        person.id = created["id"].as_i64().context("an account has an id")?;
         person.sign_in()?;
         Ok(person)
     }

@@ -4,7 +4,7 @@
 #     examples/tour.sh [URL]     a running usher; otherwise $USHER_URL, or http://127.0.0.1:8080
 #
 # Every step prints its request and the answer, with secrets cut short, and checks the answer: the tour ends with
-# status 1 at the first that is not what it should be. It makes an account of its own, and deletes it at the end.
+# status 1 at the first that is not what it should be. It creates an account of its own, and deletes it at the end.
 set -euo pipefail
 
 url=${1:-${USHER_URL:-http://127.0.0.1:8080}}
@@ -104,7 +104,7 @@ printf '\n== Read: who am I?\n'
 call 200 GET /auth/me
 expect id "$id" "$(field id)"
 
-printf '\n== The same account by its id. The ETag tells its revision.\n'
+printf '\n== The same account by its id. The ETag holds its revision.\n'
 call 200 GET "/users/$id"
 expect email "$email" "$(field email)"
 tag=$(header etag)

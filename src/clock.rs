@@ -22,7 +22,7 @@ pub enum Clock {
 pub struct SetTime {
     /// Milliseconds since 1970.
     now: AtomicI64,
-    /// Milliseconds since the clock was made; never runs backwards.
+    /// Milliseconds since the clock was created; never runs backwards.
     steady: AtomicU64,
 }
 

@@ -42,20 +42,20 @@ pub struct PasswordSettings {
     pub allow_weak_passwords: bool,
 }
 
-/// What a password hash costs, in memory and time, for us and for whoever steals the file.
+/// What a password hash costs, in memory and time, for us and for a thief of the file.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Password hashing (Argon2id)")]
 pub struct CostSettings {
     /// Memory of one hash in KiB, from 8 for each lane to 65536. A change acts on each account's next sign-in
-    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MOST.memory))]
+    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MAX.memory))]
     pub argon2_memory: u32,
 
     /// Passes over that memory, from 1 to 10
-    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations, value_parser = number(1..=Cost::MOST.iterations))]
+    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations, value_parser = number(1..=Cost::MAX.iterations))]
     pub argon2_iterations: u32,
 
     /// Lanes, from 1 to 4; they are computed one after the other
-    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism, value_parser = number(1..=Cost::MOST.parallelism))]
+    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism, value_parser = number(1..=Cost::MAX.parallelism))]
     pub argon2_parallelism: u32,
 }
 
@@ -248,7 +248,7 @@ pub struct ServeSettings {
 #[error("{0}")]
 pub struct Unusable(String);
 
-/// A setting whose fault is found by whoever uses it.
+/// A setting whose fault is found by its user.
 pub fn unusable(text: impl Into<String>) -> Unusable {
     Unusable(text.into())
 }
@@ -260,7 +260,7 @@ impl CostSettings {
             iterations: self.argon2_iterations,
             parallelism: self.argon2_parallelism,
         };
-        let most = Cost::MOST;
+        let most = Cost::MAX;
         cost.is_possible().then_some(cost).ok_or_else(|| {
             Unusable(format!(
                 "--argon2-memory {}, --argon2-iterations {} and --argon2-parallelism {} don't go together: memory is 8 KiB for each lane to {} KiB, iterations 1 to {}, lanes 1 to {}",

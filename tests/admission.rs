@@ -273,7 +273,7 @@ fn secrets_are_stored_as_hashes_alone() {
 }
 
 #[test]
-fn what_an_administrator_handed_out_ends_with_his_right_to_hand_it_out() {
+fn what_an_administrator_handed_out_ends_with_the_right_to_hand_it_out() {
     let ends: [fn(&Client, &Client) -> Answer; 3] = [
         |root, admin| root.put(&admin.me(), json!({"role": "user"})),
         |root, admin| root.put(&admin.me(), json!({"disabled": true})),
@@ -295,7 +295,7 @@ fn what_an_administrator_handed_out_ends_with_his_right_to_hand_it_out() {
 }
 
 #[test]
-fn the_audit_log_tells_whose_invitation_let_somebody_in() {
+fn the_audit_log_shows_whose_invitation_let_somebody_in() {
     let (server, root) = by_mode(Registration::Invite);
     let admin = server.admin("admin");
     let token = invite(&admin, json!({}));

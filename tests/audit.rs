@@ -186,7 +186,7 @@ fn what_a_later_version_wrote_is_listed_too() {
     assert!(stdout(&read).contains("user.levitated"), "{}", stdout(&read));
 }
 
-/// What somebody did, which answer that had, and which entry of the log tells about it.
+/// What somebody did, which answer that had, and which entry of the log reports it.
 type Deed = (&'static str, Answer, Option<i64>, Option<i64>);
 
 #[test]
@@ -628,7 +628,7 @@ fn point(connection: &Connection, id: i64) -> ChainPoint {
     ChainPoint { id, hash: ChainHash(hash.unwrap()) }
 }
 
-/// Computes every hash anew, as an owner of the file can.
+/// Computes every hash again, as an owner of the file can.
 fn rebuild(connection: &Connection) {
     let last: i64 = connection.query_row("SELECT max(id) FROM audit", [], |row| row.get(0)).unwrap();
     let mut before = ChainHash::START;
@@ -740,7 +740,7 @@ fn what_a_killed_server_left_is_checked_and_left_as_it_is() {
 }
 
 #[test]
-fn a_document_tells_the_same_to_a_program() {
+fn a_document_says_the_same_to_a_program() {
     let folder = tempdir().unwrap();
     let output = check(folder.path(), &["--json"]);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

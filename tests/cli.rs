@@ -179,7 +179,7 @@ fn settings_that_commands_share_look_the_same_in_the_help_of_each() {
 }
 
 #[test]
-fn the_help_lists_the_commands_and_tells_about_variables_and_statuses() {
+fn the_help_lists_the_commands_the_statuses_and_says_that_there_are_variables() {
     let help = help(&[]);
     for command in ["serve", "migrate", "create-admin", "audit", "check", "openapi"] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{help}");

@@ -177,7 +177,7 @@ fn beyond_what_all_may_hold_the_requests_that_have_been_coming_for_longest_are_c
 }
 
 #[test]
-fn whoever_sends_half_requests_cannot_keep_others_out() {
+fn clients_that_send_half_requests_cannot_keep_others_out() {
     let server = Server::with(|settings| settings.http.max_connections = 20);
     let mut hoarders: Vec<Connection> = Vec::new();
     for n in 0..100 {
@@ -193,7 +193,7 @@ fn whoever_sends_half_requests_cannot_keep_others_out() {
 
 #[test]
 fn silent_newcomers_do_not_cut_off_a_request_that_is_being_answered() {
-    // Nobody hashes, so that whoever signs in waits.
+    // Nobody hashes, so that those who sign in wait.
     let server = Server::with(|settings| {
         settings.http.max_connections = 20;
         (settings.hash_threads, settings.hash_queue) = (0, 4);
@@ -353,7 +353,7 @@ mod deadlines {
     }
 
     #[test]
-    fn whoever_says_nothing_or_half_of_it_is_closed_within_45_seconds_and_keeps_nobody_waiting() {
+    fn a_client_that_sends_nothing_or_half_a_request_is_closed_within_45_seconds_and_keeps_nobody_waiting() {
         raise_file_limit();
         let server = Server::start();
         let kinds = [

@@ -75,7 +75,7 @@ fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
 }
 
-fn each_sees_his_own_notes(notes: &Example) {
+fn each_sees_their_own_notes(notes: &Example) {
     let folder = tempfile::tempdir().expect("a folder");
     let usher = Serving::start(folder.path(), &[]);
     let app = notes.serve(folder.path(), usher.address);
@@ -111,8 +111,8 @@ fn the_demo_notices_what_is_no_notes_app(notes: &Example) {
 }
 
 #[test]
-fn behind_the_rust_app_each_sees_his_own_notes() {
-    each_sees_his_own_notes(&Example::rust());
+fn behind_the_rust_app_each_sees_their_own_notes() {
+    each_sees_their_own_notes(&Example::rust());
 }
 
 #[test]
@@ -134,8 +134,8 @@ mod with_bash_curl_and_python {
     }
 
     #[test]
-    fn behind_the_python_app_each_sees_his_own_notes() {
-        each_sees_his_own_notes(&Example::python());
+    fn behind_the_python_app_each_sees_their_own_notes() {
+        each_sees_their_own_notes(&Example::python());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Input from people who mean harm. Nothing of it gets a `5xx`, a refusal changes nothing and repeats nothing that was
-//! sent, and whoever comes next is served.
+//! sent, and the next caller is served.
 
 mod support;
 
@@ -63,7 +63,7 @@ fn registration(name: &str) -> String {
     json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string()
 }
 
-/// One thing that somebody sends, with the answer he gets: a status and the code of its error, `""` for none.
+/// One thing that somebody sends, with the answer they get: a status and the code of its error, `""` for none.
 struct Attack {
     what: String,
     bytes: Vec<u8>,
@@ -263,7 +263,7 @@ fn requests_that_want_another_protocol_or_a_tunnel_get_neither() {
             ),
             attack("OPTIONS *", request("OPTIONS *", &[], ""), 404, "not_found"),
             attack("TRACE", request("TRACE /healthz", &["X-Canary: Canary7Zq"], ""), 405, "method_not_allowed"),
-            attack("a method of his own", request("CANARY /api/v1/users", &[], ""), 405, "method_not_allowed"),
+            attack("a made-up method", request("CANARY /api/v1/users", &[], ""), 405, "method_not_allowed"),
             attack("HTTP/2 in clear text", upgrade("h2c"), 401, "authentication_required"),
             attack("a web socket", upgrade("websocket"), 401, "authentication_required"),
         ],

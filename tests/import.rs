@@ -104,7 +104,7 @@ fn everyone_signs_in(hashes: &[Made]) {
     let ours =
         "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=64,t=2,p=1$%' AND password_version = 1";
     let count = serving.sql().query_row(ours, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(usize::try_from(count), Ok(hashes.len()), "each was hashed anew");
+    assert_eq!(usize::try_from(count), Ok(hashes.len()), "each was hashed again");
     for (n, Made { by, password, .. }) in hashes.iter().enumerate() {
         let again = serving.client().login(&format!("{}@example.com", name(n)), password);
         assert_eq!(again.status, 200, "{by}: {again:?}");
@@ -113,7 +113,7 @@ fn everyone_signs_in(hashes: &[Made]) {
 }
 
 #[test]
-fn whoever_had_a_password_elsewhere_signs_in_with_it() {
+fn users_of_another_service_sign_in_with_their_passwords() {
     everyone_signs_in(&made(HASHES));
 }
 
@@ -172,11 +172,11 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
     // given
     let folder = prepared();
     create_admin(folder.path(), "root");
-    let dear = "pbkdf2_sha256$2000001$s3cret$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=";
+    let expensive = "pbkdf2_sha256$2000001$s3cret$yVfj5D9lQS7XNpD3IC3ZbXmUB+sn7sjZcCplg2ZbsJM=";
     let argon2 = "argon2$argon2id$v=19$m=131073,t=2,p=8$aGE2dlZoU0VpMWN1YUFTZGNQZm1JVw$OaPx9ik5XYuK3ZK7LaR7oqnoewkdEjzI5xuv+guzaQg";
     let file = [
         line("ada", DJANGO).to_string(),
-        line("-s3cret", dear).to_string(),
+        line("-s3cret", expensive).to_string(),
         "s3cret".to_owned(),
         line("eve", "s3cret").to_string(),
         line("eva", argon2).to_string(),
@@ -197,7 +197,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
         "line 2: password_hash asks for more than 2,000,000 iterations",
         "line 2: username must consist of",
         "line 3: the line is not one JSON object",
-        "line 4: password_hash is no hash in a form that is known here",
+        "line 4: password_hash is not a hash in a known form",
         "line 5: password_hash asks for more than Argon2 may here: 128 MiB",
         "line 6: email is taken by an account that is already there",
         "line 6: username is taken by an account that is already there",
@@ -501,8 +501,8 @@ fn a_stored_hash_beyond_the_bounds_lets_nobody_in() {
     // given
     let server = Server::start();
     server.user("ada");
-    let dear = DJANGO.replace("$1$", "$2000001$");
-    server.sql().execute("UPDATE users SET password_hash = ?1", [&dear]).unwrap();
+    let expensive = DJANGO.replace("$1$", "$2000001$");
+    server.sql().execute("UPDATE users SET password_hash = ?1", [&expensive]).unwrap();
     let hashes = server.app.hashes();
 
     // when
@@ -511,7 +511,7 @@ fn a_stored_hash_beyond_the_bounds_lets_nobody_in() {
     // then
     answer.is(401, "invalid_credentials");
     assert_eq!(server.app.hashes(), hashes + 1, "it costs what another one does");
-    assert_eq!(server.query::<String>("SELECT password_hash FROM users"), dear);
+    assert_eq!(server.query::<String>("SELECT password_hash FROM users"), expensive);
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn a_password_that_is_set_while_a_foreign_hash_is_verified_stays() {
     server.anon().login("ada@example.com", PASSWORD).is(401, "invalid_credentials");
 }
 
-/// Makes hashes anew, with the libraries themselves.
+/// Computes hashes again, with the libraries themselves.
 #[cfg(feature = "system-tests")]
 #[test]
 fn what_django_passlib_and_werkzeug_make_today_is_imported() {

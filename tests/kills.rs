@@ -158,12 +158,12 @@ fn register(address: SocketAddr, name: &str) -> Option<u16> {
 /// Registers accounts with a server that is killed before the `n`th time that it writes to the database file itself, which
 /// it does in a checkpoint only. Returns those that were confirmed; `None` where it was not killed.
 fn confirmed_until_killed(n: u32, folder: &Path) -> Option<BTreeSet<String>> {
-    const MOST: u32 = 200;
+    const MAX: u32 = 200;
     let arguments = ["serve", "--argon2-memory", "64", "--throttle", "off"];
     let database = folder.join("usher.db");
     let serving = Serving::spawn(folder, &mut killed_at(n, "pwrite64", Some(&database), folder, &arguments));
     let mut confirmed = BTreeSet::new();
-    for name in (0..MOST).map(|n| format!("user{n}")) {
+    for name in (0..MAX).map(|n| format!("user{n}")) {
         match register(serving.address, &name) {
             Some(status) => assert_eq!(status, 201),
             None => return Some(confirmed),

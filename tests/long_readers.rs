@@ -100,7 +100,7 @@ fn a_client_who_reads_no_answer_does_not_keep_the_log_from_being_taken_over() {
 }
 
 #[test]
-fn a_log_that_grew_behind_a_reader_is_cut_once_he_is_gone() {
+fn a_log_that_grew_behind_a_reader_is_cut_once_the_reader_is_gone() {
     // given: another program that reads, in one transaction
     let server = crowded();
     let reader = server.sql();

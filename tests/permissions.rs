@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use support::{Answer, Client, PASSWORD, Server, spec, unique};
 
-/// Whoever asks, and the paths of what is asked about.
+/// Who asks, and the paths of what is asked about.
 struct Cell<'c> {
     client: &'c Client,
     /// The id of the account that is asked about.
@@ -32,7 +32,7 @@ impl Cell<'_> {
 
 type Ask = fn(&Cell<'_>) -> Answer;
 
-/// Operations on an account: anonymous; a user about his own account, another's, and one that there is not; an
+/// Operations on an account: anonymous; a user about their own account, another's, and one that there is not; an
 /// administrator about the same.
 const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
     ("getUser", "", |c| c.client.get(&c.user()), [401, 200, 404, 404, 200, 200, 404]),
@@ -221,7 +221,7 @@ fn the_last_administrator_stays_one() {
 }
 
 #[test]
-fn whoever_has_lost_his_session_or_his_account_is_nobody() {
+fn users_who_lost_their_session_or_account_are_nobody() {
     let (server, root) = server();
     let ends: [fn(&Client, &Client) -> Answer; 4] = [
         |user, _| user.post("/auth/logout", json!({})),

@@ -212,7 +212,7 @@ fn example_with(name: &str, addresses: &[(&str, String)]) -> String {
     })
 }
 
-/// What somebody may have set for all his sites, and must not matter for this one.
+/// What somebody may have set for all their sites, and must not matter for this one.
 const UNWISE: &str = "underscores_in_headers on; ignore_invalid_headers off; \
                       proxy_cache all; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control;";
 

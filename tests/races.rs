@@ -1,4 +1,4 @@
-//! What people do at the same moment. Whoever comes first, the rules hold.
+//! What people do at the same moment. No matter who comes first, the rules hold.
 
 mod support;
 
@@ -284,7 +284,7 @@ fn an_account_is_deleted_once() {
 }
 
 #[test]
-fn a_demoted_admin_changes_nothing_that_he_began_as_one() {
+fn a_demoted_admin_changes_nothing_that_was_begun_as_an_admin() {
     let server = Server::start();
     let root = server.admin("root");
     for _ in 0..ROUNDS {
@@ -401,7 +401,7 @@ fn slow(registration: usher::domain::Registration) -> (Server, Client) {
 }
 
 #[test]
-fn an_account_that_an_administrator_began_to_make_is_not_made_once_he_is_none() {
+fn an_account_that_an_administrator_began_to_create_is_not_created_after_a_demotion() {
     let (server, root) = slow(usher::domain::Registration::Closed);
     let eve = server.admin("eve");
     let body = json!({"username": "x", "email": "x@example.com", "password": PASSWORD});

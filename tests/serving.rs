@@ -322,7 +322,7 @@ fn without_a_terminal_sighup_reads_the_list_of_passwords_again_and_keeps_it_wher
     // then
     serving.register("ada").is(201, "");
 
-    // when: it is no text
+    // when: it is not text
     std::fs::write(&list, [0xff, 0xfe]).unwrap();
     serving.signal("HUP");
     serving.until_logged("stays as it was");
@@ -446,7 +446,7 @@ fn a_draining_server_says_that_it_is_not_ready() {
     assert_eq!(serving.wait().0, Some(0));
 }
 
-/// Registers somebody, or tells that the server is gone.
+/// Registers somebody, or reports that the server is gone.
 fn try_to_register(address: SocketAddr, name: &str) -> Option<u16> {
     let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
     let mut stream = TcpStream::connect(address).ok()?;
@@ -463,7 +463,7 @@ fn try_to_register(address: SocketAddr, name: &str) -> Option<u16> {
 }
 
 #[test]
-fn whoever_was_told_that_the_account_was_made_has_it_also_after_a_kill() {
+fn an_account_that_was_confirmed_is_there_after_a_kill() {
     let folder = tempdir().unwrap();
     let made = Mutex::new(Vec::<String>::new());
     for round in 0..3 {
@@ -973,7 +973,7 @@ fn when_file_descriptors_run_out_the_quietest_connections_go_and_requests_are_an
     // when
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(serving.address).unwrap()).collect();
 
-    // then: whoever asks is answered, if not at the first attempt
+    // then: everyone who asks is answered, if not at the first attempt
     for n in 0..20 {
         let name = format!("user{n}");
         until("a registration", || matches!(try_to_register(serving.address, &name), Some(201 | 409)).then_some(()));

@@ -297,7 +297,7 @@ fn sign_ins_and_sign_outs_are_in_the_audit_log() {
 }
 
 #[test]
-fn whoever_flushes_waits_for_what_another_has_begun_to_write() {
+fn a_flush_waits_for_what_another_has_begun_to_write() {
     let server = Server::start();
     let lock = server.sql();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap(); // nothing can be written meanwhile

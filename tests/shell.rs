@@ -319,7 +319,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
     let (folder, _serving) = serving(&[]);
     let path = folder.path();
     fails(path, &["user", "show", "nobody"], 1, "nobody: there is no such user");
-    fails(path, &["user", "show", "042"], 2, "this is no id");
+    fails(path, &["user", "show", "042"], 2, "this is not an id");
     fails(path, &["user", "show", "a b"], 2, "must consist of");
     fails(path, &["user", "disable", "root"], 1, "the last enabled administrator");
     fails(path, &["user", "set-role", "root", "user"], 1, "the last enabled administrator");

@@ -275,7 +275,7 @@ fn what_a_loss_of_power_left_of_the_creation_is_made_whole() {
 #[test]
 fn a_text_beside_a_journal_that_is_not_of_a_creation_is_left_untouched() {
     let letter = "This is a letter, and no database at all.\n".repeat(200);
-    for beside_it in [journal(1), b"dear journal".to_vec()] {
+    for beside_it in [journal(1), b"my own journal".to_vec()] {
         let text = |path: &Path| {
             std::fs::write(path, &letter).unwrap();
             std::fs::write(beside(path, "-journal"), &beside_it).unwrap();

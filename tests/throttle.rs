@@ -96,7 +96,7 @@ fn an_account_that_does_not_exist_is_counted_like_one_that_does() {
 
 #[test]
 fn a_hundred_and_twenty_guesses_at_once_are_evaluated_no_more_than_ten_times_and_the_owner_goes_on() {
-    // given: the owner signed in once from home, and uses his session
+    // given: the owner signed in once from home, and uses their session
     let server = server();
     let ada = server.user("ada");
     login(&server, "198.51.100.1", "ada@example.com", PASSWORD).is(200, "");
@@ -425,7 +425,7 @@ fn administrators_are_not_slowed_down_when_they_make_accounts() {
 }
 
 #[test]
-fn whoever_changes_his_address_learns_which_are_taken_as_slowly_as_who_registers() {
+fn owners_who_change_their_address_learn_which_are_taken_as_slowly_as_those_who_register() {
     let server = Server::start();
     let ada = server.user("ada");
     server.user("bob");
@@ -673,7 +673,7 @@ fn wrong_reset_tokens_are_counted_by_address() {
 }
 
 #[test]
-fn what_an_account_has_been_guessed_at_outlives_a_restart_and_tells_nobody_who() {
+fn what_an_account_has_been_guessed_at_outlives_a_restart_and_names_nobody() {
     let server = server();
     server.user("ada");
     let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
@@ -720,7 +720,7 @@ fn it_can_be_turned_off() {
 }
 
 #[test]
-fn an_owner_changes_his_account_thirty_times_and_then_slowly() {
+fn an_owner_changes_their_account_thirty_times_and_then_slowly() {
     let server = Server::start();
     let (root, ada) = (server.admin("root"), server.user("ada"));
     let change = |_| ada.put(&ada.me(), json!({"password": PASSWORD}));
@@ -733,7 +733,7 @@ fn an_owner_changes_his_account_thirty_times_and_then_slowly() {
 }
 
 #[test]
-fn whoever_leaves_before_the_answer_is_charged_and_is_on_record() {
+fn callers_who_leave_before_the_answer_are_charged_and_on_record() {
     // given: nobody hashes, so nobody is answered
     let server = Server::with(|settings| (settings.hash_threads, settings.hash_queue) = (0, 50));
     let body = json!({"email": "nobody@example.com", "password": WRONG}).to_string();

@@ -158,7 +158,7 @@ fn an_address_is_verified_only_when_somebody_else_fixed_it() {
     ada.put(&ada.me(), json!({"email": "Ada@example.org"}));
     assert_eq!(verified(&ada, &ada.me()), false);
     root.put(&root.me(), json!({"email": "root@example.org"}));
-    assert_eq!(verified(&root, &root.me()), false, "an administrator's own is his own");
+    assert_eq!(verified(&root, &root.me()), false, "an administrator's own is like any owner's");
 }
 
 #[test]

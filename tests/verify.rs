@@ -19,7 +19,7 @@ fn passes(answer: &Answer) -> [&str; 4] {
     })
 }
 
-/// Asserts that the caller may not, and that nothing is told about him.
+/// Asserts that the caller may not, and that nothing is told about them.
 #[track_caller]
 fn fails(answer: &Answer, status: u16, code: &str) {
     answer.is(status, code);
@@ -31,7 +31,7 @@ fn verify(client: &Client) -> Answer {
 }
 
 #[test]
-fn whoever_has_a_token_passes_with_his_name_id_address_and_role() {
+fn callers_with_a_token_pass_with_their_name_id_address_and_role() {
     let server = Server::start();
     let (root, ada) = (server.admin("Root"), server.user("Ada.Lovelace"));
     let (root_id, ada_id) = (root.id.to_string(), ada.id.to_string());

@@ -70,7 +70,7 @@ fn who_waits_five_seconds_for_a_reader_is_told_to_come_again() {
 
 /// Lets nobody write to the audit log, as a full disk would, but at once.
 const BREAK: &str = "CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
-const MEND: &str = "DROP TRIGGER full";
+const REPAIR: &str = "DROP TRIGGER full";
 
 /// Fails to sign in, without costing a hash.
 fn guess(server: &Server) -> Answer {
@@ -99,7 +99,7 @@ fn a_reader_of_the_log_who_hangs_up_takes_nothing_along_that_was_being_written()
             std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await;
         });
     }
-    server.sql().execute_batch(MEND).unwrap();
+    server.sql().execute_batch(REPAIR).unwrap();
     server.flush();
 
     // then
@@ -126,7 +126,7 @@ fn what_could_not_be_written_is_written_the_next_time() {
     }
     assert!(flush().is_err() && flush().is_err());
     assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
-    server.sql().execute_batch(MEND).unwrap();
+    server.sql().execute_batch(REPAIR).unwrap();
     flush().unwrap();
 
     // then: the attempts, the account's budget, and the use

@@ -5,7 +5,7 @@ use crate::domain::{Actor, Caller, Error, Role, UserChanges, UserId};
 /// What somebody is about to do. A target of `None` is a name that no user can have.
 #[derive(Clone, Copy)]
 pub(super) enum Operation<'a> {
-    /// Making an account with this role.
+    /// Creating an account with this role.
     Register(Role),
     ListUsers,
     ReadUser(Option<UserId>),
@@ -13,11 +13,11 @@ pub(super) enum Operation<'a> {
     DeleteUser(Option<UserId>),
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
-    /// Making a token with which somebody sets a new password.
+    /// Creating a token with which somebody sets a new password.
     IssueReset,
     /// Forgetting an account's failed sign-ins.
     Unlock,
-    /// Making, listing and taking back invitations.
+    /// Creating, listing and taking back invitations.
     Invite,
     /// Passing a proxy as somebody who holds this role. Administrators hold all.
     PassAs(Role),
@@ -26,7 +26,7 @@ pub(super) enum Operation<'a> {
     ReadAudit,
 }
 
-/// Allows or refuses. Whoever may not see an account is told that there is none, whether or not that is so.
+/// Allows or refuses. Callers who may not see an account are told that there is none, whether or not that is so.
 pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Error> {
     let (id, role) = match actor {
         Actor::Shell => return Ok(()),

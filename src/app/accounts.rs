@@ -1,4 +1,4 @@
-//! Making, reading, changing and deleting accounts.
+//! Creating, reading, changing and deleting accounts.
 
 use super::{
     ADDRESSES, App,
@@ -16,7 +16,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What it takes to make an account. Not to be shown: it holds secrets.
+/// What it takes to create an account. Not to be shown: it holds secrets.
 pub struct NewAccount {
     pub username: Username,
     pub email: EmailAddress,
@@ -51,7 +51,7 @@ impl ExpectedRevision {
 }
 
 impl App {
-    /// Makes an account, with an invitation's role where there is one. An address counts as verified when somebody else
+    /// Creates an account, with an invitation's role where there is one. An address counts as verified when somebody else
     /// than its owner fixed it. What fails spends no invitation.
     pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
         let result = self.try_register(caller, account).await;
@@ -63,11 +63,11 @@ impl App {
         check_mode(self.policy.registration, caller, account.invitation.is_some())?;
         let invitation = self.look_at_invitation(&account).await?;
         if caller.administers() {
-            return self.make_account(caller, account, invitation).await;
+            return self.create_account(caller, account, invitation).await;
         }
         let attempt = self.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
         let attempt = self.noting_throttled(caller, None, attempt)?;
-        let made = self.make_account(caller, account, invitation).await;
+        let made = self.create_account(caller, account, invitation).await;
         // A name that is taken was told, and counts.
         if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
             self.throttle.refund(&attempt);
@@ -85,7 +85,7 @@ impl App {
         if fits { Ok(Some(hash)) } else { Err(Error::InvalidInvitation) }
     }
 
-    async fn make_account(
+    async fn create_account(
         &self,
         caller: &Caller,
         account: NewAccount,
@@ -140,7 +140,7 @@ impl App {
             .await
     }
 
-    /// Reads an account. Its owner's was read with his session and is not read again.
+    /// Reads an account. Its owner's was read with their session and is not read again.
     pub async fn user(&self, caller: &Caller, target: Option<UserId>) -> Result<User, Error> {
         decide(&caller.actor, &Operation::ReadUser(target))?;
         let id = target.ok_or(Error::UserNotFound)?;
@@ -273,7 +273,7 @@ impl App {
         })
     }
 
-    /// Finds out whether the caller has shown that the account is his: by a fresh sign-in, or by the current password.
+    /// Finds out whether the caller has shown that the account is theirs: by a fresh sign-in, or by the current password.
     /// One that is given with a change of the caller's own account is checked, whatever is changed.
     async fn reauthenticate(
         &self,
@@ -341,7 +341,7 @@ impl App {
     }
 }
 
-/// Whether somebody may register, as the server is set up. Whoever administers can always make accounts.
+/// Whether somebody may register, as the server is set up. Administrators can always create accounts.
 fn check_mode(mode: Registration, caller: &Caller, invited: bool) -> Result<(), Error> {
     match mode {
         _ if caller.administers() => Ok(()),
@@ -430,7 +430,7 @@ fn apply(
     Ok(after)
 }
 
-/// Invitations and reset tokens that somebody made go with his right to make them.
+/// Invitations and reset tokens that somebody created go with their right to create them.
 fn void_tokens_of(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
     let invitations = writer.delete_tokens_made_by(id)?;
     writer.record_times(Action::InvitationDeleted, None, invitations);
@@ -467,11 +467,11 @@ fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &U
 }
 
 fn record_changes(writer: &mut Writer<'_>, before: &User, update: &UserUpdate) {
-    let named_anew = update.username != before.username
+    let is_renamed = update.username != before.username
         || update.email != before.email
         || update.email_verified != before.email_verified;
     let changed = [
-        (named_anew, Action::UserUpdated),
+        (is_renamed, Action::UserUpdated),
         (update.password_hash.is_some(), Action::UserPasswordChanged),
         (update.role != before.role, Action::UserRoleChanged),
         (update.disabled && !before.disabled, Action::UserDisabled),

@@ -26,7 +26,7 @@ impl App {
         self.store.scan(move |reader| reader.audit(&filter, before, size)).await
     }
 
-    /// Reads on from an entry, up to `limit` of them, the oldest first. This is for whoever reads the log as it grows.
+    /// Reads on from an entry, up to `limit` of them, the oldest first. This is for readers of the log as it grows.
     pub async fn audit_after(
         &self,
         caller: &Caller,

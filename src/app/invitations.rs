@@ -1,4 +1,4 @@
-//! Invitations: made, listed and taken back by administrators; spent by registering.
+//! Invitations: created, listed and taken back by administrators; spent by registering.
 
 use super::{
     App,
@@ -28,7 +28,7 @@ pub struct Invited {
 }
 
 impl App {
-    /// Makes an invitation.
+    /// Creates an invitation.
     pub async fn invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
         let result = self.try_invite(caller, invite).await;
         self.noting_refusal(caller, None, result)
@@ -53,7 +53,7 @@ impl App {
         Ok(Invited { invitation: made.await?, token })
     }
 
-    /// Lists the invitations that can still be used, in the order in which they were made.
+    /// Lists the invitations that can still be used, in the order in which they were created.
     pub async fn invitations(
         &self,
         caller: &Caller,

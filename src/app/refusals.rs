@@ -34,7 +34,7 @@ struct Key {
     minute: i64,
 }
 
-/// How many entries may be made: so many at once, and then one every ten seconds. A month of guessing makes a quarter of
+/// How many entries may be written: so many at once, and then one every ten seconds. A month of guessing makes a quarter of
 /// what the log keeps by default.
 #[derive(Debug)]
 struct Budget {
@@ -44,19 +44,19 @@ struct Budget {
 }
 
 impl Budget {
-    const MOST: usize = 256;
+    const MAX: usize = 256;
     const ONE_EVERY: Duration = Duration::from_secs(10);
 
     fn spend(&mut self, now: Timestamp) -> bool {
         let gained = now.since(self.at).as_secs() / Self::ONE_EVERY.as_secs();
         let left = self.left.saturating_add(usize::try_from(gained).unwrap_or(usize::MAX));
-        // A clock that was set back begins anew: it may not stop the budget from filling until the old time comes again.
-        if left >= Self::MOST || now < self.at {
+        // A clock that was set back begins again: it may not stop the budget from filling until the old time comes again.
+        if left >= Self::MAX || now < self.at {
             self.at = now;
         } else {
             self.at = self.at + Duration::from_secs(gained * Self::ONE_EVERY.as_secs());
         }
-        self.left = left.min(Self::MOST);
+        self.left = left.min(Self::MAX);
         let granted = self.left > 0;
         self.left = self.left.saturating_sub(1);
         granted
@@ -65,7 +65,7 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { left: Self::MOST, at: Timestamp::from_millis(0) }
+        Self { left: Self::MAX, at: Timestamp::from_millis(0) }
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
             refusals.with(|queue| queue.push(attempt(0, n % 3 + 1, "203.0.113.9")));
         }
         let events = refusals.take(None).events();
-        assert_eq!((events.len(), total(&events)), (Budget::MOST + 3, 5_000));
+        assert_eq!((events.len(), total(&events)), (Budget::MAX + 3, 5_000));
         assert!(refusals.take(None).is_empty());
     }
 
@@ -254,7 +254,7 @@ mod tests {
         }
         attempts += total(&refusals.take(None).events());
         assert_eq!(attempts, 3 * 86_400);
-        assert!(written <= 2 * Budget::MOST + 24 * 60 * 13, "{written}");
+        assert!(written <= 2 * Budget::MAX + 24 * 60 * 13, "{written}");
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
     fn a_clock_that_is_set_back_neither_fills_nor_stops_the_budget() {
         let mut budget = Budget::default();
         let (late, early) = (Timestamp::from_millis(1_000_000_000), Timestamp::from_millis(500_000_000));
-        assert!((0..Budget::MOST).all(|_| budget.spend(late)));
+        assert!((0..Budget::MAX).all(|_| budget.spend(late)));
         assert!(!budget.spend(late) && !budget.spend(early));
         assert!(budget.spend(early + Budget::ONE_EVERY));
         assert!(!budget.spend(early + Budget::ONE_EVERY));

@@ -1,4 +1,4 @@
-//! New passwords for those who forgot theirs, without mail: an administrator makes a token and hands it over.
+//! New passwords for those who forgot theirs, without mail: an administrator creates a token and hands it over.
 
 use super::{
     ADDRESSES, App,
@@ -16,7 +16,7 @@ pub struct IssuedReset {
 }
 
 impl App {
-    /// Makes a token with which the password of an account can be set once. Earlier ones are void.
+    /// Creates a token with which the password of an account can be set once. Earlier ones are void.
     pub async fn issue_reset(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
         let result = self.try_issue(caller, target).await;
         self.noting_refusal(caller, target, result)

@@ -354,7 +354,7 @@ impl App {
     }
 }
 
-/// A caller who leaves before his attempt is evaluated stays charged for it, and is noted like one who was wrong.
+/// Callers who leave before their attempt is evaluated stay charged for it, and are noted like those who were wrong.
 struct Leaving<'a> {
     app: &'a App,
     caller: &'a Caller,

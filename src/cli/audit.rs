@@ -214,7 +214,7 @@ fn row(entry: &AuditEntry, names: &HashMap<i64, String>) -> String {
     )
 }
 
-/// Asked while there is nothing to write, for only writing would tell.
+/// Asked while there is nothing to write, for only writing would show it.
 fn is_read() -> bool {
     let out = std::io::stdout();
     let mut asked = [PollFd::new(&out, PollFlags::empty())];

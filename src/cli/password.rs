@@ -32,7 +32,7 @@ impl PasswordSource {
         if self.password_stdin { from_stdin() } else { from_terminal() }
     }
 
-    /// Prints a password that was made up. Only once it is the account's.
+    /// Prints a password that was generated. Only once it is the account's.
     pub(super) fn reveal(&self, password: &str) -> Result<()> {
         if !self.generate_password {
             return Ok(());
@@ -65,7 +65,7 @@ fn from_terminal() -> Result<Zeroizing<String>> {
     }
     let [first, second] = ask_twice("Password: ", "Password again: ")?;
     if first != second {
-        bail!("the two passwords differ; nothing was done, try again");
+        bail!("the passwords differ; nothing was done, try again");
     }
     Ok(first)
 }

@@ -49,7 +49,7 @@ impl Signals {
     }
 }
 
-/// Whether the program was started so that it survives its terminal, as by `nohup`. Only Linux tells.
+/// Whether the program was started so that it survives its terminal, as by `nohup`. Only Linux says so.
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

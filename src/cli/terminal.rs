@@ -30,7 +30,7 @@ impl Interrupted {
     }
 }
 
-/// Asks for a line twice. Nothing that is typed is shown, between the two questions neither.
+/// Asks for a line twice. Nothing that is typed is shown, not even between the questions.
 pub(super) fn ask_twice(first: &str, second: &str) -> Result<[Zeroizing<String>; 2]> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -127,7 +127,7 @@ impl AuditEvent {
     }
 }
 
-/// An entry as it is read, whoever wrote it: an action that only a later version knows, or an id that no account can
+/// An entry as it is read, by whatever version it was written: an action that only a later version knows, or an id that no account can
 /// have, is shown as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {

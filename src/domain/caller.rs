@@ -14,7 +14,7 @@ pub enum Actor {
     Anonymous,
     /// Someone with a valid session. What it says was true when the request came; a write reads it again.
     SignedIn(Arc<SignedIn>),
-    /// Whoever can run the program on the database file, or the service itself.
+    /// Somebody who can run the program on the database file, or the service itself.
     Shell,
 }
 

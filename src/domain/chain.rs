@@ -1,6 +1,6 @@
 //! The chain of the audit log: each entry carries a hash over itself and the hash of the one before.
 //!
-//! Whoever owns the file can make a new chain that holds. What can't be made is one that holds and also contains a point
+//! An owner of the file can compute a new chain that holds. What nobody can compute is one that holds and also contains a point
 //! of the old one that is kept elsewhere.
 
 use sha2::{Digest, Sha256};

@@ -40,9 +40,9 @@ pub struct Invitation {
     pub id: InvitationId,
     /// The only address that may register with it; it counts as verified then. `None`: any.
     pub email: Option<EmailAddress>,
-    /// The role of the account that is made with it.
+    /// The role of the account that is created with it.
     pub role: Role,
-    /// The administrator who made it; `None`: the shell.
+    /// The administrator who created it; `None`: the shell.
     pub created_by: Option<UserId>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -70,8 +70,8 @@ pub enum Registration {
     /// Everybody.
     #[default]
     Open,
-    /// Whoever has an invitation.
+    /// People who have an invitation.
     Invite,
-    /// Nobody. Administrators can make accounts, as ever.
+    /// Nobody. Administrators can always create accounts.
     Closed,
 }

@@ -8,14 +8,14 @@ use std::{borrow::Cow, fmt};
 pub struct PageSize(u32);
 
 impl PageSize {
-    pub const MOST: u32 = 200;
+    pub const MAX: u32 = 200;
     pub const DEFAULT: u32 = 50;
-    pub const LARGEST: PageSize = PageSize(Self::MOST);
+    pub const LARGEST: PageSize = PageSize(Self::MAX);
 
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-        let number = canonical.then(|| text.parse().ok()).flatten().filter(|number| *number <= Self::MOST);
-        number.map(Self).ok_or_else(|| format!("must be a whole number from 1 to {}", Self::MOST).into())
+        let number = canonical.then(|| text.parse().ok()).flatten().filter(|number| *number <= Self::MAX);
+        number.map(Self).ok_or_else(|| format!("must be a whole number from 1 to {}", Self::MAX).into())
     }
 
     pub fn get(self) -> u32 {
@@ -37,7 +37,7 @@ pub struct Page<T, C> {
 }
 
 impl<T, C> Page<T, C> {
-    /// Makes a page of `size` out of what was found, which is one more where the list goes on.
+    /// Cuts a page of `size` out of what was found, which is one more where the list goes on.
     pub fn cut(mut found: Vec<T>, size: PageSize, cursor: impl Fn(&T) -> C) -> Self {
         let most = size.get() as usize;
         let goes_on = found.len() > most;

@@ -88,7 +88,7 @@ impl<K: Kind> Token<K> {
         Self { text, kind: PhantomData }
     }
 
-    /// Accepts what `generate` can have made, and nothing else.
+    /// Accepts what `generate` can have drawn, and nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(K::PREFIX)?;
         let base62 = text.len() == Self::LENGTH && rest.bytes().all(|b| b.is_ascii_alphanumeric());

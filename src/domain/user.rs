@@ -156,7 +156,7 @@ impl UserName {
     /// All digits are an id, what has an `@` is an address, and anything else a username.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            return UserId::parse(text).map(Self::Id).ok_or_else(|| "is no id: ids are 1, 2, 3 and so on".into());
+            return UserId::parse(text).map(Self::Id).ok_or_else(|| "is not an id: ids are 1, 2, 3 and so on".into());
         }
         if text.contains('@') {
             EmailAddress::parse(text).map(Self::Email)
@@ -176,7 +176,7 @@ impl fmt::Display for UserName {
     }
 }
 
-/// What someone may do: an administrator everything, a user what concerns his own account.
+/// What someone may do: an administrator everything, a user what concerns their own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     User,
@@ -224,7 +224,7 @@ pub struct Credentials {
     pub password_version: i64,
 }
 
-/// What it takes to make an account, the password already hashed.
+/// What it takes to create an account, the password already hashed.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub username: Username,
@@ -242,7 +242,7 @@ pub struct UserRecord {
     pub email_verified: bool,
     pub role: Role,
     pub disabled: bool,
-    /// As the other service made it.
+    /// As the other service stored it.
     pub password_hash: PasswordHash,
     /// `None`: when it is written down here.
     pub created_at: Option<Timestamp>,
@@ -254,7 +254,7 @@ pub struct UserChanges {
     pub username: Option<Username>,
     pub email: Option<EmailAddress>,
     pub password: Option<Password>,
-    /// Shows that the caller knows the password he is about to replace.
+    /// Shows that the caller knows the password that is about to be replaced.
     pub current_password: Option<String>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,

@@ -15,10 +15,10 @@ const SALT: usize = 16;
 const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
 
 impl Cost {
-    /// `None` for what Argon2 can't do, and for what costs more than `MOST_STORED`.
+    /// `None` for what Argon2 can't do, and for what costs more than `MAX_STORED`.
     pub(super) fn params(self, output: usize) -> Option<Params> {
         let params = Params::new(self.memory, self.iterations, self.parallelism, Some(output)).ok();
-        params.filter(|_| self.is_within(Self::MOST_STORED))
+        params.filter(|_| self.is_within(Self::MAX_STORED))
     }
 }
 
@@ -100,8 +100,8 @@ impl Stored {
         }
         let param = |name: &str| parsed.params.get_decimal(name).ok_or_else(damaged);
         let cost = Cost { memory: param("m")?, iterations: param("t")?, parallelism: param("p")? };
-        if !cost.is_within(Cost::MOST_STORED) {
-            return Err(Unverifiable::TooDear("Argon2 may here: 128 MiB of memory, 10 passes and 8 lanes"));
+        if !cost.is_within(Cost::MAX_STORED) {
+            return Err(Unverifiable::TooExpensive("Argon2 may here: 128 MiB of memory, 10 passes and 8 lanes"));
         }
         let (salt, output) = parsed.salt.zip(parsed.hash).ok_or_else(damaged)?;
         cost.params(output.as_bytes().len()).ok_or_else(damaged)?;
@@ -125,9 +125,9 @@ impl Stored {
 
     /// Whether it takes several times as long as a hash at this cost would, and so would hold up those that wait, or more
     /// than any hash of ours may.
-    pub(super) fn is_far_dearer_than(&self, cost: Cost) -> bool {
+    pub(super) fn is_far_more_expensive_than(&self, cost: Cost) -> bool {
         let work = |cost: Cost| u64::from(cost.memory) * u64::from(cost.iterations);
-        work(self.cost) > 4 * work(cost) || !self.cost.is_within(Cost::MOST)
+        work(self.cost) > 4 * work(cost) || !self.cost.is_within(Cost::MAX)
     }
 
     fn to_phc(&self) -> Option<PasswordHash> {

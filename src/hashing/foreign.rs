@@ -13,16 +13,16 @@ use std::{fmt::Write, ops::RangeInclusive};
 use zeroize::Zeroizing;
 
 const BCRYPT_COSTS: RangeInclusive<u32> = 4..=14;
-const MOST_ITERATIONS: u32 = 2_000_000;
+const MAX_ITERATIONS: u32 = 2_000_000;
 /// In bytes, of which scrypt takes 128 × N × r.
-const MOST_MEMORY: u128 = 64 * 1024 * 1024;
+const MAX_MEMORY: u128 = 64 * 1024 * 1024;
 /// In bytes, too: how much memory scrypt goes through, 128 × N × r × p. Twice the above allows each of the settings
 /// that OWASP calls equal (Password Storage Cheat Sheet), as far as they fit into memory.
-const MOST_WORK: u128 = 2 * MOST_MEMORY;
-const MOST_LANES: u64 = 16;
+const MAX_WORK: u128 = 2 * MAX_MEMORY;
+const MAX_LANES: u64 = 16;
 
-/// In bytes. What is longer was made by none of those services.
-const MOST_TEXT: usize = 1024;
+/// In bytes. Nothing longer comes from any of those services.
+const MAX_TEXT: usize = 1024;
 const SALTS: RangeInclusive<usize> = 1..=128;
 /// Of PHC strings. Other forms have one length each.
 const OUTPUTS: RangeInclusive<usize> = 16..=64;
@@ -109,7 +109,7 @@ impl Foreign {
     pub(super) fn parse(text: &str) -> Result<Self, Unverifiable> {
         let form = FORMS.iter().find_map(|(begin, scheme, read)| Some((scheme, read, text.strip_prefix(begin)?)));
         let (scheme, read, rest) = form.ok_or(Unverifiable::Unknown)?;
-        if text.len() > MOST_TEXT {
+        if text.len() > MAX_TEXT {
             return Err(Unverifiable::Damaged);
         }
         let (function, salt, output) = read(rest)?;
@@ -189,7 +189,7 @@ fn bcrypt(rest: &str, shortened: bool) -> Read {
         return Err(Unverifiable::Damaged);
     }
     if cost > *BCRYPT_COSTS.end() {
-        return Err(Unverifiable::TooDear("a cost of 14, bcrypt's most here"));
+        return Err(Unverifiable::TooExpensive("a cost of 14, bcrypt's most here"));
     }
     let (salt, output) = encoded.split_at(22);
     let decoded =
@@ -275,8 +275,8 @@ fn werkzeug_scrypt(rest: &str) -> Read {
 
 fn pbkdf2(iterations: &str, prf: Prf) -> Result<Function, Unverifiable> {
     let iterations = number(iterations)?;
-    let within = u32::try_from(iterations).ok().filter(|iterations| *iterations <= MOST_ITERATIONS);
-    let iterations = within.ok_or(Unverifiable::TooDear("2,000,000 iterations, PBKDF2's most here"))?;
+    let within = u32::try_from(iterations).ok().filter(|iterations| *iterations <= MAX_ITERATIONS);
+    let iterations = within.ok_or(Unverifiable::TooExpensive("2,000,000 iterations, PBKDF2's most here"))?;
     Ok(Function::Pbkdf2 { prf, iterations })
 }
 
@@ -286,8 +286,8 @@ fn scrypt(n: u64, r: &str, p: &str) -> Result<Function, Unverifiable> {
         return Err(Unverifiable::Damaged);
     }
     let memory = 128 * u128::from(n) * u128::from(r);
-    if memory > MOST_MEMORY || p > MOST_LANES || memory * u128::from(p) > MOST_WORK {
-        return Err(Unverifiable::TooDear("scrypt may here: 64 MiB of memory, and to go through twice as much"));
+    if memory > MAX_MEMORY || p > MAX_LANES || memory * u128::from(p) > MAX_WORK {
+        return Err(Unverifiable::TooExpensive("scrypt may here: 64 MiB of memory, and to go through twice as much"));
     }
     let (log_n, r, p) = (u8::try_from(n.ilog2()).ok(), u32::try_from(r).ok(), u32::try_from(p).ok());
     let params = log_n.zip(r).zip(p).and_then(|((log_n, r), p)| scrypt::Params::new(log_n, r, p).ok());
@@ -299,7 +299,7 @@ fn parts<const N: usize>(text: &str, separator: char) -> Result<[&str; N], Unver
     text.split(separator).collect::<Vec<_>>().try_into().map_err(|_| Unverifiable::Damaged)
 }
 
-/// Ten digits at most, the first of which is no zero.
+/// Ten digits at most, the first of which is not a zero.
 fn number(text: &str) -> Result<u64, Unverifiable> {
     let canonical =
         (1..=10).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
@@ -355,11 +355,11 @@ mod tests {
 
     #[test]
     fn what_is_dearer_than_is_allowed_is_refused() {
-        let too_dear = |text: String| matches!(fault(&text), Some(Unverifiable::TooDear(_)));
+        let too_expensive = |text: String| matches!(fault(&text), Some(Unverifiable::TooExpensive(_)));
         let hex = "0".repeat(128);
         for (allowed, refused) in [("04", "15"), ("14", "31"), ("14", "99")] {
             assert_eq!(fault(&format!("$2b${allowed}${BCRYPT}")), None);
-            assert!(too_dear(format!("$2b${refused}${BCRYPT}")));
+            assert!(too_expensive(format!("$2b${refused}${BCRYPT}")));
         }
         for (allowed, refused) in [("1", "2000001"), ("2000000", "4294967297"), ("2000000", "9999999999")] {
             for form in [
@@ -369,7 +369,7 @@ mod tests {
                 |i: &str| format!("pbkdf2:sha256:{i}$salt${}", "0".repeat(64)),
             ] {
                 assert_eq!(fault(&form(allowed)), None);
-                assert!(too_dear(form(refused)));
+                assert!(too_expensive(form(refused)));
             }
         }
         // N, r and p: memory alone, memory and lanes together, lanes alone, and what overflows when multiplied.
@@ -386,11 +386,11 @@ mod tests {
             (4_294_967_296, 4_294_967_296, 1),
             (2, 4_294_967_297, 4_294_967_297),
         ] {
-            assert!(too_dear(format!("scrypt:{n}:{r}:{p}$salt${hex}")), "{n} {r} {p}");
+            assert!(too_expensive(format!("scrypt:{n}:{r}:{p}$salt${hex}")), "{n} {r} {p}");
         }
         assert_eq!(fault(&format!("$scrypt$ln=16,r=8,p=1$c2FsdA${B64}")), None);
         for ln in [17, 33, 63] {
-            assert!(too_dear(format!("$scrypt$ln={ln},r=8,p=1$c2FsdA${B64}")), "{ln}");
+            assert!(too_expensive(format!("$scrypt$ln={ln},r=8,p=1$c2FsdA${B64}")), "{ln}");
         }
         assert_eq!(fault(&format!("$scrypt$ln=64,r=8,p=1$c2FsdA${B64}")), Some(Unverifiable::Damaged));
     }
@@ -480,9 +480,9 @@ mod tests {
             if let Ok(foreign) = Foreign::parse(&text) {
                 let bounded = match foreign.function {
                     Function::Bcrypt { cost, .. } => BCRYPT_COSTS.contains(&cost),
-                    Function::Pbkdf2 { iterations, .. } => (1..=MOST_ITERATIONS).contains(&iterations),
+                    Function::Pbkdf2 { iterations, .. } => (1..=MAX_ITERATIONS).contains(&iterations),
                     Function::Scrypt(params) => {
-                        128 * u128::from(params.n()) * u128::from(params.r()) <= MOST_MEMORY && params.p() <= 16
+                        128 * u128::from(params.n()) * u128::from(params.r()) <= MAX_MEMORY && params.p() <= 16
                     }
                 };
                 prop_assert!(bounded && SALTS.contains(&foreign.salt.len()) && foreign.output.len() <= 64);

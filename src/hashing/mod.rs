@@ -44,19 +44,19 @@ pub struct Cost {
 
 impl Cost {
     /// The most that a setting may ask for: everyone who waits pays for what is hashed.
-    pub const MOST: Cost = Cost { memory: 65_536, iterations: 10, parallelism: 4 };
-    /// The most that a stored hash may ask for, which leaves room for those of Django (100 MiB, 8 lanes). Beyond `MOST` it
+    pub const MAX: Cost = Cost { memory: 65_536, iterations: 10, parallelism: 4 };
+    /// The most that a stored hash may ask for, which leaves room for those of Django (100 MiB, 8 lanes). Beyond `MAX` it
     /// is a slow one.
-    pub const MOST_STORED: Cost = Cost { memory: 131_072, iterations: 10, parallelism: 8 };
+    pub const MAX_STORED: Cost = Cost { memory: 131_072, iterations: 10, parallelism: 8 };
     pub const DEFAULT: Cost = Cost { memory: 19_456, iterations: 2, parallelism: 1 };
 
     fn is_within(self, most: Cost) -> bool {
         self.memory <= most.memory && self.iterations <= most.iterations && self.parallelism <= most.parallelism
     }
 
-    /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MOST`.
+    /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MAX`.
     pub fn is_possible(self) -> bool {
-        self.is_within(Self::MOST) && self.params(argon::OUTPUT).is_some()
+        self.is_within(Self::MAX) && self.params(argon::OUTPUT).is_some()
     }
 }
 
@@ -78,12 +78,12 @@ impl fmt::Display for Scheme {
 /// Why a stored hash can't be verified. The text goes after the name of the field; it repeats nothing of the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unverifiable {
-    #[error("is no hash in a form that is known here")]
+    #[error("is not a hash in a known form")]
     Unknown,
     #[error("begins like a hash that is known here, and is cut off, damaged or of a variant that is not")]
     Damaged,
     #[error("asks for more than {0}")]
-    TooDear(&'static str),
+    TooExpensive(&'static str),
 }
 
 /// Finds out what a hash is, and whether it can be verified here at a cost that is allowed.
@@ -197,7 +197,7 @@ impl HashPool {
         self.shared.hashes.load(Ordering::Relaxed)
     }
 
-    /// Whether a hash was made in another way, or at another cost, than a new one would be.
+    /// Whether a hash was computed in another way, or at another cost, than a new one would be.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
         match Stored::parse(hash) {
             Ok(Stored::Argon2 { hash, maker: None }) => !hash.is_as_new_at(self.shared.cost),
@@ -252,7 +252,7 @@ impl Place {
         let nobody = self.shared.nobody.clone();
         let slow = match &stored {
             Ok(Stored::Foreign(_)) => true,
-            Ok(Stored::Argon2 { hash, .. }) => hash.is_far_dearer_than(self.shared.cost),
+            Ok(Stored::Argon2 { hash, .. }) => hash.is_far_more_expensive_than(self.shared.cost),
             Err(_) => false,
         };
         self.run(slow, move |memory| {
@@ -479,9 +479,11 @@ mod tests {
     #[test]
     fn an_argon2_hash_that_costs_several_times_ours_is_a_slow_one() {
         let at = |memory, iterations| {
-            let dear = HashPool::start(Cost { memory, iterations, parallelism: 1 }, 1, 1).unwrap();
-            let hash = block_on(dear.admit(None).unwrap().hash(password("x"))).unwrap();
-            argon::Stored::parse(hash.as_str()).unwrap_or_else(|_| panic!("it was made here")).is_far_dearer_than(CHEAP)
+            let expensive = HashPool::start(Cost { memory, iterations, parallelism: 1 }, 1, 1).unwrap();
+            let hash = block_on(expensive.admit(None).unwrap().hash(password("x"))).unwrap();
+            argon::Stored::parse(hash.as_str())
+                .unwrap_or_else(|_| panic!("it was computed here"))
+                .is_far_more_expensive_than(CHEAP)
         };
         assert_eq!([at(64, 1), at(128, 2), at(64, 5), at(512, 1)], [false, false, true, true]);
     }
@@ -492,14 +494,14 @@ mod tests {
             let Cost { memory: m, iterations: t, parallelism: p } = cost;
             argon::Stored::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Ng"))
         };
-        let (most, with) = (Cost::MOST, |memory, iterations, parallelism| Cost { memory, iterations, parallelism });
-        assert!(most.is_possible() && stored(most).is_ok_and(|hash| !hash.is_far_dearer_than(most)));
-        for beyond in [with(65_537, 1, 1), with(64, 1, 5), Cost::MOST_STORED] {
+        let (most, with) = (Cost::MAX, |memory, iterations, parallelism| Cost { memory, iterations, parallelism });
+        assert!(most.is_possible() && stored(most).is_ok_and(|hash| !hash.is_far_more_expensive_than(most)));
+        for beyond in [with(65_537, 1, 1), with(64, 1, 5), Cost::MAX_STORED] {
             assert!(!beyond.is_possible(), "{beyond:?}");
-            assert!(stored(beyond).is_ok_and(|hash| hash.is_far_dearer_than(most)), "{beyond:?}");
+            assert!(stored(beyond).is_ok_and(|hash| hash.is_far_more_expensive_than(most)), "{beyond:?}");
         }
         for refused in [with(131_073, 1, 1), with(64, 11, 1), with(128, 1, 9)] {
-            assert!(matches!(stored(refused), Err(Unverifiable::TooDear(_))), "{refused:?}");
+            assert!(matches!(stored(refused), Err(Unverifiable::TooExpensive(_))), "{refused:?}");
         }
     }
 
@@ -685,7 +687,7 @@ mod tests {
         #[test]
         fn no_text_makes_recognizing_panic(text in "(argon2)?\\$argon2(id|i|d)?(\\$v=[0-9]{2})?\\$(m=[0-9]{1,11},t=[0-9]{1,11},p=[0-9]{1,11}|[a-z=,0-9]{0,30})(\\$[A-Za-z0-9+/]{0,90}){0,3}|\\PC{0,99}") {
             if let Ok(Stored::Argon2 { hash, .. }) = Stored::parse(&PasswordHash::from_text(text)) {
-                prop_assert!(hash.cost().is_within(Cost::MOST_STORED));
+                prop_assert!(hash.cost().is_within(Cost::MAX_STORED));
             }
         }
     }

@@ -103,7 +103,7 @@ impl From<AuditEntry> for AuditEvent {
 }
 
 impl Item for AuditEvent {
-    const MAX: u32 = PageSize::MOST;
+    const MAX: u32 = PageSize::MAX;
 }
 
 impl Example for AuditEvent {

@@ -210,9 +210,9 @@ impl FromJson for bool {
 impl FromJson for Seconds {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-        let number = number.filter(|number| (1..=Self::MOST).contains(number));
+        let number = number.filter(|number| (1..=Self::MAX).contains(number));
         let span = number.map(|number| Self(Duration::from_secs(number.into())));
-        span.ok_or_else(|| format!("must be a whole number of seconds from 1 to {}", Self::MOST).into())
+        span.ok_or_else(|| format!("must be a whole number of seconds from 1 to {}", Self::MAX).into())
     }
 }
 

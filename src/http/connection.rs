@@ -310,7 +310,7 @@ pub(super) async fn serve<E>(
                     drop((entry, alive));
                 });
             }
-            // Whoever called has left already.
+            // The caller has left already.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; the quietest one is closed");

@@ -2,7 +2,7 @@
 //!
 //! Origins are compared as they are sent, with no patterns. There is no `Access-Control-Allow-Credentials`: no cookie
 //! opens anything here, an app sends its token in a header. This decides what a browser shows to scripts, not who may do
-//! what, so whoever is granted nothing gets the ordinary answer, and can't read it.
+//! what, so a page that is granted nothing gets the ordinary answer, and can't read it.
 
 use crate::domain::Origin;
 use poem::{
@@ -46,7 +46,7 @@ impl Cors {
 }
 
 impl Grant {
-    /// The answer to a preflight for a path with these methods; `None` where the request is no preflight.
+    /// The answer to a preflight for a path with these methods; `None` where the request is not a preflight.
     pub fn to_preflight(grant: Option<&Self>, methods: &HeaderValue) -> Option<Response> {
         grant.filter(|grant| grant.preflight)?;
         let response = Response::builder()

@@ -109,7 +109,7 @@ impl ApiError {
         Self { internal: Some(text.into()), ..Self::new(ErrorCode::InternalError) }
     }
 
-    /// The whole seconds to wait, rounded up, so that whoever waits that long does not come too early.
+    /// The whole seconds to wait, rounded up, so that those who wait that long don't come too early.
     fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }

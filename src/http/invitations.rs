@@ -69,7 +69,7 @@ impl From<domain::Invitation> for Invitation {
 }
 
 impl Item for Invitation {
-    const MAX: u32 = PageSize::MOST;
+    const MAX: u32 = PageSize::MAX;
 }
 
 impl Example for Invitation {

@@ -14,12 +14,12 @@ use tokio::{
 };
 
 /// So much of what is left is taken from the client, within this time. What is longer or slower ends with the connection.
-const MOST_BYTES: u64 = 256 * 1024;
+const MAX_BYTES: u64 = 256 * 1024;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Sees to it that a request's body is taken from the client, whether or not somebody reads it. One that the client
 /// sends only when it is told to go on (`Expect: 100-continue`) does not come after another answer, and what comes in its
-/// place is no part of it.
+/// place is not a part of it.
 pub(super) fn take_whole(request: &mut Request) {
     if request.headers().contains_key(header::EXPECT) {
         return;
@@ -56,7 +56,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             let read_on = async {
-                let (mut rest, mut scrap) = (rest.take(MOST_BYTES), [0; 1024]); // small, for there may be thousands
+                let (mut rest, mut scrap) = (rest.take(MAX_BYTES), [0; 1024]); // small, for there may be thousands
                 while rest.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
             };
             runtime.spawn(tokio::time::timeout(DEADLINE, read_on));

@@ -178,7 +178,7 @@ pub(super) struct Scraped {
 
 impl Scraped {
     /// How many scrapers may be connected.
-    pub const MOST: usize = 64;
+    pub const MAX: usize = 64;
 
     async fn answer(&self) -> Response {
         match self.metrics.text(&self.app.measures().await) {

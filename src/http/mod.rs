@@ -29,7 +29,7 @@ mod verify;
 
 pub use error::ErrorCode;
 
-/// What the API answers with, for whoever shows the same.
+/// What the API answers with, for others that show the same.
 pub mod answers {
     pub use super::{
         audit::AuditEvent,
@@ -183,8 +183,7 @@ async fn give_memory_back() {
 
 async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<App>, stopping: watch::Receiver<bool>) {
     if let Some((listener, metrics)) = metrics {
-        connection::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MOST), stopping)
-            .await;
+        connection::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MAX), stopping).await;
     }
 }
 
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_answered_in_the_envelope_and_tells_nothing() {
+    async fn a_panic_is_answered_in_the_envelope_and_reveals_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let settings = HttpSettings {
             trusted_proxies: vec![],

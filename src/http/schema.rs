@@ -29,8 +29,8 @@ pub(super) trait Described {
 pub(super) struct Seconds(pub Duration);
 
 impl Seconds {
-    pub const MOST: u32 = 31_536_000;
-    const MOST_AS_NUMBER: f64 = 31_536_000.0;
+    pub const MAX: u32 = 31_536_000;
+    const MAX_AS_NUMBER: f64 = 31_536_000.0;
 }
 
 /// A JSON object of the API, with an example that is shown and tested.
@@ -61,7 +61,7 @@ described! {
     InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     PageSize => MetaSchema {
         minimum: Some(1.0),
-        maximum: Some(PageSize::MOST.into()),
+        maximum: Some(PageSize::MAX.into()),
         default: Some(json!(PageSize::DEFAULT)),
         ..MetaSchema::new("integer")
     },
@@ -75,7 +75,7 @@ described! {
         default: Some(json!(UserSort::default().as_str())),
         ..MetaSchema::new("string")
     },
-    Seconds => MetaSchema { minimum: Some(1.0), maximum: Some(Seconds::MOST_AS_NUMBER), ..MetaSchema::new("integer") },
+    Seconds => MetaSchema { minimum: Some(1.0), maximum: Some(Seconds::MAX_AS_NUMBER), ..MetaSchema::new("integer") },
     SessionId => MetaSchema::new("string"),
     IpAddr => MetaSchema { description: Some("An IPv4 or IPv6 address"), ..MetaSchema::new("string") },
     UserId => MetaSchema { minimum: Some(1.0), example: Some(json!(42)), ..MetaSchema::new_with_format("integer", "int64") },

@@ -104,7 +104,7 @@ impl From<domain::User> for User {
 }
 
 impl Item for User {
-    const MAX: u32 = PageSize::MOST;
+    const MAX: u32 = PageSize::MAX;
 }
 
 impl Example for User {

@@ -1,4 +1,4 @@
-//! The question of a reverse proxy: may this caller pass, and who is he?
+//! The question of a reverse proxy: may this caller pass, and who are they?
 
 use super::{
     auth::SignedInCaller,

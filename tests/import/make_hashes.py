@@ -1,5 +1,5 @@
 """Prints password hashes made by Django, passlib, Werkzeug, argon2-cffi and bcrypt, one JSON object a line: what made
-it (`by`), the password (null: there is none), and the hash. The ones in hashes.jsonl are those of one run; salts are drawn anew each time.
+it (`by`), the password (null: there is none), and the hash. The ones in hashes.jsonl are those of one run; salts are drawn again each time.
 """
 
 import json

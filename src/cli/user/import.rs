@@ -20,9 +20,9 @@ use std::{
 };
 
 /// No account takes more; a file without line ends must not fill the memory.
-const MOST_BYTES: usize = 16 * 1024;
-/// Faulty lines that are shown. The first ones tell what is wrong with the others, too.
-const MOST_SHOWN: usize = 50;
+const MAX_BYTES: usize = 16 * 1024;
+/// Faulty lines that are shown. The first ones show what is wrong with the others, too.
+const MAX_SHOWN: usize = 50;
 
 /// Add the accounts of another service, from a file of JSON lines
 ///
@@ -86,14 +86,14 @@ impl Import {
         let (lines, texts) = self.read()?;
         let lines = block_on(app.review_import(&Caller::shell(), lines)).map_err(explain)?;
         if self.dry_run {
-            return tell_what_would_be(lines);
+            return report_what_would_be(lines);
         }
         if let Some(file) = &self.skip_refused {
             return add_but(&app, lines, &texts, file);
         }
         let faults: Vec<String> = lines.iter().filter_map(fault_of).collect();
-        faults.iter().take(MOST_SHOWN).for_each(|fault| tell(fault));
-        if let Some(more @ 1..) = faults.len().checked_sub(MOST_SHOWN) {
+        faults.iter().take(MAX_SHOWN).for_each(|fault| tell(fault));
+        if let Some(more @ 1..) = faults.len().checked_sub(MAX_SHOWN) {
             tell(&format!("and so on: {more} more"));
         }
         refuse_faulty(faults.len(), lines.len())?;
@@ -116,12 +116,12 @@ fn read_lines(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<ImportLine>
     let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {
         bytes.clear();
-        // One more than fits tells whether it fits.
-        let read = io::Read::take(&mut file, MOST_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
+        // One more than fits shows whether it fits.
+        let read = io::Read::take(&mut file, MAX_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
         if read == 0 {
             break;
         }
-        if read > MOST_BYTES {
+        if read > MAX_BYTES {
             if bytes.last() != Some(&b'\n') {
                 file.skip_until(b'\n')?;
             }
@@ -164,8 +164,8 @@ fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) ->
     Ok(())
 }
 
-/// Tells of one line after the other.
-fn tell_what_would_be(lines: Vec<ImportLine>) -> Result<()> {
+/// Reports one line after the other.
+fn report_what_would_be(lines: Vec<ImportLine>) -> Result<()> {
     let count = lines.len();
     let faulty = lines.iter().filter(|line| !line.faults.is_empty()).count();
     let told: String =
