@@ -120,6 +120,71 @@ fn a_clock_that_is_wrong_when_the_server_starts_destroys_nothing_either() {
     }
 }
 
+/// Fails to sign in from a site that nobody else comes from, and returns the status.
+fn guess(server: &Server, n: u32) -> u16 {
+    let body = json!({"email": "ada@example.com", "password": "a wrong password"}).to_string();
+    let ip = std::net::Ipv4Addr::from_bits(0x0a00_0001 + (n << 8)).to_string();
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", ip.as_str())];
+    server.anon().send("POST", "/auth/login", &headers, Some(body.as_bytes())).status
+}
+
+#[test]
+fn what_an_account_has_been_guessed_at_outlives_a_start_by_a_wrong_clock_and_being_set_right() {
+    for (jumps_in_run, set_right_in_run) in [(false, false), (false, true), (true, false), (true, true)] {
+        // given: sixty of a hundred attempts are used up
+        let behind_proxy =
+            |settings: &mut support::Settings| settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        let server = Server::with(behind_proxy);
+        let (clock, rows) = (server.clock.clone(), "SELECT count(*) FROM throttle_accounts");
+        assert!((0..60).all(|n| guess(&server, n) == 401));
+        server.flush();
+
+        // when: the clock is a year ahead, and somebody goes on guessing
+        if jumps_in_run {
+            clock.set(RIGHT + YEAR);
+            server.flush();
+        }
+        let server = server.restart(|settings| {
+            behind_proxy(settings);
+            clock.set(RIGHT + YEAR);
+        });
+        assert_eq!(guess(&server, 100), 401);
+        sweep(&server);
+        server.flush();
+        assert_eq!(server.query::<i64>(rows), 1);
+        let server = server.restart(|settings| {
+            behind_proxy(settings);
+            clock.advance(HOUR);
+        });
+        assert_eq!(guess(&server, 101), 401);
+        server.flush();
+        assert_eq!(server.query::<i64>(rows), 1);
+        if set_right_in_run {
+            clock.set(RIGHT + MINUTE);
+            server.flush();
+        }
+        let server = server.restart(|settings| {
+            behind_proxy(settings);
+            clock.set(RIGHT + MINUTE);
+        });
+
+        // then: two more are used up, and the hour gave one back
+        let left = (0..100).take_while(|n| guess(&server, 200 + n) == 401).count();
+        assert_eq!(left, 100 - 60 - 2 + 1, "jumps in a run: {jumps_in_run}, set right in a run: {set_right_in_run}");
+    }
+}
+
+#[test]
+fn a_row_is_not_lost_because_little_is_left_in_it_when_the_clock_is_set() {
+    let server = Server::start();
+    things(&server);
+    let server = server.restart(|_| ()); // so that it takes up the row that is there
+    server.clock.set(RIGHT + YEAR);
+    server.flush();
+    let at: i64 = server.query("SELECT full_again_at FROM throttle_accounts");
+    assert_eq!(at, (RIGHT + YEAR + HOUR).as_millis(), "it lasts as long as before, by the clock as it is now");
+}
+
 #[test]
 fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
     for restart in [false, true] {

@@ -108,15 +108,17 @@ impl App {
     async fn write_gathered(&self, now: Option<Timestamp>) -> Result<(), Error> {
         let _only_one = self.flushes.writing.lock().await;
         let (uses, refused, budgets) = (self.uses.waiting(), self.refusals.take(now), self.throttle.changed_accounts());
-        if uses.is_empty() && refused.is_empty() && budgets.is_empty() {
+        let watch = budgets.clock_was_set.then(|| self.watch_clock(None));
+        if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() {
             return Ok(());
         }
-        let (used, events, used_up) = (uses.clone(), refused.events(), budgets.clone());
+        let (used, events, used_up) = (uses.clone(), refused.events(), budgets.rows.clone());
         let written = self
             .store
             .write_without_deadline(&Caller::shell(), move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
                 used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
+                watch.map_or(Ok(()), |watch| writer.set_clock_watch(watch))?;
                 for event in events {
                     writer.record_event(event);
                 }

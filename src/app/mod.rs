@@ -116,7 +116,14 @@ impl App {
             .scan(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
         let (secret, accounts, clock) = left.await?;
         self.watch_clock(Some(clock));
-        self.throttle.resume(secret, accounts);
+        let (now, as_of) = (self.clock.now(), clock.resumes_at(self.clock.now()));
+        self.throttle.resume(secret, accounts, as_of);
+        if as_of != now {
+            // So that the next start finds budgets and what is known of the clock by the same time.
+            if let Err(error) = self.flush().await {
+                tracing::warn!(%error, "the accounts' budgets could not be stored by this clock; it is tried again");
+            }
+        }
         Ok(())
     }
 

@@ -115,6 +115,15 @@ pub(crate) type Key = [u8; 16];
 /// An account's budget as it is stored: in which place, under which key, and when it will be full again.
 pub(super) type Stored = (u32, Key, Timestamp);
 
+/// What is to be stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Changed {
+    /// By place: under which key, and when the budget will be full again. `None` where nothing is to stand there any more.
+    pub rows: Vec<(u32, Option<(Key, Timestamp)>)>,
+    /// Whether the clock was set since the last time, so that what is known of it belongs into the same transaction.
+    pub clock_was_set: bool,
+}
+
 /// One attempt's charge to one budget.
 #[derive(Debug, Clone, Copy)]
 struct Charge {
@@ -174,16 +183,18 @@ impl Throttle {
         Self { on, clock, secret: OnceLock::new(), budgets: Mutex::default(), refused: Default::default() }
     }
 
-    /// Takes up what an earlier run left: the key, and how far the accounts' budgets were used up. Times are held within
-    /// what a budget can be, so that a clock that jumped locks nobody out for longer.
-    pub fn resume(&self, secret: [u8; 32], accounts: Vec<Stored>) {
+    /// Takes up what an earlier run left: the key, and how far the accounts' budgets were used up, by a clock that showed
+    /// `as_of` when this one shows what it does now. Times are held within what a budget can be, so that a clock that
+    /// jumped locks nobody out for longer.
+    pub fn resume(&self, secret: [u8; 32], accounts: Vec<Stored>, as_of: Timestamp) {
         let _ = self.secret.set(secret.to_vec());
-        let (now, steady, depth) = (self.clock.now(), self.now(), Limit::Account.rate().depth_millis());
+        let (steady, depth) = (self.now(), Limit::Account.rate().depth_millis());
         let mut budgets = self.budgets();
         for (slot, key, full_again_at) in accounts {
-            let ahead = u64::try_from(full_again_at.since(now).as_millis()).unwrap_or(u64::MAX).min(depth);
+            let ahead = u64::try_from(full_again_at.since(as_of).as_millis()).unwrap_or(u64::MAX).min(depth);
             budgets.resume(Standing { slot, key, full_at: steady + ahead });
         }
+        budgets.note_clock(ahead_of(as_of, steady));
     }
 
     /// The account that somebody means, by what was typed for its e-mail address.
@@ -290,18 +301,21 @@ impl Throttle {
         }
     }
 
-    /// What is to be stored of the accounts' budgets that have changed since the last call, by place: under which key,
-    /// and when they will be full again. `None` where nothing is to stand there any more.
-    pub fn changed_accounts(&self) -> Vec<(u32, Option<(Key, Timestamp)>)> {
+    /// What is to be stored of the accounts' budgets that have changed since the last call. Once the clock was set all
+    /// that are stored are stored again: their times are those of the clock.
+    pub fn changed_accounts(&self) -> Changed {
         let (now, steady) = (self.clock.now(), self.now());
         let stored = |Standing { key, full_at, .. }| (key, now + Duration::from_millis(full_at - steady));
-        let changed = self.budgets().take_changed(steady);
-        changed.into_iter().map(|(slot, standing)| (slot, standing.map(stored))).collect()
+        let mut budgets = self.budgets();
+        let clock_was_set = budgets.note_clock(ahead_of(now, steady));
+        let changed = budgets.take_changed(steady).into_iter();
+        Changed { rows: changed.map(|(slot, standing)| (slot, standing.map(stored))).collect(), clock_was_set }
     }
 
     /// Puts back what could not be stored.
-    pub fn put_back(&self, accounts: &[(u32, Option<(Key, Timestamp)>)]) {
-        self.budgets().put_back(accounts.iter().map(|(slot, _)| *slot));
+    pub fn put_back(&self, changed: &Changed) {
+        let rows = changed.rows.iter().map(|(slot, row)| (*slot, row.is_some()));
+        self.budgets().put_back(rows, changed.clock_was_set);
     }
 
     /// How many attempts each limit has refused since the start.
@@ -324,6 +338,11 @@ impl Throttle {
     fn secret(&self) -> &[u8] {
         self.secret.get_or_init(|| random_text(43).as_bytes().to_vec())
     }
+}
+
+/// By how many milliseconds a clock is ahead of the steady time.
+fn ahead_of(now: Timestamp, steady: u64) -> i64 {
+    now.as_millis().saturating_sub_unsigned(steady)
 }
 
 /// A keyed hash, so that what is stored tells nobody whose it is. Parts are preceded by their length.
@@ -523,7 +542,7 @@ mod tests {
     fn keys_depend_on_the_installations_secret() {
         let [one, other] = [[1; 32], [2; 32]].map(|secret| {
             let (throttle, _) = throttle();
-            throttle.resume(secret, vec![]);
+            throttle.resume(secret, vec![], Timestamp::from_millis(0));
             throttle
         });
         let charge = |throttle: &Throttle| throttle.charge(Limit::Account, Limit::Account.rate(), &[b"a@b"]).key;
@@ -581,27 +600,27 @@ mod tests {
     fn accounts_outlive_a_restart_and_nothing_else_does() {
         let (throttle, clock) = throttle();
         let one = subscriber("203.0.113.7");
-        throttle.resume([7; 32], vec![]);
+        throttle.resume([7; 32], vec![], clock.now());
         exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com")));
         exhaust(|_| throttle.reserve_by_address(Limit::Reset, one));
-        let changed = throttle.changed_accounts().into_iter();
-        let stored: Vec<Stored> = changed.filter_map(|(slot, row)| row.map(|(key, at)| (slot, key, at))).collect();
+        let changed = throttle.changed_accounts();
+        let rows = changed.rows.iter();
+        let stored: Vec<Stored> = rows.filter_map(|(slot, row)| row.map(|(key, at)| (*slot, key, at))).collect();
         assert_eq!(stored.len(), 1);
-        assert!(throttle.changed_accounts().is_empty());
-        let rows: Vec<_> = stored.iter().map(|(slot, key, at)| (*slot, Some((*key, *at)))).collect();
-        throttle.put_back(&rows);
-        assert_eq!(throttle.changed_accounts(), rows, "what could not be stored is stored the next time");
+        assert!(throttle.changed_accounts().rows.is_empty());
+        throttle.put_back(&changed);
+        assert_eq!(throttle.changed_accounts(), changed, "what could not be stored is stored the next time");
 
         clock.advance(Duration::from_mins(30));
         let again = Throttle::new(true, clock.clone());
-        again.resume([7; 32], stored.clone());
+        again.resume([7; 32], stored.clone(), clock.now());
         let (more, wait) = exhaust(|_| again.reserve_sign_in(one, target("owner@example.com")));
         assert_eq!((more, wait), (0, Duration::from_mins(30)));
         assert!(again.reserve_by_address(Limit::Reset, one).is_ok());
 
         clock.set(Timestamp::from_millis(0));
-        let jumped = Throttle::new(true, clock);
-        jumped.resume([7; 32], stored);
+        let jumped = Throttle::new(true, clock.clone());
+        jumped.resume([7; 32], stored, clock.now());
         let (_, wait) = exhaust(|_| jumped.reserve_sign_in(one, target("owner@example.com")));
         assert_eq!(wait, Duration::from_hours(1), "a clock that was set back locks nobody out for longer");
     }

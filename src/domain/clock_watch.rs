@@ -38,6 +38,12 @@ impl ClockWatch {
         Self { seen_at: Some(now), hold_until }
     }
 
+    /// What the clock showed when the time was that at which stored times are taken up again after a restart. Where it was
+    /// set back, or has gone on by more than a day, that is what it showed last: nothing went by that anybody can rely on.
+    pub fn resumes_at(self, now: Timestamp) -> Timestamp {
+        self.seen_at.filter(|seen_at| now < *seen_at || now.since(*seen_at) > DAY).unwrap_or(now)
+    }
+
     /// The time of the last look, if what is old by then may be deleted.
     pub fn trusted(self) -> Option<Timestamp> {
         self.seen_at.filter(|seen_at| self.hold_until.is_none_or(|until| until <= *seen_at))
@@ -108,6 +114,20 @@ mod tests {
         now = now + 2 * DAY;
         assert_eq!(watch.look(now, None).trusted(), Some(now), "also where it was not swept before it stopped again");
         assert_eq!(watch.look(now + 7 * DAY, None).trusted(), None);
+    }
+
+    #[test]
+    fn time_that_went_by_during_a_restart_counts_unless_it_is_more_than_a_day_or_less_than_none() {
+        for (now, resumes_at) in [
+            (START, START),
+            (START + DAY, START + DAY),
+            (START + DAY + Duration::from_millis(1), START),
+            (START + YEAR, START),
+            (START - Duration::from_millis(1), START),
+        ] {
+            assert_eq!(seen_at(START).resumes_at(now), resumes_at, "{now}");
+        }
+        assert_eq!(ClockWatch::default().resumes_at(START), START, "nothing is known");
     }
 
     #[test]

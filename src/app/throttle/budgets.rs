@@ -9,6 +9,8 @@ const ENTRIES: u32 = 131_072;
 const SLOTS: usize = 8;
 /// An account's budget is stored only once more attempts than this stand in it, so that filling the disk takes guessing.
 const STORED_ABOVE: u64 = 10;
+/// By how much a clock must be off what it was for it to have been set. What is less makes little difference.
+const SET_BY_MILLIS: u64 = 3_600_000;
 
 /// A budget as it is stored, or is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,12 @@ pub(super) struct Budgets {
     changed: HashSet<u32>,
     /// Places in the table of accounts that may have a row.
     stored: HashSet<u32>,
+    /// Places whose rows are to be stored again because of the clock, also where few failures are left in them.
+    stale: HashSet<u32>,
+    /// By how much the clock that stored times go by is ahead of the steady one.
+    clock_ahead: Option<i64>,
+    /// Whether it was set since that was last stored.
+    clock_was_set: bool,
 }
 
 impl Budgets {
@@ -71,14 +79,28 @@ impl Budgets {
         }
     }
 
+    /// Looks by how many milliseconds the clock is ahead of the steady one, and returns whether it was set since the last
+    /// look.
+    pub fn note_clock(&mut self, ahead: i64) -> bool {
+        if self.clock_ahead.is_some_and(|before| before.abs_diff(ahead) > SET_BY_MILLIS) {
+            self.clock_ahead = None;
+            self.clock_was_set = true;
+            self.stale.extend(&self.stored);
+        }
+        self.clock_ahead.get_or_insert(ahead);
+        std::mem::take(&mut self.clock_was_set)
+    }
+
     /// What is to be stored of the accounts' budgets that have changed since the last call, by place. `None` where
     /// nothing is to stand there any more.
     pub fn take_changed(&mut self, now: u64) -> Vec<(u32, Option<Standing>)> {
         let least = now + STORED_ABOVE * Limit::Account.rate().interval_millis();
         let table = &self.tables[Limit::Account as usize];
-        let changed = std::mem::take(&mut self.changed).into_iter().map(|slot| table.at(slot));
-        let (mut rows, stored) = (Vec::new(), &mut self.stored);
-        for standing in changed {
+        let (changed, stale) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.stale));
+        let stale = stale.difference(&changed).map(|slot| table.at(*slot)).filter(|standing| standing.full_at > now);
+        let mut rows: Vec<_> = stale.map(|standing| (standing.slot, Some(standing))).collect();
+        let stored = &mut self.stored;
+        for standing in changed.into_iter().map(|slot| table.at(slot)) {
             if standing.full_at > least {
                 stored.insert(standing.slot);
                 rows.push((standing.slot, Some(standing)));
@@ -89,10 +111,13 @@ impl Budgets {
         rows
     }
 
-    /// Puts back what could not be stored.
-    pub fn put_back(&mut self, slots: impl Iterator<Item = u32> + Clone) {
-        self.changed.extend(slots.clone());
-        self.stored.extend(slots);
+    /// Puts back what could not be stored: places, whether something was to stand there, and whether the clock was set.
+    pub fn put_back(&mut self, rows: impl Iterator<Item = (u32, bool)>, clock_was_set: bool) {
+        for (slot, stands) in rows {
+            if stands { &mut self.stale } else { &mut self.changed }.insert(slot);
+            self.stored.insert(slot);
+        }
+        self.clock_was_set |= clock_was_set;
     }
 }
 
@@ -174,6 +199,13 @@ mod tests {
         Charge { limit, rate: limit.rate(), key }
     }
 
+    /// Of accounts that share a bucket.
+    fn same_bucket(n: u8) -> Charge {
+        let mut key = Key::default();
+        key[15] = n + 1;
+        Charge { key, ..charge(Limit::Account, 0) }
+    }
+
     fn fail(budgets: &mut Budgets, n: u64, times: u64) {
         for _ in 0..times {
             budgets.take(&charge(Limit::Account, n), 1);
@@ -231,11 +263,6 @@ mod tests {
     #[test]
     fn whoever_takes_the_place_of_a_stored_budget_takes_its_row_away() {
         let mut budgets = Budgets::default();
-        let same_bucket = |n: u8| {
-            let mut key = Key::default();
-            key[15] = n + 1;
-            Charge { key, ..charge(Limit::Account, 0) }
-        };
         for n in 0..8 {
             (0..11 + u64::from(n)).for_each(|_| budgets.take(&same_bucket(n), 1));
         }
@@ -252,14 +279,68 @@ mod tests {
         let mut budgets = Budgets::default();
         fail(&mut budgets, 7, 11);
         let rows = budgets.take_changed(1);
-        budgets.put_back(rows.iter().map(|(slot, _)| *slot));
+        budgets.put_back(rows.iter().map(|(slot, _)| (*slot, true)), false);
         assert_eq!(budgets.take_changed(1), rows);
 
         budgets.fill(&charge(Limit::Account, 7));
         let gone = budgets.take_changed(1);
-        budgets.put_back(gone.iter().map(|(slot, _)| *slot));
+        budgets.put_back(gone.iter().map(|(slot, _)| (*slot, false)), false);
         assert_eq!(budgets.take_changed(1), [(rows[0].0, None)]);
         assert_eq!(gone, [(rows[0].0, None)]);
+    }
+
+    #[test]
+    fn once_the_clock_was_set_every_row_is_stored_again_whatever_is_left_in_it() {
+        const HOUR: i64 = 3_600_000;
+        let mut budgets = Budgets::default();
+        assert!(!budgets.note_clock(0), "the first look");
+        for n in 1..=3 {
+            fail(&mut budgets, n, 10 + n);
+        }
+        let rows = budgets.take_changed(1);
+        let little_left = 12 * Limit::Account.rate().interval_millis(); // one interval in one, none in another
+        for ahead in [HOUR, -HOUR, 0] {
+            assert!(!budgets.note_clock(ahead), "{ahead}: it keeps time");
+            assert_eq!(budgets.take_changed(1), []);
+        }
+
+        assert!(budgets.note_clock(HOUR + 1));
+
+        let slots = |rows: &[(u32, Option<Standing>)]| {
+            let mut slots: Vec<u32> = rows
+                .iter()
+                .filter_map(|(slot, row)| row.filter(|row| row.full_at > little_left + 1).map(|_| *slot))
+                .collect();
+            slots.sort_unstable();
+            slots
+        };
+        let stored = budgets.take_changed(little_left + 1);
+        assert_eq!((stored.len(), slots(&stored)), (1, slots(&rows)));
+        assert!(!budgets.note_clock(HOUR + 1) && budgets.take_changed(1).is_empty(), "once");
+
+        budgets.put_back(stored.iter().map(|(slot, row)| (*slot, row.is_some())), true);
+        assert!(budgets.note_clock(HOUR + 1));
+        assert_eq!(budgets.take_changed(little_left + 1), stored, "and again where it could not be stored");
+    }
+
+    #[test]
+    fn budgets_of_one_bucket_are_resumed_each_in_its_own_place() {
+        let mut budgets = Budgets::default();
+        for n in 0..8 {
+            (0..11 + u64::from(n)).for_each(|_| budgets.take(&same_bucket(n), 1));
+        }
+        let rows = budgets.take_changed(1);
+        assert_eq!(rows.len(), 8);
+
+        let mut again = Budgets::default();
+        for (_, row) in &rows {
+            again.resume(row.unwrap());
+        }
+
+        let full_at = |budgets: &Budgets, n: u8| budgets.tables[Limit::Account as usize].find(same_bucket(n).key);
+        for n in 0..8 {
+            assert_eq!(full_at(&again, n), full_at(&budgets, n), "{n}");
+        }
     }
 
     #[test]
