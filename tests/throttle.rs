@@ -258,7 +258,7 @@ fn unlock(root: &Client, user: &Client) {
 #[test]
 fn strangers_see_nothing_of_what_an_owner_or_an_administrator_does() {
     type Deed = fn(&Server, &Client, &Client, usize);
-    let deeds: [(&str, Deed); 10] = [
+    let deeds: [(&str, Deed); 12] = [
         ("nothing", |_, _, _, _| ()),
         ("a sign-in from a known place", |server, _, _, _| {
             login(server, "127.0.0.1", "ada@example.com", PASSWORD).is(200, "");
@@ -275,6 +275,18 @@ fn strangers_see_nothing_of_what_an_owner_or_an_administrator_does() {
             let [old, new] = [[PASSWORD, "another long password"], ["another long password", PASSWORD]][time];
             ada.put(&ada.me(), json!({"password": new, "current_password": old})).is(200, "");
             login(server, "127.0.0.1", "ada@example.com", new).is(200, "");
+        }),
+        ("wrong current passwords from a new place", |_, _, ada, _| {
+            for n in 0..12 {
+                put_from(ada, &stranger(5_000 + n), &json!({"current_password": WRONG}))
+                    .is(403, "reauthentication_required");
+            }
+        }),
+        ("wrong current passwords from the site that guesses", |_, _, ada, time| {
+            for n in 0..12 {
+                let ip = [format!("203.0.113.{}", 50 + n), of_one_site(5_000 + n)][time].clone();
+                put_from(ada, &ip, &json!({"current_password": WRONG})).is(403, "reauthentication_required");
+            }
         }),
         ("another e-mail address", |_, root, ada, time| {
             let email = ["countess@example.com", "ada@example.com"][time];
@@ -354,19 +366,40 @@ fn a_success_counts_once_its_session_is_stored() {
 }
 
 #[test]
-fn a_wrong_current_password_counts_as_a_failed_sign_in() {
-    let server = Server::start();
+fn a_wrong_current_password_counts_as_a_change_and_for_its_ip_address_but_not_for_sign_ins_to_the_account() {
+    let server = server();
+    server.user("ada");
+    for client in [server.admin("root"), server.user("eve")] {
+        let guess = |n: u32| put_from(&client, &stranger(n), &json!({"current_password": WRONG}));
+        let hashes = server.app.hashes();
+        assert_eq!(let_through(guess, 120), 30, "from wherever");
+        assert_eq!(server.app.hashes() - hashes, 30);
+        put_from(&client, "192.0.2.1", &json!({"current_password": PASSWORD})).is(429, "too_many_attempts");
+        client.get("/auth/me").is(200, "");
+    }
+
+    let eve = server.sign_in("eve");
+    server.clock.advance(Duration::from_hours(1));
+    let guess = |_| put_from(&eve, "203.0.113.7", &json!({"current_password": WRONG}));
+    assert_eq!(let_through(guess, 120), 30);
+    let others = |n| login(&server, "203.0.113.7", &format!("nobody{n}@example.com"), WRONG);
+    assert_eq!(let_through(others, 20), 20, "the IP address");
+
+    assert_eq!(let_through(|_| login(&server, "203.0.113.8", "eve@example.com", WRONG), 300), 10);
+    assert_eq!(let_through(|n| login(&server, &stranger(100 + n), "eve@example.com", WRONG), 3600), 90);
+}
+
+#[test]
+fn a_right_current_password_counts_as_a_change_and_not_as_a_failed_sign_in_of_its_ip_address() {
+    let server = server();
     let ada = server.user("ada");
-    let guess = || ada.put(&ada.me(), json!({"password": "another long one", "current_password": WRONG}));
-    for _ in 0..5 {
-        guess().is(403, "reauthentication_required");
+    for body in [json!({"current_password": PASSWORD}), json!({"current_password": PASSWORD, "role": "admin"})] {
+        for _ in 0..10 {
+            assert!([200, 403].contains(&put_from(&ada, "203.0.113.7", &body).status));
+        }
     }
-    for _ in 0..5 {
-        server.anon().login("ada@example.com", WRONG).is(401, "invalid_credentials");
-    }
-    guess().is(429, "too_many_attempts");
-    server.anon().login("ada@example.com", PASSWORD).is(429, "too_many_attempts");
-    ada.get("/auth/me").is(200, "");
+    let others = |n| login(&server, "203.0.113.7", &format!("nobody{n}@example.com"), WRONG);
+    assert_eq!(let_through(others, 20), 50);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use super::{
     ADDRESSES, App,
     access::{Operation, decide},
-    sessions::{Account, Proven},
     throttle::{Attempt, Limit},
 };
 use crate::{
@@ -189,8 +188,8 @@ impl App {
         self.noting_refusal(caller, target, result)
     }
 
-    /// Slows down owners who change their accounts again and again, or try out their own password. Those who can rename
-    /// themselves learn which names are taken, and are counted as registering, too.
+    /// Slows down owners who change their accounts again and again. Those who can rename themselves learn which names are
+    /// taken, and are counted as registering, too. Who tries out passwords with a session is slowed down, whoever they are.
     async fn update_slowly(
         &self,
         caller: &Caller,
@@ -200,38 +199,36 @@ impl App {
     ) -> Result<User, Error> {
         let renames = changes.username.is_some() || changes.email.is_some();
         let costs = renames || changes.password.is_some() || changes.current_password.is_some();
-        let own = target.filter(|id| costs && caller.owns(*id) && !caller.administers());
+        let (proves, is_slowed) = (changes.current_password.is_some(), !caller.administers());
+        let own = target.filter(|id| caller.owns(*id) && (proves || costs && is_slowed));
         let charged = own.map_or(Ok(Attempt::default()), |own| {
-            self.throttle.reserve_change(own, renames, caller.client.subscriber())
+            self.throttle.reserve_change(own, renames && is_slowed, proves, caller.client.subscriber())
         });
         let charged = self.noting_throttled(caller, own, charged)?;
-        let mut proven = None;
-        let result = self.try_update(caller, target, changes, expected, &mut proven).await;
-        self.settle_change(&charged, proven.as_ref(), &result);
+        let mut shown = Shown::Nothing;
+        let result = self.try_update(caller, target, changes, expected, &mut shown).await;
+        self.settle_change(&charged, shown, &result);
         result
     }
 
-    /// A name that is taken was told, and a right current password was hashed for: both count whatever became of the
-    /// change.
-    fn settle_change(&self, charged: &Attempt, proven: Option<&Attempt>, result: &Result<User, Error>) {
+    /// A name that is taken was told, and a current password was hashed for: both count whatever became of the change.
+    fn settle_change(&self, charged: &Attempt, shown: Shown, result: &Result<User, Error>) {
         let told = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
-        let counts = result.is_ok() || told || proven.is_some();
-        self.throttle.refund_of(charged, |limit| if limit == Limit::Change { !counts } else { !told });
-        match proven {
-            Some(proven) if result.is_ok() => self.throttle.succeeded(proven),
-            Some(proven) => self.throttle.refund(proven),
-            None => {}
-        }
+        let counts = result.is_ok() || told || shown != Shown::Nothing;
+        self.throttle.refund_of(charged, |limit| match limit {
+            Limit::Change => !counts,
+            Limit::Address => shown != Shown::WrongPassword,
+            _ => !told,
+        });
     }
 
-    /// `proven` takes what the right current password was charged, if it was given.
     async fn try_update(
         &self,
         caller: &Caller,
         target: Option<UserId>,
         changes: UserChanges,
         expected: ExpectedRevision,
-        proven: &mut Option<Attempt>,
+        shown: &mut Shown,
     ) -> Result<User, Error> {
         decide(&caller.actor, &Operation::ReadUser(target))?;
         let id = target.ok_or(Error::UserNotFound)?;
@@ -244,7 +241,7 @@ impl App {
         };
         self.check_password_fits(&user, &changes)?;
         decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
-        let proof = self.reauthenticate(caller, &user, &changes, proven).await?;
+        let proof = self.reauthenticate(caller, &user, &changes, shown).await?;
         expected.check(&user)?;
         let password_hash = match changes.password.clone() {
             Some(password) => Some(self.hashing.admit(caller.client.site())?.hash(password).await?),
@@ -280,14 +277,14 @@ impl App {
         caller: &Caller,
         user: &User,
         changes: &UserChanges,
-        proven: &mut Option<Attempt>,
+        shown: &mut Shown,
     ) -> Result<Proof, Error> {
         let Some(signed_in) = caller.signed_in().filter(|_| caller.owns(user.id)) else { return Ok(Proof::NotNeeded) };
         if let Some(typed) = &changes.current_password {
-            let shown = self.prove(caller, Account::Own(user), typed).await?;
-            let Proven { credentials, attempt } = shown.ok_or(Error::ReauthenticationRequired)?;
+            let proven = self.prove_own(caller, user, typed).await?;
+            *shown = if proven.is_some() { Shown::RightPassword } else { Shown::WrongPassword };
+            let credentials = proven.ok_or(Error::ReauthenticationRequired)?;
             self.note(Action::PasswordConfirmed, caller, Some(user.id));
-            *proven = Some(attempt);
             return Ok(Proof::Password { version: credentials.password_version });
         }
         let proof = if self.is_fresh(signed_in) { Proof::NotNeeded } else { Proof::Missing };
@@ -356,6 +353,15 @@ fn check_mode(mode: Registration, caller: &Caller, invited: bool) -> Result<(), 
 fn spend(writer: &mut Writer<'_>, token: &TokenHash, email: &EmailAddress) -> Result<Invitation, Error> {
     let invitation = writer.spend_invitation(token)?.ok_or(Error::InvalidInvitation)?;
     if invitation.is_for(email) { Ok(invitation) } else { Err(Error::InvalidInvitation) }
+}
+
+/// What came of the current password that was sent with a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// None was sent, or it was not looked at.
+    Nothing,
+    WrongPassword,
+    RightPassword,
 }
 
 /// How it was shown that an account is the caller's own, as far as that is asked.

@@ -11,6 +11,7 @@ use crate::{
         Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails,
         SessionId, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
     },
+    hashing::Place,
     store::Writer,
 };
 use std::{
@@ -53,28 +54,14 @@ pub enum Ending {
     One(SessionId),
 }
 
-/// Whose password somebody claims to know.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Account<'a> {
-    /// As typed; it need not be an e-mail address.
-    Email(&'a str),
-    /// The caller's own.
-    Own(&'a User),
-}
+/// A typed password with its place in the queue of hashes. `None`: it is longer than any account's, which needs no hash
+/// and is an attempt all the same.
+type Admitted = Option<(Place, Password)>;
 
-impl Account<'_> {
-    fn email(&self) -> &str {
-        match self {
-            Self::Email(typed) => typed,
-            Self::Own(user) => user.email.as_str(),
-        }
-    }
-}
-
-/// An account whose password was shown, and what that was charged: to be settled once what it was shown for is on disk.
-pub(super) struct Proven {
-    pub credentials: Credentials,
-    pub attempt: Attempt,
+/// An account whose password was shown, and what that was charged: to be settled once its session is on disk.
+struct Proven {
+    credentials: Credentials,
+    attempt: Attempt,
 }
 
 /// What an attempt to sign in looks up.
@@ -98,7 +85,7 @@ impl App {
         password: &str,
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
-        let proven = self.prove(caller, Account::Email(email), password).await?;
+        let proven = self.prove(caller, email, password).await?;
         let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
         let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
@@ -159,24 +146,52 @@ impl App {
             .await
     }
 
-    /// The one place where a typed password meets an account's: every path that checks one comes through here, and is
-    /// charged before it is evaluated. `None` is a failed attempt, and has been noted; what a right password was charged
-    /// is for the caller to settle.
-    pub(super) async fn prove(
-        &self,
-        caller: &Caller,
-        account: Account<'_>,
-        typed: &str,
-    ) -> Result<Option<Proven>, Error> {
-        // What is longer than any account's password needs no hash, and is an attempt all the same.
-        let password = Password::attempt(typed);
-        let admitted =
-            password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()?;
-        let (subscriber, key) = (caller.client.subscriber(), self.throttle.account(account.email()));
-        let Found { credentials: found, stand_in, knows_caller, unlocks } = self.find(account, key, subscriber).await?;
+    /// Checks the password of a sign-in. What is typed for the e-mail address need not be one. `None` is a failed attempt.
+    async fn prove(&self, caller: &Caller, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
+        let admitted = self.admit(caller, typed)?;
+        let (subscriber, key) = (caller.client.subscriber(), self.throttle.account(email));
+        let Found { credentials: found, stand_in, knows_caller, unlocks } = self.find(email, key, subscriber).await?;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
         let attempt = self.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
         let attempt = self.noting_throttled(caller, subject, attempt)?;
+        match self.evaluate(caller, admitted, found, stand_in).await {
+            Ok(shown) => Ok(shown.map(|credentials| Proven { credentials, attempt })),
+            Err(error) => {
+                self.throttle.refund(&attempt); // nothing was learnt from it
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks the caller's own password, which has been charged as a change: the counters of sign-ins are for those who
+    /// have no session, and must not show them what an owner does. `None` is a failed attempt.
+    pub(super) async fn prove_own(
+        &self,
+        caller: &Caller,
+        user: &User,
+        typed: &str,
+    ) -> Result<Option<Credentials>, Error> {
+        let (admitted, id) = (self.admit(caller, typed)?, user.id);
+        let found = self.store.point(move |reader| reader.credentials(id)).await?;
+        self.evaluate(caller, admitted, found, None).await
+    }
+
+    fn admit(&self, caller: &Caller, typed: &str) -> Result<Admitted, Error> {
+        let password = Password::attempt(typed);
+        password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()
+    }
+
+    /// The one place where a typed password meets an account's: every path that checks one comes through here, and has been
+    /// charged for it. `None` is a failed attempt, and has been noted; what a right password was charged is for the caller
+    /// to settle.
+    async fn evaluate(
+        &self,
+        caller: &Caller,
+        admitted: Admitted,
+        found: Option<Credentials>,
+        stand_in: Option<PasswordHash>,
+    ) -> Result<Option<Credentials>, Error> {
+        let subject = found.as_ref().map(|credentials| credentials.user.id);
         let mut leaving = Leaving { app: self, caller, subject, early: true };
         let right = match (admitted, &found) {
             (None, _) => Ok(false),
@@ -186,39 +201,20 @@ impl App {
             (Some((place, password)), None) => place.verify_nobody(password, stand_in).await.map(|()| false),
         };
         leaving.early = false;
-        let proven = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled));
-        match proven {
-            Ok(Some(credentials)) => Ok(Some(Proven { credentials, attempt })),
-            Ok(None) => {
-                self.note(Action::SignInFailed, caller, subject);
-                Ok(None)
-            }
-            Err(error) => {
-                self.throttle.refund(&attempt); // nothing was learnt from it
-                Err(error)
-            }
+        let shown = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled))?;
+        if shown.is_none() {
+            self.note(Action::SignInFailed, caller, subject);
         }
+        Ok(shown)
     }
 
     /// An account with its credentials, and what decides how attempts at it are counted. The same is asked of the
     /// database for an account that there is not.
-    async fn find(
-        &self,
-        account: Account<'_>,
-        key: AccountKey,
-        subscriber: Option<Subscriber>,
-    ) -> Result<Found, Error> {
-        let since = self.clock.now() - ADDRESS_KEPT;
-        let account = match account {
-            Account::Email(email) => Ok(email.to_owned()),
-            Account::Own(user) => Err(user.id),
-        };
+    async fn find(&self, email: &str, key: AccountKey, subscriber: Option<Subscriber>) -> Result<Found, Error> {
+        let (since, email) = (self.clock.now() - ADDRESS_KEPT, email.to_owned());
         self.store
             .point(move |reader| {
-                let found = match &account {
-                    Ok(email) => reader.credentials_or_decoy(email, key.place())?,
-                    Err(id) => reader.credentials(*id)?.map(|credentials| (credentials, true)),
-                };
+                let found = reader.credentials_or_decoy(&email, key.place())?;
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let (knows, unlocks) =
                     (reader.knows_address(id, subscriber, since)?, reader.unlocks(key.unlock_group())?);

@@ -202,7 +202,7 @@ impl Throttle {
         AccountKey::of(self.secret(), email)
     }
 
-    /// Charges a sign-in, or another proof of a password. An IP address that has signed in to the account before is
+    /// Charges a sign-in. An IP address that has signed in to the account before is
     /// counted for itself alone. For callers whose IP address is unknown the account's budget is stricter than ten times
     /// a pair's or a site's would be, and stands for both.
     pub fn reserve_sign_in(&self, subscriber: Option<Subscriber>, target: Target) -> Result<Attempt, Error> {
@@ -225,16 +225,21 @@ impl Throttle {
 
     /// Charges what somebody does to their own account, wherever they are. Those who rename themselves learn which names
     /// are taken, and are counted as registering, too.
+    /// Those who send their password may be guessing with somebody else's session, and are counted as signing in, but by
+    /// their IP address alone: strangers must not notice what an owner does.
     pub fn reserve_change(
         &self,
         owner: UserId,
         renames: bool,
+        sends_password: bool,
         subscriber: Option<Subscriber>,
     ) -> Result<Attempt, Error> {
         let limit = Limit::Change;
         let mut charges = vec![self.charge(limit, limit.rate(), &[&owner.get().to_be_bytes()])];
-        if renames {
-            charges.extend(self.by_address(Limit::Registration, subscriber));
+        for (counts, limit) in [(renames, Limit::Registration), (sends_password, Limit::Address)] {
+            charges.extend(
+                Some(limit).filter(|_| counts).into_iter().flat_map(|limit| self.by_address(limit, subscriber)),
+            );
         }
         self.reserve(charges)
     }
@@ -432,7 +437,7 @@ mod tests {
                 "change",
                 30,
                 Duration::from_mins(2),
-                Box::new(|_| throttle.reserve_change(UserId::new(7).unwrap(), false, one)),
+                Box::new(|_| throttle.reserve_change(UserId::new(7).unwrap(), false, false, one)),
             ),
         ];
         for (name, burst, interval, mut attempt) in table {
@@ -513,7 +518,7 @@ mod tests {
             for attempt in [
                 throttle.reserve_sign_in(one, target("a@b")),
                 throttle.reserve_by_address(Limit::Reset, None),
-                throttle.reserve_change(own, true, one),
+                throttle.reserve_change(own, true, false, one),
             ] {
                 throttle.refund(&attempt.unwrap());
             }
@@ -527,14 +532,14 @@ mod tests {
         let (one, own) = (subscriber("203.0.113.7"), UserId::new(7).unwrap());
         exhaust(|_| throttle.reserve_by_address(Limit::Registration, one));
         for _ in 0..100 {
-            let Err(Error::TooManyAttempts(wait)) = throttle.reserve_change(own, true, one) else { panic!() };
+            let Err(Error::TooManyAttempts(wait)) = throttle.reserve_change(own, true, false, one) else { panic!() };
             assert_eq!(wait, Duration::from_mins(2));
         }
-        assert_eq!(exhaust(|_| throttle.reserve_change(own, false, one)).0, 30);
+        assert_eq!(exhaust(|_| throttle.reserve_change(own, false, false, one)).0, 30);
         clock.advance(Duration::from_mins(2));
-        let both = throttle.reserve_change(own, true, one).unwrap();
+        let both = throttle.reserve_change(own, true, false, one).unwrap();
         throttle.refund_of(&both, |limit| limit == Limit::Registration);
-        assert!(throttle.reserve_change(own, false, one).is_err());
+        assert!(throttle.reserve_change(own, false, false, one).is_err());
         assert!(throttle.reserve_by_address(Limit::Registration, one).is_ok());
     }
 

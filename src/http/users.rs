@@ -359,7 +359,8 @@ impl Users {
     /// One's own, or as an administrator anyone's. Fields that are left out stay; `{}` changes nothing. A new password
     /// ends every other session of the account. What is wrong is said in this order: `401`, `400`, `404`, `403`, `412`,
     /// `409`. Many changes of one's own account are slowed down with `429`; those that are told that a name is taken
-    /// count, and so does every right `current_password`.
+    /// count, and so does every `current_password`. A wrong one also counts as a failed sign-in of the caller's IP address,
+    /// but not as one at the account: others who sign in to it notice nothing.
     #[oai(path = "/users/:user_id", method = "put", operation_id = "updateUser")]
     async fn update(
         &self,
