@@ -43,6 +43,8 @@ pub enum OpenError {
     Exists(PathBuf),
     #[error("{} is not a regular file, and so no lock; remove it", .0.display())]
     NotALock(PathBuf),
+    #[error("{} is not a regular file, and the database would keep changes in it; remove it", .0.display())]
+    NotAFileBeside(PathBuf),
     #[error(
         "{path} has {links} names (hard links, as 'cp -al' makes them for snapshots), and each would have a write-ahead log of its \
          own; delete the others, or give this one a file of its own while nothing runs on it: 'cp -p {path} {path}.new && mv {path}.new {path}'",
@@ -118,6 +120,7 @@ pub(super) enum Found {
 /// a descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     refuse_network_disks(path)?;
+    refuse_odd_files_beside(path)?;
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(path),
@@ -126,9 +129,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     if !metadata.is_file() {
         return Err(OpenError::NotAFile(path.to_owned()));
     }
-    if metadata.nlink() > 1 {
-        return Err(OpenError::Linked { path: path.to_owned(), links: metadata.nlink() });
-    }
+    refuse_links(path, &metadata)?;
     if OpenFiles::noted(path).is_some_and(|noted| noted.left_its_log_beside_another()) {
         return Err(OpenError::LogOfAnother(path.to_owned()));
     }
@@ -145,6 +146,21 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
         None if was_being_created(path)? => Ok(Found::Nothing),
         None => Err(OpenError::NotADatabase(path.to_owned())),
     }
+}
+
+/// What is written under one of several names would be looked for beside another one.
+fn refuse_links(path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+    match metadata.nlink() {
+        links if links > 1 && metadata.is_file() => Err(OpenError::Linked { path: path.to_owned(), links }),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite opens what has these names: a pipe would keep it waiting for the other end, and a device may do anything.
+fn refuse_odd_files_beside(path: &Path) -> Result<(), OpenError> {
+    let names = ["-journal", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let odd = names.into_iter().find(|name| std::fs::metadata(name).is_ok_and(|found| !found.is_file()));
+    odd.map_or(Ok(()), |name| Err(OpenError::NotAFileBeside(name)))
 }
 
 /// An empty file beside a write-ahead log is what is left of a database, not a new one. SQLite would delete the log.
@@ -448,6 +464,10 @@ pub struct Displaced(PathBuf);
 /// Refuses a database beside whose server nothing can be written, because it has other files open than are there.
 /// For those who work beside a server, and only before this process has the database open (see `inspect`).
 pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
+    // Under another name of its file a server seems to have lost its log.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        refuse_links(path, &metadata)?;
+    }
     let lock = open_regular(&beside(path, ".lock"));
     let is_served = lock.as_ref().is_some_and(is_locked);
     let checked = match lock.and_then(|_| OpenFiles::noted(path)) {
