@@ -3,7 +3,6 @@
 use super::{
     Reader, connection,
     file::{self, OpenError},
-    migrate,
 };
 use crate::domain::ChainPoint;
 use rusqlite::{Connection, backup::Backup};
@@ -92,7 +91,7 @@ fn draft_name(target: &Path) -> PathBuf {
     target.with_file_name(name)
 }
 
-/// Copies a database into a new file, also while a server writes to it, and returns where the copy's audit log ends.
+/// Copies a database that this program can read into a new file, also while a server writes to it, and returns where the copy's audit log ends.
 pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
     if target.symlink_metadata().is_ok() {
         return Err(OpenError::Exists(target.to_owned()));
@@ -104,7 +103,6 @@ pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenErro
     if belongs || draft_name(target) == path {
         return Err(OpenError::OwnName(target.to_owned()));
     }
-    migrate::require_current(path)?;
     let source = connection::open_to_look(path).map_err(|error| OpenError::sqlite(path, &error))?;
     let draft = Draft::of(&source, target)?;
     let head = draft.audit_head()?;

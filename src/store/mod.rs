@@ -217,6 +217,7 @@ impl Store {
     pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
         check_sqlite()?;
         file::refuse_displaced(path)?;
+        migrate::require_current(path)?;
         backup::back_up(path, target)
     }
 
