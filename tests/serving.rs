@@ -294,6 +294,27 @@ fn a_request_that_takes_longer_than_the_shutdown_timeout_is_given_up() {
 }
 
 #[test]
+fn what_is_left_to_be_written_waits_for_another_process_no_longer_than_the_shutdown_timeout() {
+    // given: something to write, and somebody who lets nobody write
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--shutdown-timeout", "1s"]);
+    let other = serving.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    serving.client().login("nobody@example.com", "a wrong password").is(401, "invalid_credentials");
+    let third = serving.sql();
+
+    // when: the server is to end, and at the same time a third one begins to wait, for five seconds
+    serving.signal("TERM");
+    let waiting = std::thread::spawn(move || third.execute_batch("BEGIN IMMEDIATE").is_err());
+    let (status, log) = serving.wait();
+
+    // then
+    assert!(!waiting.is_finished(), "it was there longer than the third one: {log}");
+    assert!(status == Some(0) && log.contains("could not be written"), "{log}");
+    assert!(waiting.join().unwrap(), "nobody else could write");
+}
+
+#[test]
 fn nobody_new_is_let_in_after_the_signal() {
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), &[]);

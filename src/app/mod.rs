@@ -34,7 +34,7 @@ use maintenance::{Flushes, WatchedClock};
 use measures::Counted;
 use refusals::Refusals;
 use sessions::Uses;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use throttle::Throttle;
 use undeclared::Undeclared;
 
@@ -144,6 +144,11 @@ impl App {
     /// Whether the database answers and is the one that was opened.
     pub async fn check(&self) -> Result<(), Error> {
         self.store.check().await
+    }
+
+    /// What is still to be written waits for other processes until then at most: the server is about to end.
+    pub fn end_by(&self, end: Instant) {
+        self.store.end_by(end);
     }
 
     pub async fn has_admin(&self) -> Result<bool, Error> {

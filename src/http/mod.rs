@@ -55,7 +55,10 @@ use metrics::{Metrics, Scraped};
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 use sessions::Sessions;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
@@ -151,6 +154,7 @@ pub async fn serve(
     let stopped = async {
         shutdown.await;
         draining.begin();
+        Instant::now().checked_add(settings.shutdown_timeout).into_iter().for_each(|end| app.end_by(end));
         let _ = stop.send(true);
         tokio::time::sleep(settings.shutdown_timeout).await;
     };

@@ -1,8 +1,11 @@
 //! How every connection is opened: flags, hardening, durability; each setting is read back.
 
 use super::file::{self, Identity, OpenFiles};
-use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig, ffi};
-use std::{path::Path, time::Duration};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, ffi};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// What a connection is for, which decides how long it waits for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,25 @@ pub(super) fn make_writable(connection: &mut Connection, files: &OpenFiles) -> r
         *connection = again;
     }
     Ok(())
+}
+
+/// Begins a transaction that writes: one that begins as a reader and writes later fails at once under contention. Waits
+/// for other processes until a moment, and no longer than `end` says, which is asked again and again.
+pub(super) fn begin_within(
+    connection: &Connection,
+    until: Instant,
+    end: impl Fn() -> Option<Instant>,
+) -> rusqlite::Result<Transaction<'_>> {
+    const ASK_EVERY: Duration = Duration::from_millis(100);
+    loop {
+        let until = end().map_or(until, |end| end.min(until));
+        let left = until.saturating_duration_since(Instant::now());
+        connection.busy_timeout(left.min(ASK_EVERY))?;
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && left > ASK_EVERY => {}
+            begun => return begun,
+        }
+    }
 }
 
 fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()> {

@@ -38,15 +38,15 @@ pub use file::{Lock, OpenError, locate};
 pub use measures::{Rows, StoreMeasures};
 pub use migrate::{Prepared, SchemaStatus};
 use points::Points;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use std::{
     collections::BTreeMap,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use threads::{Patience, Pool, Threads};
 
@@ -58,6 +58,8 @@ pub struct Store {
     files: Arc<OpenFiles>,
     clock: Clock,
     points: Points,
+    /// Until when transactions may wait for other processes, once the server is to end.
+    end: Arc<OnceLock<Instant>>,
     /// How many look-ups had to run on a thread.
     fallbacks: AtomicU64,
     writer: Threads,
@@ -127,6 +129,7 @@ impl Store {
             files: Arc::new(files),
             clock,
             points,
+            end: Arc::default(),
             fallbacks: AtomicU64::new(0),
             writer: threads("usher-writer", &writing)?,
             scans: threads("usher-scan", &scanning)?,
@@ -188,13 +191,12 @@ impl Store {
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
-        let files = self.files.clone();
+        let (files, end) = (self.files.clone(), self.end.clone());
         self.writer
             .run(patience, move |connection, turn| {
                 connection::make_writable(connection, &files).or_domain()?;
-                connection.busy_timeout(turn.wait_left()).or_domain()?;
-                // IMMEDIATE: a transaction that begins as a reader and writes later fails at once under contention.
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_domain()?;
+                let transaction =
+                    connection::begin_within(connection, turn.wait(), || end.get().copied()).or_domain()?;
                 migrate::require_not_migrated(&transaction)?;
                 let reader = Reader { connection: &transaction };
                 let mut writer = Writer { reader, caller, now: clock.now(), events: Vec::new() };
@@ -209,6 +211,11 @@ impl Store {
                 Ok(value)
             })
             .await
+    }
+
+    /// From now on no transaction waits for other processes beyond `end`, also one that waits already.
+    pub fn end_by(&self, end: Instant) {
+        let _ = self.end.set(end); // the server ends once
     }
 
     /// Copies a database into a new, private file, also while a server writes to it: verified, and as it is at one moment,

@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::oneshot;
 
@@ -144,9 +144,9 @@ impl<T> Turn<T> {
         matches!(*self.stage(), Stage::Over)
     }
 
-    /// How long the job may wait for other processes: no longer than its caller does.
-    pub(super) fn wait_left(&self) -> Duration {
-        self.until.map_or(WRITER_WAIT, |until| until.saturating_duration_since(Instant::now()))
+    /// Until when the job may wait for other processes: no longer than its caller does.
+    pub(super) fn wait(&self) -> Instant {
+        self.until.unwrap_or_else(|| Instant::now() + WRITER_WAIT)
     }
 }
 
