@@ -1,5 +1,5 @@
-//! Accounts of which something can't be read, because another program wrote to the file: nobody disappears, everything says
-//! whose it is and what is wrong, and the commands repair or delete them.
+//! Accounts, invitations and the rows of the service itself of which something can't be read, because another program wrote
+//! to the file: nobody disappears, everything says whose it is and what is wrong, and the commands repair or delete them.
 
 mod support;
 
@@ -134,4 +134,132 @@ fn the_last_administrator_is_kept_also_when_somebody_else_is_damaged() {
     root.put(&root.me(), json!({"role": "user"})).is(409, "last_admin");
     works(folder.path(), &["user", "set-role", &damaged[0].0.to_string(), "admin"]);
     root.put(&root.me(), json!({"role": "user"})).is(200, "");
+}
+
+/// What the check says of a subject that is wrong.
+#[track_caller]
+fn complained(folder: &Path, subject: &str) -> String {
+    let check = usher(folder, &["check"]);
+    let told = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(1), "{told}");
+    let begins = format!("error    {subject} ");
+    told.lines().find(|line| line.starts_with(&begins)).unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
+#[test]
+fn a_revision_that_can_not_be_counted_up_is_named_and_any_change_repairs_it() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--throttle", "off"]);
+    let id = serving.register("ada").is(201, "").json()["id"].to_string();
+    let password: &[&str] = &["user", "set-password", &id, "--argon2-memory", "64", "--password-stdin"];
+    for number in ["9223372036854775807", "0", "-1"] {
+        for change in [
+            &["user", "set-role", &id, "user"][..],
+            &["user", "set-username", &id, "ada"],
+            &["user", "set-email", &id, "ada@example.com"],
+            &["user", "enable", &id],
+            password,
+        ] {
+            // when
+            let damage =
+                "PRAGMA ignore_check_constraints = ON; UPDATE users SET revision = NUMBER, password_version = NUMBER";
+            serving.sql().execute_batch(&damage.replace("NUMBER", number)).unwrap();
+
+            // then
+            let told = complained(folder.path(), "accounts");
+            assert!(told.contains(&format!("the account {id} is damaged: revision must be between 1 and")), "{told}");
+            let repaired = usher_reading(folder.path(), change, format!("{PASSWORD}\n"));
+            assert!(repaired.status.success(), "{change:?}: {}", complaint(&repaired));
+            works(folder.path(), &["check"]);
+            let ada = serving.sign_in("ada");
+            assert_eq!(ada.get(&ada.me()).header("etag"), format!("\"{id}.2\""));
+            ada.put(&ada.me(), json!({"username": "ada2"})).is(200, "");
+            ada.put(&ada.me(), json!({"username": "ada"})).is(200, "");
+        }
+    }
+    serving
+        .sql()
+        .execute_batch("PRAGMA ignore_check_constraints = ON; UPDATE users SET revision = 9223372036854775807")
+        .unwrap();
+    works(folder.path(), &["user", "delete", &id, "--yes"]);
+    works(folder.path(), &["check"]);
+}
+
+#[test]
+fn a_damaged_invitation_is_named_and_can_be_deleted() {
+    for (field, damage) in [("role", "role = 'owner'"), ("email", "email = 'nowhere'"), ("email", "email = x'ff'")] {
+        // given
+        let folder = tempdir().unwrap();
+        let serving = Serving::start(folder.path(), &["--throttle", "off"]);
+        assert!(create_admin(folder.path(), "root").status.success());
+        let root = serving.sign_in("root");
+        let token = root.post("/invitations", json!({})).is(201, "").json()["token"].clone();
+        root.post("/invitations", json!({})).is(201, "");
+
+        // when
+        let damage = if damage.contains("x'") { "email = CAST(x'ff6162' AS TEXT)" } else { damage };
+        let damage = format!("PRAGMA ignore_check_constraints = ON; UPDATE invitations SET {damage} WHERE id = 1");
+        serving.sql().execute_batch(&damage).unwrap();
+
+        // then: it is used by nobody, and everything says which it is
+        let named = format!("the invitation 1 is damaged: {field} must");
+        let eve = json!({"username": "eve", "email": "eve@example.com", "password": PASSWORD, "invitation": token});
+        assert_eq!(serving.client().post("/users", eve.clone()).status, 500);
+        root.get("/invitations").is(500, "internal_error");
+        serving.until_logged(&named);
+        let list = usher(folder.path(), &["invitation", "list"]);
+        assert!(!list.status.success() && complaint(&list).contains(&named), "{}", complaint(&list));
+        let told = complained(folder.path(), "invitations");
+        assert!(told.contains(&named) && told.contains("usher invitation delete 1"), "{told}");
+
+        works(folder.path(), &["invitation", "delete", "1"]);
+
+        works(folder.path(), &["check"]);
+        let left = root.get("/invitations").is(200, "").json();
+        assert_eq!(left["invitations"].as_array().unwrap().len(), 1);
+        serving.client().post("/users", eve).is(400, "invalid_invitation");
+    }
+}
+
+#[test]
+fn a_database_without_its_key_says_what_to_do_and_that_helps() {
+    for damage in ["DELETE FROM instance", "UPDATE instance SET throttle_key = x'00'"] {
+        // given
+        let folder = tempdir().unwrap();
+        assert!(usher(folder.path(), &["migrate"]).status.success());
+        let sql = |statement: &str| {
+            let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
+            database.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {statement}")).unwrap();
+        };
+
+        // when
+        sql(damage);
+
+        // then
+        let advice = "INSERT OR REPLACE INTO instance VALUES (1, randomblob(32))";
+        let start = usher(folder.path(), &["serve"]);
+        let told = complaint(&start);
+        let own: Vec<&str> = told.lines().filter(|line| line.starts_with("usher: ")).collect();
+        assert!(!start.status.success() && own.len() == 1, "{told}");
+        for told in [own[0].to_owned(), complained(folder.path(), "throttle")] {
+            assert!(told.contains("table 'instance' is missing or damaged") && told.contains(advice), "{told}");
+        }
+        sql(advice);
+        works(folder.path(), &["check"]);
+        Serving::start(folder.path(), &[]).register("ada").is(201, "");
+    }
+}
+
+#[test]
+fn what_is_known_of_the_clock_is_there_again_after_a_start() {
+    let folder = tempdir().unwrap();
+    assert!(usher(folder.path(), &["migrate"]).status.success());
+    rusqlite::Connection::open(folder.path().join("usher.db")).unwrap().execute_batch("DELETE FROM clock").unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.signal("TERM");
+    serving.wait();
+    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
+    let seen = database.query_row("SELECT seen_at FROM clock", [], |row| row.get::<_, i64>(0));
+    assert!(seen.is_ok_and(|at| at > 0));
 }

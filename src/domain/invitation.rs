@@ -1,6 +1,6 @@
 //! Invitations: who may register while not everybody may.
 
-use super::{EmailAddress, Role, Timestamp, TokenHash, UserId};
+use super::{EmailAddress, Faults, Role, Timestamp, TokenHash, UserId};
 use std::fmt;
 
 /// The number of an invitation. It opens nothing.
@@ -52,6 +52,26 @@ impl Invitation {
     /// Whether somebody with this address may use it.
     pub fn is_for(&self, email: &EmailAddress) -> bool {
         self.email.as_ref().is_none_or(|fixed| fixed.as_str().eq_ignore_ascii_case(email.as_str()))
+    }
+}
+
+/// An invitation of which something can't be read, because another program wrote to the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedInvitation {
+    pub id: InvitationId,
+    /// What is wrong with which field.
+    pub faults: Faults,
+}
+
+impl fmt::Display for DamagedInvitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+        let Self { id, .. } = self;
+        write!(
+            f,
+            "the invitation {id} is damaged: {}; delete it with 'usher invitation delete {id}'",
+            faults.join(", ")
+        )
     }
 }
 

@@ -23,7 +23,7 @@ pub use caller::{Actor, Caller, Client, Site, Subscriber, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use error::{Error, Faults};
-pub use invitation::{Invitation, InvitationId, NewInvitation, Registration};
+pub use invitation::{DamagedInvitation, Invitation, InvitationId, NewInvitation, Registration};
 pub use object::{StrictObject, plain_name};
 pub use origin::Origin;
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};

@@ -85,6 +85,10 @@ pub(super) fn examine(
         tell(integrity(connection));
         if is_current {
             tell(accounts(connection));
+            invitations(connection, now).into_iter().for_each(&mut *tell);
+            if let Err(error) = (Reader { connection }).throttle_secret() {
+                tell(Finding::error("throttle", error.to_string()));
+            }
             head = audit(connection, kept, tell);
             future_entries(connection, now).ok().flatten().into_iter().for_each(&mut *tell);
             hold = Reader { connection }.clock_watch().ok().and_then(|watch| watch.hold_until);
@@ -154,20 +158,32 @@ fn proxy(connection: &Connection) -> Option<Finding> {
 
 /// Reads every account as the service does: one that it can't read fails the lists that it is in.
 fn accounts(connection: &Connection) -> Finding {
-    const LISTED: usize = 10;
     let reader = Reader { connection };
     let look = || Ok((reader.damaged_users()?, reader.count_users(&UserFilter::default())?));
     match look() {
         Ok((damaged, count)) if damaged.is_empty() => Finding::ok("accounts", format!("{count} can be read")),
-        Ok((damaged, _)) => {
-            let mut texts: Vec<String> = damaged.iter().take(LISTED).map(ToString::to_string).collect();
-            if damaged.len() > LISTED {
-                texts.push(format!("and {} more", damaged.len() - LISTED));
-            }
-            Finding::error("accounts", texts.join("; "))
-        }
+        Ok((damaged, _)) => Finding::error("accounts", listed(&damaged)),
         Err::<_, Error>(error) => Finding::error("accounts", format!("{error}; restore a backup")),
     }
+}
+
+/// Reads every invitation that could be used; nothing where each can be read.
+fn invitations(connection: &Connection, now: Timestamp) -> Option<Finding> {
+    match (Reader { connection }).damaged_invitations(now) {
+        Ok(damaged) if damaged.is_empty() => None,
+        Ok(damaged) => Some(Finding::error("invitations", listed(&damaged))),
+        Err(error) => Some(Finding::error("invitations", format!("{error}; restore a backup"))),
+    }
+}
+
+/// The first of them, and how many more there are.
+fn listed(damaged: &[impl ToString]) -> String {
+    const LISTED: usize = 10;
+    let mut texts: Vec<String> = damaged.iter().take(LISTED).map(ToString::to_string).collect();
+    if damaged.len() > LISTED {
+        texts.push(format!("and {} more", damaged.len() - LISTED));
+    }
+    texts.join("; ")
 }
 
 const AUDIT_ADVICE: &str =

@@ -1,25 +1,40 @@
 //! Statements about invitations and reset tokens: what is spent once.
 
-use super::{Reader, Writer, error::OrDomain, users::parsed};
+use super::{Reader, Writer, error::OrDomain, users::text};
 use crate::domain::{
-    EmailAddress, Error, Invitation, InvitationId, NewInvitation, Page, PageSize, Role, Timestamp, TokenHash, User,
-    UserId,
+    DamagedInvitation, EmailAddress, Error, Faults, Invitation, InvitationId, NewInvitation, Page, PageSize, Role,
+    Timestamp, TokenHash, User, UserId,
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{
+    OptionalExtension, Row, params,
+    types::{Type, ValueRef},
+};
 
 const COLUMNS: &str = "id, email, role, created_by, created_at, expires_at";
 
-fn invitation_from(row: &Row<'_>) -> rusqlite::Result<Invitation> {
-    let id: i64 = row.get(0)?;
-    let email: Option<String> = row.get(1)?;
-    Ok(Invitation {
-        id: InvitationId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, id))?,
-        email: email.map(|email| parsed(1, EmailAddress::parse(&email))).transpose()?,
-        role: parsed(2, Role::parse(row.get_ref(2)?.as_str()?))?,
+/// Reads the columns of `COLUMNS`. What can't be read is named.
+fn read(row: &Row<'_>) -> rusqlite::Result<Result<Invitation, DamagedInvitation>> {
+    let (id, mut faults) = (row.get(0)?, Faults::default());
+    let id = InvitationId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, id))?;
+    let email = match row.get_ref(1)? {
+        ValueRef::Null => None,
+        _ => faults.collect("email", EmailAddress::parse(&text(row, 1)?)),
+    };
+    let Some(role) = faults.collect("role", Role::parse(&text(row, 2)?)).filter(|_| faults.is_empty()) else {
+        return Ok(Err(DamagedInvitation { id, faults }));
+    };
+    Ok(Ok(Invitation {
+        id,
+        email,
+        role,
         created_by: row.get::<_, Option<i64>>(3)?.and_then(UserId::new),
         created_at: Timestamp::from_millis(row.get(4)?),
         expires_at: Timestamp::from_millis(row.get(5)?),
-    })
+    }))
+}
+
+fn invitation_from(row: &Row<'_>) -> rusqlite::Result<Invitation> {
+    read(row)?.map_err(|damaged| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, damaged.to_string().into()))
 }
 
 impl Reader<'_> {
@@ -49,6 +64,17 @@ impl Reader<'_> {
         let bounds = params![after.map_or(0, InvitationId::get), now.as_millis(), size.get() + 1];
         let found = statement.query_map(bounds, invitation_from).and_then(Iterator::collect).or_domain()?;
         Ok(Page::cut(found, size, |invitation: &Invitation| invitation.id))
+    }
+
+    /// Every invitation that could still be used and of which something can't be read. Scans all.
+    pub fn damaged_invitations(&self, now: Timestamp) -> Result<Vec<DamagedInvitation>, Error> {
+        let look = || -> rusqlite::Result<Vec<DamagedInvitation>> {
+            let sql = format!("SELECT {COLUMNS} FROM invitations WHERE expires_at > ?1 ORDER BY id");
+            let mut statement = self.connection.prepare(&sql)?;
+            let found = statement.query_map([now.as_millis()], read)?;
+            found.filter_map(|found| found.map(Result::err).transpose()).collect()
+        };
+        look().or_domain()
     }
 
     /// Whose password a reset token sets. For the point door.

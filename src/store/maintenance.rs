@@ -2,7 +2,7 @@
 
 use super::{Reader, Writer, error::OrDomain};
 use crate::domain::{ClockWatch, Error, Timestamp};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 use std::time::{Duration, Instant};
 
 /// How long one transaction goes on deleting before others have their turn. Its commit comes on top.
@@ -44,14 +44,16 @@ impl HouseTurn {
 
 impl Reader<'_> {
     /// What an earlier run knew of the clock. A database that no run has left a time in was last used when its last event
-    /// happened.
+    /// happened. Where the row is missing nothing is known, and it is there again after the next look.
     pub fn clock_watch(&self) -> Result<ClockWatch, Error> {
         const SQL: &str =
             "SELECT ifnull(seen_at, (SELECT at FROM audit ORDER BY id DESC LIMIT 1)), hold_until FROM clock";
         let time = |at: Option<i64>| at.map(Timestamp::from_millis);
         self.connection
             .query_row(SQL, [], |row| Ok(ClockWatch { seen_at: time(row.get(0)?), hold_until: time(row.get(1)?) }))
+            .optional()
             .or_domain()
+            .map(Option::unwrap_or_default)
     }
 }
 
@@ -59,7 +61,7 @@ impl Writer<'_> {
     pub fn set_clock_watch(&mut self, watch: ClockWatch) -> Result<(), Error> {
         let ClockWatch { seen_at, hold_until } = watch;
         self.connection
-            .prepare_cached("UPDATE clock SET seen_at = ?1, hold_until = ?2")
+            .prepare_cached("INSERT OR REPLACE INTO clock (only_row, seen_at, hold_until) VALUES (1, ?1, ?2)")
             .and_then(|mut it| it.execute([seen_at.map(Timestamp::as_millis), hold_until.map(Timestamp::as_millis)]))
             .or_domain()
             .map(drop)

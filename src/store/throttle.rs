@@ -1,9 +1,17 @@
 //! Statements for the throttle: which addresses an account knows, and what outlives a restart.
 
-use super::{Reader, Writer, error::OrDomain};
+use super::{
+    Reader, Writer,
+    error::{OrDomain, from_sqlite},
+};
 use crate::domain::{Error, Subscriber, Timestamp, UserId};
 use rusqlite::params;
 use std::net::IpAddr;
+
+/// What accounts were guessed at is kept under a key that only this database has.
+const NO_KEY: &str = "the row of its table 'instance' is missing or damaged, because another program wrote to the file; restore a \
+                      backup, or, with the server stopped, put a new row there, which forgets what accounts have been guessed at: \
+                      sqlite3 FILE 'INSERT OR REPLACE INTO instance VALUES (1, randomblob(32))'";
 
 impl Reader<'_> {
     /// Whether somebody has signed in to the account from there since a moment. Asked for nobody, too, so that the work
@@ -33,7 +41,12 @@ impl Reader<'_> {
 
     /// The key under which the throttle hashes.
     pub fn throttle_secret(&self) -> Result<[u8; 32], Error> {
-        self.connection.query_row("SELECT throttle_key FROM instance", [], |row| row.get(0)).or_domain()
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, QueryReturnedNoRows};
+        let found = self.connection.query_row("SELECT throttle_key FROM instance", [], |row| row.get(0));
+        found.map_err(|error| match error {
+            QueryReturnedNoRows | FromSqlConversionFailure(..) | InvalidColumnType(..) => Error::Storage(NO_KEY.into()),
+            other => from_sqlite(&other),
+        })
     }
 
     /// The budgets of accounts that are stored: place, key, and when they are full again. Scans.

@@ -23,11 +23,6 @@ macro_rules! place {
     };
 }
 
-/// A stored value that does not parse was not written by this program.
-pub(super) fn parsed<T>(column: usize, result: Result<T, Cow<'static, str>>) -> rusqlite::Result<T> {
-    result.map_err(|fault| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, fault.into()))
-}
-
 fn stored_id(row: &Row<'_>, column: usize) -> rusqlite::Result<UserId> {
     let id: i64 = row.get(column)?;
     UserId::new(id).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, id))
@@ -42,6 +37,7 @@ pub(super) fn user_and_faults(row: &Row<'_>) -> rusqlite::Result<(User, Faults)>
     let role = faults.collect("role", Role::parse(&text(row, 4)?));
     let email_verified = faults.collect("email_verified", truth(row.get(3)?));
     let disabled = faults.collect("disabled", truth(row.get(5)?));
+    let revision = faults.collect("revision", count(row.get(6)?));
     let stand_in = || format!("damaged-{id}");
     let user = User {
         id,
@@ -50,7 +46,7 @@ pub(super) fn user_and_faults(row: &Row<'_>) -> rusqlite::Result<(User, Faults)>
         email_verified: email_verified.unwrap_or(false),
         role: role.unwrap_or(Role::User),
         disabled: disabled.unwrap_or(true),
-        revision: row.get(6)?,
+        revision: revision.unwrap_or(1),
         created_at: Timestamp::from_millis(row.get(7)?),
         updated_at: Timestamp::from_millis(row.get(8)?),
         last_login_at: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_millis),
@@ -58,7 +54,7 @@ pub(super) fn user_and_faults(row: &Row<'_>) -> rusqlite::Result<(User, Faults)>
     Ok((user, faults))
 }
 
-fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
+pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
     Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?))
 }
 
@@ -67,6 +63,16 @@ fn truth(stored: i64) -> Result<bool, Cow<'static, str>> {
         0 => Ok(false),
         1 => Ok(true),
         _ => Err("must be 0 or 1".into()),
+    }
+}
+
+/// The highest revision, and the highest version of a password.
+const MAX_COUNT: i64 = i64::MAX - 1;
+
+fn count(stored: i64) -> Result<i64, Cow<'static, str>> {
+    match stored {
+        1..=MAX_COUNT => Ok(stored),
+        _ => Err(format!("must be between 1 and {MAX_COUNT}").into()),
     }
 }
 
@@ -240,14 +246,16 @@ impl Writer<'_> {
         self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that made it".into()))
     }
 
-    /// Writes every field of an account, and counts one more revision. Fails as `insert_user` does.
+    /// Writes every field of an account, and counts one more revision; what can't be counted up stands for 1, and begins
+    /// again. Fails as `insert_user` does.
     pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
         let updated = self
             .connection
             .prepare_cached(
                 "UPDATE users SET username = ?2, email = ?3, email_verified = ?4, role = ?5, disabled = ?6,
                         password_hash = coalesce(?7, password_hash),
-                        password_version = password_version + (?7 IS NOT NULL), revision = revision + 1, updated_at = ?8
+                        password_version = iif(password_version BETWEEN 1 AND ?9 - 1, password_version, 1) + (?7 IS NOT NULL),
+                        revision = iif(revision BETWEEN 1 AND ?9 - 1, revision, 1) + 1, updated_at = ?8
                  WHERE id = ?1",
             )
             .and_then(|mut statement| {
@@ -260,6 +268,7 @@ impl Writer<'_> {
                     update.disabled,
                     update.password_hash.as_ref().map(PasswordHash::as_str),
                     self.now.as_millis(),
+                    MAX_COUNT,
                 ])
             })
             .or_domain();
