@@ -136,6 +136,21 @@ fn what_could_not_be_written_is_written_the_next_time() {
 }
 
 #[test]
+fn what_was_written_is_not_written_again() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    server.clock.advance(Duration::from_mins(2));
+    ada.get("/auth/me").is(200, "");
+    server.flush();
+    assert_eq!(server.query::<i64>("SELECT last_used_at FROM sessions"), START + 120_000);
+
+    server.sql().execute_batch("UPDATE sessions SET last_used_at = last_used_at - 1").unwrap();
+    server.flush();
+
+    assert_eq!(server.query::<i64>("SELECT last_used_at FROM sessions"), START + 119_999, "it was settled");
+}
+
+#[test]
 fn the_log_is_read_while_another_process_writes_and_nothing_that_was_gathered_is_lost() {
     // given
     let server = Server::start();

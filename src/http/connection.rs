@@ -484,3 +484,36 @@ impl AsyncWrite for Impatient {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, task::Waker};
+    use tokio::io::AsyncReadExt;
+
+    #[tokio::test]
+    async fn while_others_have_to_close_a_request_may_begin_and_its_rest_comes_later() {
+        // given
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let in_flight = Arc::<InFlight>::default();
+        let mut reading = Impatient::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone())));
+        let mut byte = [0; 1];
+
+        // when
+        let crowd = in_flight.begin(Arc::default());
+        crowd.grow_to(usize::MAX / 2);
+        client.write_all(b"ab").unwrap();
+
+        // then
+        assert_eq!(reading.read_exact(&mut byte).await.map(|_| byte).unwrap(), *b"a");
+        let mut rest = Box::pin(reading.read_exact(&mut byte));
+        for _ in 0..10 {
+            assert!(rest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(crowd);
+        rest.await.unwrap();
+        assert_eq!(byte, *b"b");
+    }
+}

@@ -508,3 +508,69 @@ pub(super) fn warn_of_open_folder(path: &Path) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many descriptors of this process are open on a file, which may have lost its name.
+    fn descriptors(of: Identity) -> usize {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.filter(|entry| Identity::of(&entry.path()).ok() == Some(of)).count()
+    }
+
+    /// One try, which comes to nothing on a machine that stands still for as long as a lock is waited for.
+    fn lock_that_is_replaced_meanwhile_is_left_for_the_new_one() -> Result<(), OpenError> {
+        // given: somebody holds the lock, and somebody else waits for it
+        let folder = tempfile::tempdir().unwrap();
+        let (database, path) = (folder.path().join("usher.db"), folder.path().join("usher.db.lock"));
+        let held = open_lock(&path).unwrap();
+        held.lock().unwrap();
+        let old = Identity::of(&path).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::acquire(&database));
+            while descriptors(old) < 2 && !waiting.is_finished() {
+                std::thread::yield_now();
+            }
+
+            // when: it is replaced, and then let go
+            let draft = folder.path().join("new");
+            std::fs::write(&draft, "").unwrap();
+            std::fs::rename(&draft, &path).unwrap();
+            drop(held);
+
+            // then: the one is locked that others find
+            let _lock = waiting.join().unwrap()?;
+            assert!(is_locked(&File::open(&path).unwrap()));
+            Ok(())
+        })
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_lock_that_was_replaced_while_it_was_waited_for_is_taken_again_by_its_name() {
+        let outcome = (0..100).map(|_| lock_that_is_replaced_meanwhile_is_left_for_the_new_one());
+        let mut decided = outcome.filter(|outcome| !matches!(outcome, Err(OpenError::InUse(_))));
+        decided.next().expect("one of them is decided").unwrap();
+    }
+
+    #[test]
+    fn a_log_that_came_to_stand_beside_another_file_before_the_lock_was_had_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [database, log, index, lock, moved] =
+            ["", "-wal", "-shm", ".lock", ".moved"].map(|suffix| folder.path().join(format!("usher.db{suffix}")));
+        for path in [&database, &log, &index] {
+            std::fs::write(path, "something").unwrap();
+        }
+        Lock::acquire(&database).unwrap().note(&OpenFiles::of(&database).unwrap());
+        std::fs::rename(&database, &moved).unwrap();
+        std::fs::write(&database, "another").unwrap();
+        let noted = std::fs::read(&lock).unwrap();
+
+        assert!(matches!(Lock::acquire(&database), Err(OpenError::LogOfAnother(_))));
+
+        assert!(!noted.is_empty() && std::fs::read(&lock).unwrap() == noted, "what it says is kept for the next one");
+        std::fs::rename(&moved, &database).unwrap();
+        assert!(Lock::acquire(&database).is_ok());
+    }
+}
