@@ -521,6 +521,7 @@ fn a_switch_that_a_variable_sets_is_read_in_every_usual_spelling() {
                 .env("USHER_ALLOW_WEAK_PASSWORDS", spelling)
                 .env("USHER_PASSWORD_BLOCKLIST", "list.txt");
             let text = stdout(&checked.output().unwrap());
+            assert!(!text.contains("invalid value"), "{spelling}: {text}");
             assert_eq!(text.contains("exclude each other"), is_on, "{spelling}: {text}");
         }
     }
@@ -1228,7 +1229,7 @@ fn an_account_that_cannot_be_created_is_refused_before_its_password_is_asked_for
         for command in [&["create-admin"][..], &["user", "create"]] {
             // when
             let mut asked = self::command(folder.path());
-            asked.args(command).args([&format!("--username={username}"), "--email", email]);
+            asked.stdin(Stdio::inherit()).args(command).args([&format!("--username={username}"), "--email", email]);
             let mut terminal = spawn_command(asked, Some(30_000)).expect("a terminal");
             let (said, status) = end(&mut terminal);
 

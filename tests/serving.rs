@@ -162,6 +162,25 @@ fn a_start_that_is_refused_for_a_port_leaves_the_folder_as_it_was() {
 }
 
 #[test]
+fn a_server_is_started_again_at_once_on_the_port_of_one_that_closed_its_connections() {
+    // given: the side that closes first keeps the port for a while
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    let address = serving.address;
+    let mut idle = connect(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n");
+    idle.read_line(&mut String::new()).unwrap();
+    serving.signal("TERM");
+    serving.wait();
+    rest_of(idle);
+
+    // when
+    let again = Serving::start(folder.path(), &["--listen", &address.to_string()]);
+
+    // then
+    again.client().get("//healthz").is(200, "");
+}
+
+#[test]
 fn an_address_of_another_machine_is_said_in_one_line_that_names_the_flag() {
     let folder = tempdir().unwrap();
     let line = could_not(&usher(folder.path(), &["serve", "--listen", "192.0.2.1:0"]));
