@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use support::{Client, PASSWORD, START, Server, binary};
 use usher::{
+    app::{App, Policy},
     clock::Clock,
     domain::{AuditLimits, Timestamp},
+    hashing::HashPool,
+    store::Store,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -183,6 +186,32 @@ fn a_row_is_not_lost_because_little_is_left_in_it_when_the_clock_is_set() {
     server.flush();
     let at: i64 = server.query("SELECT full_again_at FROM throttle_accounts");
     assert_eq!(at, (RIGHT + YEAR + HOUR).as_millis(), "it lasts as long as before, by the clock as it is now");
+    assert_eq!(server.query::<i64>("SELECT seen_at FROM clock"), (RIGHT + YEAR).as_millis(), "which goes with it");
+}
+
+#[test]
+fn before_a_server_that_starts_by_a_wrong_clock_is_asked_anything_what_it_took_up_is_stored_by_that_clock() {
+    // given
+    let server = Server::start();
+    things(&server);
+    let server = server.restart(|_| ()); // so that it has noted the time
+    let database = server.database();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("usher.db");
+    let backup = binary::usher(database.parent().unwrap(), &["backup", copy.to_str().unwrap()]);
+    assert!(backup.status.success(), "{}", binary::complaint(&backup));
+    assert!(binary::usher(folder.path(), &["migrate"]).status.success());
+
+    // when
+    let (clock, hashing) = (Clock::set_to(RIGHT + YEAR), HashPool::start(support::CHEAP, 0, 1).unwrap());
+    let app = App::new(Store::open(&copy, 1, clock.clone()).unwrap(), hashing, clock, Policy::default());
+    futures_executor::block_on(app.resume()).unwrap();
+
+    // then
+    let stored = |sql: &str| rusqlite::Connection::open(&copy).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0));
+    let (at, seen_at) = ("SELECT full_again_at FROM throttle_accounts", "SELECT seen_at FROM clock");
+    assert_eq!(stored(at).unwrap(), (RIGHT + YEAR + HOUR).as_millis());
+    assert_eq!(stored(seen_at).unwrap(), (RIGHT + YEAR).as_millis());
 }
 
 #[test]
