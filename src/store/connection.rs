@@ -165,6 +165,33 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_waits_for_others_until_its_time_is_over_or_the_server_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts.db");
+        file::create_private(&path).unwrap();
+        let (other, own) = (open(&path).unwrap(), open(&path).unwrap());
+        let (asked, later) = (std::cell::Cell::new(0), Instant::now() + Duration::from_mins(1));
+        let after = |times: u32, then: &dyn Fn() -> Option<Instant>| {
+            asked.set(asked.get() + 1);
+            if asked.get() == times { then() } else { None }
+        };
+        let release = || {
+            other.execute_batch("ROLLBACK").unwrap();
+            None
+        };
+
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(begin_within(&own, later, || after(3, &release)).is_ok());
+        assert_eq!(asked.replace(0), 3);
+
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(begin_within(&own, later, || after(3, &|| Some(Instant::now()))).is_err());
+        assert_eq!(asked.replace(0), 3);
+        assert!(begin_within(&own, Instant::now(), || after(0, &|| None)).is_err());
+        assert_eq!(asked.get(), 1);
+    }
+
+    #[test]
     fn a_file_that_is_gone_or_replaced_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("facts.db");
