@@ -14,8 +14,9 @@ use std::{process::ExitCode, time::Duration};
 /// Open as many connections as the service takes, send as much as it takes on each, and look at its memory
 ///
 /// The connections come from so many networks of this machine that no network has its share used up. By turns they send
-/// half a head, half a body, both, a body that nobody reads, and requests whose answers they never read; what the server
-/// closes is opened and filled again. Meanwhile somebody else asks for /healthz. Then all leave.
+/// half a head, half a body, both, a body that nobody reads, requests whose answers they never read, and a whole request
+/// with a large head; what the server closes is opened and filled again. Meanwhile somebody else asks for /healthz. Then
+/// all leave.
 ///
 /// Exit status: 0 within both limits, 1 beyond one of them.
 #[derive(Parser)]

@@ -263,6 +263,27 @@ fn a_connection_serves_many_requests_sent_ahead() {
 }
 
 #[test]
+fn a_connection_ends_after_a_request_whose_head_takes_much_to_keep() {
+    let server = Server::start();
+    let health = |headers: &str| format!("GET /healthz HTTP/1.1\r\nHost: usher\r\n{headers}\r\n");
+    let many = |count: usize| (0..count).map(|n| format!("x-{n}: x\r\n")).collect::<Vec<_>>().concat();
+    let large = |size: usize| format!("Cookie: {}\r\n", "x".repeat(size));
+
+    for small in [many(31), large(7_000)] {
+        let mut connection = Connection::open(server.address);
+        assert_eq!(connection.send(&health(&small)).status(), Some(200));
+        assert!(connection.is_served());
+    }
+    for great in [many(32), large(9_000), large(16_000)] {
+        let mut connection = Connection::open(server.address);
+        let mut answer = String::new();
+        connection.send(&health(&great)).0.read_to_string(&mut answer).expect("the connection ends");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+}
+
+#[test]
 fn a_connection_survives_a_refused_body() {
     let server = Server::start();
     let post = |kind: &str, body: &str| {

@@ -21,10 +21,12 @@ pub enum Kind {
     Unread,
     /// Requests for the largest page, and no answer is read.
     Pages,
+    /// A whole request with as large a head as is taken, and then nothing more.
+    Kept,
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Head, Self::Body, Self::Both, Self::Unread, Self::Pages];
+    pub const ALL: [Self; 6] = [Self::Head, Self::Body, Self::Both, Self::Unread, Self::Pages, Self::Kept];
 
     fn bytes(self, head: usize) -> Vec<u8> {
         let post = |path: &str, kind: &str| format!("POST {path} HTTP/1.1\r\nHost: usher\r\nContent-Type: {kind}\r\n");
@@ -38,6 +40,7 @@ impl Kind {
                 format!("{}\r\n{}", filled(&format!("{begin}Content-Length: 65536\r\n"), head - 2), body())
             }
             Self::Pages => "GET /docs HTTP/1.1\r\nHost: usher\r\n\r\n".repeat(1_000),
+            Self::Kept => filled("GET /healthz HTTP/1.1\r\nHost: usher\r\n", head - 2) + "\r\n",
         };
         text.into_bytes()
     }

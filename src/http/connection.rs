@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Endpoint, Request, Response,
-    http::uri::Scheme,
+    http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use std::{
@@ -45,10 +45,13 @@ const MAX_HEADERS: usize = 100;
 /// What is kept of a header besides its text, and of a request whose body is read besides that, roughly.
 const BYTES_OF_A_HEADER: usize = 100;
 const BYTES_OF_A_REQUEST: usize = 24 * 1024;
+/// What hyper keeps to read into once a first read has not brought a whole request, roughly.
+const BYTES_OF_A_BUFFER: usize = 16 * 1024;
+/// After a request with a larger head its connection is closed: hyper would keep the room for it as long as that is open.
+const MAX_KEPT_HEAD_BYTES: usize = 8 * 1024;
+const MAX_KEPT_HEADERS: usize = 32;
 /// So much is read at a time, so that little is held of what a client sends ahead.
 const MAX_READ_BYTES: usize = 4 * 1024;
-/// A request that holds no more than this is not counted with those in flight: nearly no head does.
-const FREE_BYTES: usize = 4 * 1024;
 /// How long connections without a request in progress stay while the server drains.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does when file descriptors run out.
@@ -69,7 +72,7 @@ pub(super) struct Connection {
     /// What has arrived of a request that is not whole yet, in bytes.
     held: AtomicUsize,
     in_flight: Arc<InFlight>,
-    /// What it has of that, once it holds more than `FREE_BYTES`.
+    /// What it has of that, once a request of it has not come whole at once.
     share: Mutex<Option<Share>>,
 }
 
@@ -114,23 +117,41 @@ impl Connection {
         self.close.notify_one();
     }
 
-    /// Notes that bytes of a request have arrived, or what is kept of it besides.
+    /// Notes that bytes of a request have arrived.
     fn hold(&self, bytes: usize) {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if held > FREE_BYTES {
-            let begin = || self.in_flight.begin(self.close.clone());
-            self.share().get_or_insert_with(begin).grow_to(held);
+        if let Some(share) = &*self.share() {
+            share.grow_to(held);
         }
     }
 
-    /// Whether the rest of a request should come later. The beginning of one is always read.
+    /// Counts a request with those in flight, with what is kept of it besides its bytes. The ones that come whole in one read,
+    /// which nearly all do, are never counted.
+    fn hold_besides(&self, bytes: usize) {
+        self.share().get_or_insert_with(|| self.in_flight.begin(self.close.clone()));
+        self.hold(bytes);
+    }
+
+    /// Notes that a request is read on that a first read has not brought whole.
+    fn read_on(&self) {
+        if self.held.load(Ordering::Relaxed) > 0 && self.share().is_none() {
+            self.hold_besides(BYTES_OF_A_BUFFER);
+        }
+    }
+
+    /// Whether the connection can stay open after a request whose head has just arrived, with so many headers.
+    fn is_kept_after(&self, headers: usize) -> bool {
+        headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + BYTES_OF_A_BUFFER
+    }
+
+    /// Whether a request, or the rest of one, should come later.
     fn must_wait(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > 0 && self.in_flight.is_crowded()
+        self.in_flight.is_crowded_for(self.held.load(Ordering::Relaxed) > 0)
     }
 
     /// Notes that a request is whole, or over.
     fn hold_nothing(&self) {
-        if self.held.swap(0, Ordering::Relaxed) > FREE_BYTES {
+        if self.held.swap(0, Ordering::Relaxed) > 0 {
             self.share().take();
         }
     }
@@ -344,11 +365,16 @@ async fn serve_connection<E>(
         // Boxed, because hyper keeps room for it from the first byte of a connection.
         Box::pin(async move {
             let whole = hyper::body::Body::is_end_stream(request.body());
+            let is_kept = connection.is_kept_after(request.headers().len());
             let _in_progress = InProgress::begin(&connection, whole, request.headers().len());
             let addresses = (LocalAddr(local.into()), RemoteAddr(peer.into()));
             let mut request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
             request.set_data(connection.clone());
-            Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await))
+            let mut response = hyper::Response::from(endpoint.get_response(request).await);
+            if !is_kept {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         })
     });
     let mut http = http1::Builder::new();
@@ -382,7 +408,7 @@ impl<'c> InProgress<'c> {
             connection.has_complete_request();
         } else {
             connection.enter(Phase::Receiving);
-            connection.hold(BYTES_OF_A_REQUEST + headers * BYTES_OF_A_HEADER);
+            connection.hold_besides(BYTES_OF_A_REQUEST + headers * BYTES_OF_A_HEADER);
         }
         Self(connection)
     }
@@ -435,6 +461,7 @@ impl Impatient {
 
 impl AsyncRead for Impatient {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.connection.read_on();
         ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
         if self.connection.must_wait() {
             cx.waker().wake_by_ref(); // behind those that are about to close

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
 };
 use tokio::sync::Notify;
@@ -12,13 +12,16 @@ use tokio::sync::Notify;
 /// What all may hold together: heads, bodies, and what it takes to read them. An honest request is whole after some
 /// milliseconds.
 const MAX_BYTES: usize = 12 * 1024 * 1024;
+/// While more than so many are about to close, no request is begun: their memory is not free yet, and there could soon be
+/// as many as there are connections. They close within milliseconds.
+const MAX_CLOSING: usize = 128;
 
 /// The requests in flight, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     requests: Mutex<Requests>,
-    /// Whether some that were told to close still hold what others wait for.
-    is_crowded: AtomicBool,
+    /// How many that were told to close still hold what others wait for.
+    closing: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -42,9 +45,9 @@ impl InFlight {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether more should not be read before others have closed.
-    pub fn is_crowded(&self) -> bool {
-        self.is_crowded.load(Ordering::Relaxed)
+    /// Whether no more should be read, of a request that `has_begun` or of a new one, before others have closed.
+    pub fn is_crowded_for(&self, has_begun: bool) -> bool {
+        self.closing.load(Ordering::Relaxed) > if has_begun { 0 } else { MAX_CLOSING }
     }
 
     /// Counts a request from now on, until the share is dropped. `close` is how its connection hears that it must end.
@@ -78,8 +81,8 @@ impl Share {
             requests.bytes -= slowest.bytes;
             requests.closing.insert(number);
             slowest.close.notify_one();
-            self.of.is_crowded.store(true, Ordering::Relaxed);
         }
+        self.of.closing.store(requests.closing.len(), Ordering::Relaxed);
     }
 }
 
@@ -88,8 +91,8 @@ impl Drop for Share {
         let mut requests = self.of.lock();
         if let Some(held) = requests.by_age.remove(&self.number) {
             requests.bytes -= held.bytes;
-        } else if requests.closing.remove(&self.number) && requests.closing.is_empty() {
-            self.of.is_crowded.store(false, Ordering::Relaxed);
+        } else if requests.closing.remove(&self.number) {
+            self.of.closing.store(requests.closing.len(), Ordering::Relaxed);
         }
     }
 }
@@ -128,10 +131,27 @@ mod tests {
         // Until they have, nobody should go on.
         let [first, second, third, _last] = shares;
         for share in [first, third, second] {
-            assert!(in_flight.is_crowded());
+            assert!(in_flight.is_crowded_for(true));
+            assert!(!in_flight.is_crowded_for(false));
             drop(share);
         }
-        assert!(!in_flight.is_crowded());
+        assert!(!in_flight.is_crowded_for(true));
+    }
+
+    #[test]
+    fn while_many_are_about_to_close_no_request_is_begun() {
+        let in_flight = Arc::<InFlight>::default();
+        let begin = || {
+            let share = in_flight.begin(Arc::default());
+            share.grow_to(MAX_BYTES);
+            share
+        };
+        let mut shares: Vec<_> = (0..=MAX_CLOSING).map(|_| begin()).collect();
+        assert!(!in_flight.is_crowded_for(false));
+        shares.push(begin());
+        assert!(in_flight.is_crowded_for(false));
+        shares.remove(0);
+        assert!(!in_flight.is_crowded_for(false));
     }
 
     #[test]
