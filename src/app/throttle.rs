@@ -381,6 +381,17 @@ mod tests {
         subscriber(&format!("10.{}.{}.1", n >> 8 & 255, n & 255))
     }
 
+    #[test]
+    fn accounts_stand_all_over_a_ring_of_31_bits() {
+        let places: Vec<u32> =
+            (0..256).map(|n| AccountKey::of(b"secret", &format!("{n}@example.com")).place()).collect();
+        let mut eighths = places.iter().map(|place| place >> 28).collect::<Vec<_>>();
+        eighths.sort_unstable();
+        eighths.dedup();
+        assert_eq!(eighths, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert!(places.iter().any(|place| place % 2 == 1), "the last bit is one of the key's");
+    }
+
     type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
 
     /// What nobody knows the secret of needs none that is drawn.

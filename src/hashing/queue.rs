@@ -139,3 +139,23 @@ impl Queue {
         self.lines.retain(|line| !line.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_one_place_up_still_holds_the_others() {
+        let places = Arc::new(Places::new(12));
+        let mut held: Vec<_> = (0..3).map_while(|_| places.take(None)).collect();
+        assert_eq!(held.len(), 3);
+        assert!(places.take(None).is_none());
+
+        held.pop();
+
+        assert_eq!(places.taken(), 2);
+        assert!(places.take(None).is_some_and(|_again| places.take(None).is_none()));
+        held.clear();
+        assert!(places.counts().taken.is_empty());
+    }
+}

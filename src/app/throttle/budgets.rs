@@ -228,6 +228,17 @@ mod tests {
     }
 
     #[test]
+    fn filling_a_budget_of_which_nothing_is_known_forgets_no_other() {
+        let mut budgets = Budgets::default();
+        let all = u8::try_from(SLOTS).unwrap();
+        (0..all).for_each(|n| budgets.take(&same_bucket(n), 1));
+
+        budgets.fill(&same_bucket(all));
+
+        assert!((0..all).all(|n| budgets.tables[Limit::Account as usize].find(same_bucket(n).key) > 0));
+    }
+
+    #[test]
     fn an_account_is_stored_once_more_than_ten_failures_stand_in_its_budget() {
         let mut budgets = Budgets::default();
         fail(&mut budgets, 7, 10);
