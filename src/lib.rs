@@ -4,7 +4,7 @@
 //!
 //! | floor | room | holds |
 //! |---|---|---|
-//! | 3 | [`http`] | the REST API: routes, bodies, the error envelope, the spec, the connections |
+//! | 3 | [`http`] | the REST API (`api`), how its requests are read (`auth`, `wire`), what each passes (`edge`), and the connections (`server`) |
 //! | 3 | [`cli`] | the commands |
 //! | 2 | [`app`] | the use cases, and every rule about who may do what |
 //! | 1 | [`store`] | the SQLite file |

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-/// Each room with the rooms it may know, and libraries that belong to one room alone.
-const ROOMS: [(&str, &[&str]); 9] = [
+/// Each room with the rooms it may know, and libraries that belong to one room alone. A file lies in the innermost room that
+/// its path names.
+const ROOMS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("heap", &[]),
     ("config", &["domain", "hashing"]),
@@ -11,8 +12,33 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("hashing", &["domain"]),
     ("store", &["domain", "clock"]),
     ("app", &["domain", "clock", "hashing", "store"]),
-    ("http", &["domain", "heap", "app"]),
+    ("http/settings", &["domain"]),
+    ("http/server", &["domain"]),
+    ("http/context", &["domain", "app", "http/server"]),
+    ("http/wire", &["domain", "app", "http/context"]),
+    ("http/auth", &["domain", "http/context", "http/wire"]),
+    ("http/api", &["domain", "app", "http/auth", "http/wire"]),
+    ("http/probes", &["http/context", "http/wire"]),
+    ("http/docs", &["http/api"]),
+    ("http/metrics", &["app", "http/wire"]),
+    ("http/edge", &["domain", "app", "http/settings", "http/server", "http/context", "http/metrics", "http/wire"]),
+    ("http", HTTP),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
+];
+/// What the routes and the server are put together from.
+const HTTP: &[&str] = &[
+    "domain",
+    "heap",
+    "app",
+    "http/settings",
+    "http/server",
+    "http/context",
+    "http/wire",
+    "http/api",
+    "http/probes",
+    "http/docs",
+    "http/metrics",
+    "http/edge",
 ];
 const LIBRARIES: [(&str, &str); 12] = [
     ("rusqlite", "store"),
@@ -40,16 +66,45 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every source file with the room it lies in; `main` and `lib` lie in none.
-fn rooms() -> Vec<(String, PathBuf, String)> {
+/// A source file.
+struct File {
+    /// Where it stands among the modules: `["http", "wire", "body"]`.
+    module: Vec<String>,
+    path: PathBuf,
+    text: String,
+}
+
+impl File {
+    fn room(&self) -> Option<&'static str> {
+        room(&self.module)
+    }
+
+    /// The modules that it takes anything from, beside those that it lies in.
+    fn imports(&self) -> Vec<Vec<String>> {
+        let mut imports = paths(&code(&self.text), &self.module);
+        imports.retain(|path| !self.module.starts_with(path));
+        imports
+    }
+}
+
+/// The room of a module; `main` and `lib` lie in none.
+fn room(module: &[String]) -> Option<&'static str> {
+    let lies_in = |room: &str| module.starts_with(&room.split('/').map(str::to_owned).collect::<Vec<_>>());
+    let rooms = ROOMS.iter().map(|(room, _)| *room).filter(|room| lies_in(room));
+    rooms.max_by_key(|room| room.len())
+}
+
+fn files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let room = |path: &Path| {
-        let first = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_str().unwrap();
-        first.trim_end_matches(".rs").to_owned()
+    let mut paths = Vec::new();
+    sources(&root, &mut paths);
+    let file = |path: PathBuf| {
+        let parts = path.strip_prefix(&root).unwrap().with_extension("");
+        let module = parts.iter().map(|part| part.to_str().unwrap().to_owned()).filter(|part| part != "mod").collect();
+        let text = std::fs::read_to_string(&path).unwrap();
+        File { module, path, text }
     };
-    files.into_iter().map(|path| (room(&path), path.clone(), std::fs::read_to_string(&path).unwrap())).collect()
+    paths.into_iter().map(file).collect()
 }
 
 /// The code that is not tests, without comments: what comes before `#[cfg(test)]`.
@@ -66,47 +121,142 @@ fn names(code: &str, first: &str) -> bool {
     })
 }
 
-/// The rooms that `code` takes anything from: as `crate::room`, or in a braced `use crate::{room…}`.
-fn entered(code: &str) -> Vec<String> {
-    let first_word =
-        |path: &str| path.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut rooms = Vec::new();
-    for rest in code.split("crate::").skip(1) {
-        let Some(list) = rest.strip_prefix('{') else {
-            rooms.push(first_word(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut top_level = String::new();
-        for c in list.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                c if depth == 0 => top_level.push(c),
-                _ => {}
+fn is_in_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Every path in `code`, which is that of `module`, that begins with `crate::` or `super::`; those in braces one by one.
+fn paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for root in ["crate", "super"] {
+        for (at, _) in code.match_indices(&format!("{root}::")) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| is_in_word(c) || c == ':') {
+                continue;
+            }
+            let (trees, _) = tree(&code[at..]);
+            found.extend(trees.into_iter().map(|path| absolute(path, module)));
+        }
+    }
+    found
+}
+
+/// Reads a path, or a list of paths in braces, and returns what is left of the text.
+fn tree(text: &str) -> (Vec<Vec<String>>, &str) {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        let mut paths = Vec::new();
+        loop {
+            let (some, after) = tree(rest);
+            paths.extend(some);
+            let after = after.find([',', '}']).map_or("", |at| &after[at..]);
+            match after.strip_prefix(',') {
+                Some(next) => rest = next,
+                None => return (paths, after.strip_prefix('}').unwrap_or_default()),
             }
         }
-        rooms.extend(top_level.split(',').map(first_word));
     }
-    rooms
+    let end = text.find(|c| !is_in_word(c)).unwrap_or(text.len());
+    let (word, rest) = (text[..end].to_owned(), &text[end..]);
+    let Some(below) = rest.strip_prefix("::").filter(|_| !word.is_empty()) else {
+        return (vec![if word.is_empty() { Vec::new() } else { vec![word] }], rest);
+    };
+    let (paths, rest) = tree(below);
+    (paths.into_iter().map(|path| [vec![word.clone()], path].concat()).collect(), rest)
+}
+
+fn absolute(path: Vec<String>, module: &[String]) -> Vec<String> {
+    let ups = path.iter().take_while(|word| *word == "super").count();
+    let from = if path[0] == "crate" { &[] } else { &module[..module.len() - ups] };
+    from.iter().cloned().chain(path.into_iter().filter(|word| word != "super" && word != "crate")).collect()
+}
+
+/// What is wrong with the order of the house, if it is built from these files.
+fn disorder(files: &[File]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for file in files {
+        let Some(own) = file.room() else { continue };
+        let (_, allowed) = ROOMS.iter().find(|(room, _)| *room == own).unwrap();
+        for import in file.imports() {
+            if let Some(other) = room(&import).filter(|other| *other != own && !allowed.contains(other)) {
+                wrong.push(format!("{} must not know {other}", file.path.display()));
+            }
+        }
+    }
+    wrong.extend(circle(files));
+    wrong
+}
+
+/// Files that need one another in a circle, if there are any. What lies in a module may know that module.
+fn circle(files: &[File]) -> Option<String> {
+    let target = |import: &Vec<String>| {
+        let holding = files.iter().enumerate().filter(|(_, file)| import.starts_with(&file.module));
+        holding.max_by_key(|(_, file)| file.module.len()).map(|(at, _)| at)
+    };
+    let needs = |file: &File| -> Vec<usize> {
+        let others = file.imports().iter().filter_map(target).collect::<Vec<_>>();
+        others.into_iter().filter(|at| !file.module.starts_with(&files[*at].module)).collect()
+    };
+    let needs: Vec<Vec<usize>> = files.iter().map(needs).collect();
+    // What needs nothing that is left is no part of a circle.
+    let mut left: Vec<usize> = (0..files.len()).collect();
+    while let Some(at) = left.iter().position(|file| needs[*file].iter().all(|need| !left.contains(need))) {
+        left.swap_remove(at);
+    }
+    let names = |file: &usize| files[*file].path.display().to_string();
+    (!left.is_empty()).then(|| format!("a circle among {}", left.iter().map(names).collect::<Vec<_>>().join(", ")))
 }
 
 #[test]
-fn imports_point_down_only() {
-    for (room, path, text) in rooms() {
-        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else { continue };
-        for other in entered(&code(&text)) {
-            let foreign = ROOMS.iter().any(|(name, _)| *name == other) && other != room;
-            assert!(!foreign || allowed.contains(&other.as_str()), "{} must not know {other}", path.display());
+fn imports_point_down_only_and_in_no_circle() {
+    assert_eq!(disorder(&files()), Vec::<String>::new());
+}
+
+#[test]
+fn a_planted_import_upwards_or_in_a_circle_is_found_in_every_room() {
+    for (room, allowed) in ROOMS {
+        let upward = ROOMS.iter().map(|(other, _)| *other).find(|other| *other != room && !allowed.contains(other));
+        let planted = |text: String| {
+            let (module, path) = (room.split('/').chain(["planted"]).map(str::to_owned).collect(), PathBuf::from(room));
+            let mut files = files();
+            files.push(File { module, path, text });
+            disorder(&files)
+        };
+        assert!(planted(String::new()).is_empty(), "{room}");
+        if let Some(upward) = upward {
+            assert_eq!(
+                planted(format!("use crate::{}::Thing;", upward.replace('/', "::"))).len(),
+                1,
+                "{room} {upward}"
+            );
         }
+
+        let mut files = files();
+        for (name, other) in [("one", "two"), ("two", "three"), ("three", "one")] {
+            let module = room.split('/').chain([name]).map(str::to_owned).collect();
+            let text = format!("use super::{{nothing, {other}::{{self, Thing}}}};");
+            files.push(File { module, path: PathBuf::from(name), text });
+        }
+        assert_eq!(disorder(&files), ["a circle among one, two, three"], "{room}");
+    }
+}
+
+#[test]
+fn resources_do_not_know_one_another() {
+    let api = ["http", "api"].map(str::to_owned);
+    let files = files();
+    let resources: Vec<&File> =
+        files.iter().filter(|file| file.module.len() == 3 && file.module.starts_with(&api)).collect();
+    for (one, other) in resources.iter().flat_map(|one| resources.iter().map(move |other| (one, other))) {
+        let knows = one.module[2] != "answers" && one.imports().iter().any(|import| import.starts_with(&other.module));
+        assert!(!knows || other.module[2] == "user", "{} must not know {}", one.path.display(), other.path.display());
     }
 }
 
 #[test]
 fn every_library_stays_in_its_room() {
-    for (room, path, text) in rooms() {
-        for (library, home) in LIBRARIES.iter().filter(|(_, home)| *home != room) {
+    for File { module, path, text } in files() {
+        for (library, home) in LIBRARIES.iter().filter(|(_, home)| *home != module[0]) {
             assert!(!names(&code(&text), library), "{}: {library} belongs under {home}", path.display());
         }
     }
@@ -114,17 +264,17 @@ fn every_library_stays_in_its_room() {
 
 #[test]
 fn there_is_a_room_for_every_file() {
-    for (room, path, _) in rooms() {
-        let known = ROOMS.iter().any(|(name, _)| *name == room) || ["main", "lib"].contains(&room.as_str());
-        assert!(known, "{} lies in no room that tests/house.rs knows", path.display());
+    for file in files() {
+        let known = file.room().is_some() || ["main", "lib"].contains(&file.module[0].as_str());
+        assert!(known, "{} lies in no room that tests/house.rs knows", file.path.display());
     }
 }
 
 #[test]
 fn no_unsafe_code_and_nothing_unfinished() {
-    for (room, path, text) in rooms() {
+    for File { module, path, text } in files() {
         for word in ["unsafe {", "unsafe fn", "unsafe extern", "allow(unsafe_code", "todo!", "unimplemented!", "dbg!"] {
-            let is_the_corner = room == "heap" && ["unsafe extern", "allow(unsafe_code"].contains(&word);
+            let is_the_corner = module[0] == "heap" && ["unsafe extern", "allow(unsafe_code"].contains(&word);
             assert!(is_the_corner || !text.contains(word), "{}: {word}", path.display());
         }
     }

@@ -1,6 +1,10 @@
 //! Who may do what: one function, asked before work begins and again inside each transaction.
 
-use crate::domain::{Actor, Caller, Error, Role, UserChanges, UserId};
+use crate::{
+    domain::{Actor, Caller, Error, Role, UserChanges, UserId},
+    store::Writer,
+};
+use std::sync::Arc;
 
 /// What somebody is about to do. A target of `None` is a name that no user can have.
 #[derive(Clone, Copy)]
@@ -24,6 +28,13 @@ pub(super) enum Operation<'a> {
     /// Importing and exporting accounts with their password hashes.
     TransferUsers,
     ReadAudit,
+}
+
+/// Reads the acting account and session again: both may have ended, or changed their role, since the request came.
+pub(super) fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
+    let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
+    let found = writer.signed_in_by_session(&signed_in.session.id)?;
+    found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
 }
 
 /// Allows or refuses. Callers who may not see an account are told that there is none, whether or not that is so.

@@ -2,18 +2,17 @@
 
 use super::{
     ADDRESSES, App,
-    access::{Operation, decide},
+    access::{Operation, confirm, decide},
     throttle::{Attempt, Limit},
 };
 use crate::{
     domain::{
-        Action, Actor, Caller, Credentials, DamagedUser, EmailAddress, Error, Faults, Invitation, InvitationToken,
-        NewUser, Page, PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges,
-        UserCursor, UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
+        Action, Caller, Credentials, DamagedUser, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser,
+        Page, PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges, UserCursor,
+        UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
     },
     store::Writer,
 };
-use std::sync::Arc;
 
 /// What it takes to create an account. Not to be shown: it holds secrets.
 pub struct NewAccount {
@@ -385,13 +384,6 @@ impl Proof {
         }
         Ok(())
     }
-}
-
-/// Reads the acting account and session again: both may have ended, or changed their role, since the request came.
-pub(super) fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
-    let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
-    let found = writer.signed_in_by_session(&signed_in.session.id)?;
-    found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
 }
 
 /// There is always somebody who can administer.

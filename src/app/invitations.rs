@@ -2,8 +2,7 @@
 
 use super::{
     App,
-    access::{Operation, decide},
-    accounts::confirm,
+    access::{Operation, confirm, decide},
 };
 use crate::domain::{
     Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize, Role,

@@ -2,8 +2,7 @@
 
 use super::{
     ADDRESSES, App,
-    access::{Operation, decide},
-    accounts::confirm,
+    access::{Operation, confirm, decide},
     throttle::Limit,
 };
 use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserChanges, UserId, UserUpdate};

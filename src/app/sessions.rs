@@ -2,8 +2,7 @@
 
 use super::{
     ADDRESS_KEPT, ADDRESSES, App,
-    access::{Operation, decide},
-    accounts::confirm,
+    access::{Operation, confirm, decide},
     throttle::{AccountKey, Attempt, Target},
 };
 use crate::{

@@ -2,8 +2,7 @@
 
 use super::{
     App,
-    access::{Operation, decide},
-    accounts::confirm,
+    access::{Operation, confirm, decide},
     throttle::AccountKey,
 };
 use crate::domain::{Action, Caller, Error, UserId};

@@ -3,13 +3,15 @@
 //! Requests are counted as they are answered; everything else is asked of the app when somebody scrapes. Labels have few
 //! values: methods from a fixed set, route templates, statuses. Nothing that a caller can make up becomes one.
 
-use super::{
+use super::wire::{
     error::{ApiError, ErrorCode},
-    front::put_headers_of_all,
-    observer::Served,
+    headers::put_headers_of_all,
 };
 use crate::app::{App, HashMeasures, Measures, StoreMeasures, Waits};
-use poem::{Endpoint, IntoResponse, Request, Response, http::Method};
+use poem::{
+    Endpoint, IntoResponse, Request, Response,
+    http::{Method, StatusCode},
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text},
     metrics::{
@@ -63,10 +65,9 @@ impl Metrics {
     }
 
     /// Counts one answer. Costs no allocation, but for the first of its kind.
-    pub fn record(&self, served: &Served<'_>) {
-        let (method, route) = (served.method, served.route);
-        self.answered.get_or_create(&Outcome { method, route, status: served.status.as_u16() }).inc();
-        self.took.get_or_create(&Operation { method, route }).observe(served.took.as_secs_f64());
+    pub fn record(&self, method: &'static str, route: &'static str, status: StatusCode, took: Duration) {
+        self.answered.get_or_create(&Outcome { method, route, status: status.as_u16() }).inc();
+        self.took.get_or_create(&Operation { method, route }).observe(took.as_secs_f64());
     }
 
     /// Everything there is to tell.

@@ -1,85 +1,40 @@
-//! The REST API. poem lives here and nowhere else.
+//! What is served over HTTP. poem lives here and nowhere else.
 //!
-//! A request comes in through `connection`, passes `front`, and reaches a handler, which takes the session, the path and
-//! the body, in this order; calls one method of [`App`]; and wraps the answer.
+//! A request comes in through `server`, passes the `edge`, and reaches the `api`, which reads it with `auth` and `wire`.
 
-mod audit;
+mod api;
 mod auth;
-mod auth_routes;
-mod beside;
-mod body;
-mod client;
-mod connection;
-mod cors;
-mod error;
-mod front;
-mod if_match;
-mod in_flight;
-mod invitations;
-mod leftover;
+mod context;
+mod docs;
+mod edge;
 mod metrics;
-mod observer;
-mod openapi;
-mod path;
-mod query;
-mod schema;
-mod sessions;
-mod users;
-mod verify;
+mod probes;
+mod server;
+mod settings;
+mod wire;
 
-pub use error::ErrorCode;
+pub use api::{answers, openapi::spec};
+pub use settings::HttpSettings;
+pub use wire::error::ErrorCode;
 
-/// What the API answers with, for others that show the same.
-pub mod answers {
-    pub use super::{
-        audit::AuditEvent,
-        invitations::{CreatedInvitation, Invitation, InvitationList},
-        sessions::SessionList,
-        users::{PasswordResetIssued, User},
-    };
-}
-
-pub use openapi::spec;
-
-use crate::{app::App, domain::Origin};
-use audit::Audit;
-use auth_routes::Auth;
-use beside::Draining;
-use client::Proxies;
-use connection::Limits;
-use error::ApiError;
-use front::Front;
-use invitations::Invitations;
-use ipnet::IpNet;
+use crate::app::App;
+use context::Draining;
+use edge::{Edge, Paths};
 use metrics::{Metrics, Scraped};
 use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
-use sessions::Sessions;
+use server::{Limits, Proxies};
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
 };
-use users::Users;
-use verify::Verify;
+use wire::error::ApiError;
 
 const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(5);
-
-/// What an operator decides about the server.
-#[derive(Debug, Clone)]
-pub struct HttpSettings {
-    pub trusted_proxies: Vec<IpNet>,
-    /// Whose web apps may use the API from a browser.
-    pub cors_origins: Vec<Origin>,
-    pub max_connections: usize,
-    /// How long requests in progress may take once the server stops.
-    pub shutdown_timeout: Duration,
-    /// Whether `/docs` is there.
-    pub docs: bool,
-}
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -100,24 +55,24 @@ pub enum Stopped {
 
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Route {
-    let own = || app.clone();
-    let api = (
-        Users { app: own() },
-        Auth { app: own() },
-        Verify { app: own() },
-        Sessions { app: own() },
-        Invitations { app: own() },
-        Audit { app: own() },
-    );
     let routes = Route::new()
-        .at("/healthz", get(beside::healthz))
-        .at("/readyz", get(beside::readyz))
-        .at(openapi::SPEC_PATH, get(beside::spec))
-        .nest(openapi::PREFIX, OpenApiService::new(api, "", ""));
+        .at("/healthz", get(probes::healthz))
+        .at("/readyz", get(probes::readyz))
+        .at(api::SPEC_PATH, get(docs::spec))
+        .nest(api::PREFIX, OpenApiService::new(api::resources(app), "", ""));
     if !docs {
         return routes;
     }
-    routes.at("/docs", get(beside::docs)).at("/docs/", get(beside::to_docs)).at("/", get(beside::to_docs))
+    routes.at("/docs", get(docs::page)).at("/docs/", get(docs::to_docs)).at("/", get(docs::to_docs))
+}
+
+fn paths() -> &'static Paths {
+    static PATHS: OnceLock<Paths> = OnceLock::new();
+    PATHS.get_or_init(|| {
+        let others = ["/", "/healthz", "/readyz", "/docs", "/docs/", api::SPEC_PATH];
+        let others = others.map(|path| (path.to_owned(), vec!["GET".to_owned()]));
+        Paths::new(api::openapi::paths().chain(others))
+    })
 }
 
 /// A panic in a handler becomes an answer, not a dropped connection.
@@ -132,7 +87,7 @@ fn endpoint(
     draining: Arc<Draining>,
     metrics: Option<Arc<Metrics>>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    Front::new(catching_panics(routes(&app, settings.docs)), app, settings, draining, metrics)
+    Edge::new(catching_panics(routes(&app, settings.docs)), app, settings, paths(), draining, metrics)
 }
 
 /// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
@@ -150,7 +105,7 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let scrapes = serve_metrics(metrics, app.clone(), stopping.clone());
     let limits = Limits::shared(settings.max_connections, Proxies::new(settings.trusted_proxies));
-    let requests = connection::serve(listeners.public, endpoint, limits, stopping);
+    let requests = server::serve(listeners.public, endpoint, limits, stopping);
     let stopped = async {
         shutdown.await;
         draining.begin();
@@ -187,7 +142,7 @@ async fn give_memory_back() {
 
 async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<App>, stopping: watch::Receiver<bool>) {
     if let Some((listener, metrics)) = metrics {
-        connection::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MAX), stopping).await;
+        server::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MAX), stopping).await;
     }
 }
 
@@ -231,10 +186,10 @@ mod tests {
             docs: false,
         };
         let routes = catching_panics(Route::new().at("/panics", get(panics)));
-        let front = Front::new(routes, app(&folder), &settings, Arc::default(), None);
+        let edge = Edge::new(routes, app(&folder), &settings, paths(), Arc::default(), None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
-        let mut response = front.get_response(request).await;
+        let mut response = edge.get_response(request).await;
 
         assert_eq!((response.status().as_u16(), response.header("cache-control")), (500, Some("no-store")));
         let body = response.take_body().into_string().await.unwrap();

@@ -2,10 +2,12 @@
 
 use super::{
     error::{ApiError, ErrorCode},
-    front::Context,
     schema::{Described, Seconds},
 };
-use crate::domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, StrictObject, Username, plain_name};
+use crate::{
+    domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, StrictObject, Username, plain_name},
+    http::context::Context,
+};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
     http::{HeaderMap, header},
@@ -27,7 +29,7 @@ const MAX_BYTES: usize = 64 * 1024;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An answer in JSON.
-pub(super) struct Json<T>(pub T);
+pub struct Json<T>(pub T);
 
 impl<T: Described + Send> Payload for Json<T> {
     const CONTENT_TYPE: &'static str = "application/json";
@@ -52,10 +54,10 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
 }
 
 /// A request's body, already known to be right in every field.
-pub(super) struct Body<T>(pub T);
+pub struct Body<T>(pub T);
 
 /// A body that is declared with `body!`.
-pub(super) trait FromFields: Described + Sized + Send {
+pub trait FromFields: Described + Sized + Send {
     /// Takes what it knows out of `fields`. `None` means that a fault was noted.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
@@ -79,7 +81,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let context = Context::of(request)?;
+        let context = Context::of(request).map_err(ApiError::from)?;
         check_media_type(request.headers())?;
         refuse_announced_size(request.headers())?;
         let bytes = read(body).await?;
@@ -147,7 +149,7 @@ fn parse<T: FromFields>(bytes: &[u8], policy: &PasswordPolicy) -> Result<T, ApiE
 }
 
 /// The members of a JSON object, and what is wrong with them.
-pub(super) struct Fields<'p> {
+pub struct Fields<'p> {
     values: Map<String, Value>,
     /// The names that were asked for.
     known: Vec<&'static str>,
@@ -187,7 +189,7 @@ impl Fields<'_> {
 }
 
 /// A member's type: how it is read, and what is wrong where it can't be.
-pub(super) trait FromJson: Sized {
+pub trait FromJson: Sized {
     fn from_json(value: &Value, fields: &Fields<'_>) -> Result<Self, Cow<'static, str>>;
 }
 
@@ -247,14 +249,14 @@ macro_rules! body {
         $($(#[doc = $field_doc:literal])* $kind:ident $field:ident: $type:ty,)*
     }) => {
         $(#[doc = $doc])*
-        pub(super) struct $name { $(pub $field: body!(@type $kind $type),)* }
+        pub struct $name { $(pub $field: body!(@type $kind $type),)* }
 
-        $crate::http::schema::object_schema!($name as $title, true, [$($doc)*], {
+        $crate::http::wire::schema::object_schema!($name as $title, true, [$($doc)*], {
             $([$($field_doc)*] $field: $type, stringify!($kind) == "required";)*
         });
 
-        impl $crate::http::body::FromFields for $name {
-            fn read(fields: &mut $crate::http::body::Fields<'_>) -> Option<Self> {
+        impl $crate::http::wire::body::FromFields for $name {
+            fn read(fields: &mut $crate::http::wire::body::Fields<'_>) -> Option<Self> {
                 // Every member is read before the first fault ends it.
                 $(let $field = fields.$kind(stringify!($field));)*
                 Some(Self { $($field: $field?,)* })
@@ -264,4 +266,4 @@ macro_rules! body {
     (@type required $type:ty) => { $type };
     (@type optional $type:ty) => { Option<$type> };
 }
-pub(super) use body;
+pub(in crate::http) use body;

@@ -1,32 +1,20 @@
 //! The spec: generated from the handlers, then told what the generator can't say, above all which errors each operation
 //! can answer with. Needs no database and no settings, so it is the same wherever it is printed.
 
-use super::{
-    audit::{self, Audit},
-    auth_routes::{self, Auth},
+use super::{PREFIX, Resources, TAGS, Tag, failures};
+use crate::http::wire::{
     error::{ApiError, ErrorCode},
-    front,
-    invitations::{self, Invitations},
     query,
     schema::CLOSED,
-    sessions::{self, Sessions},
-    users::{self, Users},
-    verify::{self, Verify},
 };
-use poem::{endpoint::BoxEndpoint, http::HeaderValue, http::Method};
+use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
-    ContactObject, LicenseObject, OpenApi, OpenApiService, Tags,
-    registry::{MetaApi, Registry},
+    ContactObject, LicenseObject, OpenApi, OpenApiService,
+    registry::{MetaApi, MetaTag, Registry},
 };
 use serde_json::{Map, Value, json};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::OnceLock,
-};
+use std::collections::{BTreeMap, HashMap};
 
-/// Where the API lives.
-pub(super) const PREFIX: &str = "/api/v1";
-pub(super) const SPEC_PATH: &str = "/api/v1/openapi.json";
 const TITLE: &str = "usher";
 const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
 
@@ -36,33 +24,24 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
-/// All operations. The methods of one path must be in one `#[OpenApi]` block: the spec would list the path twice.
-pub(super) type Api = (Users, Auth, Verify, Sessions, Invitations, Audit);
-
-#[derive(Tags)]
-pub(super) enum Tag {
-    /// Accounts
-    Users,
-    /// Signing in and out, and who is calling
-    Authentication,
-    /// Who is signed in where
-    Sessions,
-    /// Who may register while not everybody may
-    Invitations,
-    /// What happened
-    Audit,
-}
-
 /// The operations without anything to run them on.
 struct Described;
 
 impl OpenApi for Described {
     fn meta() -> Vec<MetaApi> {
-        Api::meta()
+        let mut resources = Resources::meta();
+        for (resource, tag) in resources.iter_mut().zip(TAGS) {
+            let operations = resource.paths.iter_mut().flat_map(|path| &mut path.operations);
+            operations.for_each(|operation| operation.tags.push(tag.name));
+        }
+        resources
     }
 
     fn register(registry: &mut Registry) {
-        Api::register(registry);
+        Resources::register(registry);
+        for Tag { name, description } in TAGS {
+            registry.create_tag(MetaTag { name, description: Some(description), external_docs: None });
+        }
     }
 
     fn add_routes(self, _routes: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
@@ -89,7 +68,7 @@ pub fn spec() -> String {
 }
 
 /// The page that shows the spec, with everything it needs inside.
-pub(super) fn page() -> String {
+pub fn page() -> String {
     let bare = OpenApiService::new((), TITLE, "");
     bare.swagger_ui_html().replacen(&bare.spec(), &spec_for_page(), 1)
 }
@@ -105,42 +84,12 @@ fn spec_for_page() -> String {
     serde_json::to_string_pretty(&document).expect("a JSON value can be written")
 }
 
-/// The service's paths as the router spells them (`/users/:user_id`), with their templates and methods.
-pub(super) fn paths() -> &'static HashMap<String, front::Path> {
-    static PATHS: OnceLock<HashMap<String, front::Path>> = OnceLock::new();
-    PATHS.get_or_init(find_paths)
-}
-
-fn find_paths() -> HashMap<String, front::Path> {
-    let described = Api::meta().into_iter().flat_map(|api| api.paths).map(|path| {
-        let methods: Vec<String> = path.operations.iter().map(|operation| operation.method.to_string()).collect();
+/// The templates of the API's paths (`/api/v1/users/{user_id}`), with their methods.
+pub fn paths() -> impl Iterator<Item = (String, Vec<String>)> {
+    Resources::meta().into_iter().flat_map(|api| api.paths).map(|path| {
+        let methods = path.operations.iter().map(|operation| operation.method.to_string()).collect();
         (format!("{PREFIX}{}", path.path), methods)
-    });
-    let beside = ["/", "/healthz", "/readyz", "/docs", "/docs/", SPEC_PATH]
-        .map(|path| (path.to_owned(), vec!["GET".to_owned()]));
-    described
-        .chain(beside)
-        .map(|(template, methods)| (router_spelling(&template), front_path(template, methods)))
-        .collect()
-}
-
-/// The generator renames parameters for the router: the first is `:param0`.
-fn router_spelling(template: &str) -> String {
-    let mut parameters = (0..).map(|n| format!(":param{n}"));
-    let mut segment = |segment: &str| {
-        let parameter = segment.starts_with('{').then(|| parameters.next()).flatten();
-        parameter.unwrap_or_else(|| segment.to_owned())
-    };
-    template.split('/').map(&mut segment).collect::<Vec<_>>().join("/")
-}
-
-fn front_path(template: String, mut methods: Vec<String>) -> front::Path {
-    if methods.iter().any(|method| method == "GET") {
-        methods.push("HEAD".into());
-    }
-    methods.sort();
-    let allow = HeaderValue::from_str(&methods.join(", ")).expect("methods are plain text");
-    front::Path { template, allow }
+    })
 }
 
 fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
@@ -275,17 +224,7 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
-    let mut failures = [
-        users::FAILURES,
-        auth_routes::FAILURES,
-        verify::FAILURES,
-        sessions::FAILURES,
-        invitations::FAILURES,
-        audit::FAILURES,
-    ]
-    .into_iter()
-    .flatten();
-    let own = failures.find(|(name, _)| *name == id);
+    let own = failures().find(|(name, _)| *name == id);
     codes.extend(own.expect("every operation lists its failures").1);
     codes
 }

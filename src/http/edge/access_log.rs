@@ -1,13 +1,11 @@
-//! What is told about each answer: one line of the log, and the metrics where there are any. Never a path, a query, a
-//! header or a body, for people paste tokens anywhere.
+//! The access log: one line for each answer. Never a path, a query, a header or a body, for people paste tokens anywhere.
 
-use super::metrics::Metrics;
 use crate::domain::UserId;
 use poem::http::{Method, StatusCode};
 use std::time::Duration;
 
 /// One answered request.
-pub(super) struct Served<'a> {
+pub struct Answered<'a> {
     /// See `method_name`.
     pub method: &'static str,
     /// The route's template, such as `/api/v1/users/{user_id}`, or `unmatched`.
@@ -21,7 +19,7 @@ pub(super) struct Served<'a> {
 }
 
 /// Methods that anybody can make up are one.
-pub(super) fn method_name(method: &Method) -> &'static str {
+pub fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -37,20 +35,17 @@ pub(super) fn method_name(method: &Method) -> &'static str {
 }
 
 /// Called once for every answer.
-pub(super) fn served(served: &Served<'_>, metrics: Option<&Metrics>) {
-    if let Some(metrics) = metrics {
-        metrics.record(served);
-    }
+pub fn write(answered: &Answered<'_>) {
     // `display`: these texts need no quotes, and looking for what to escape takes longer than writing them.
     tracing::info!(
         target: "usher::request",
-        method = display(served.method),
-        route = display(served.route),
-        status = served.status.as_u16(),
-        micros = u64::try_from(served.took.as_micros()).unwrap_or(u64::MAX),
-        request_id = display(served.request_id),
-        client = served.client.map(display),
-        user = served.user.map(UserId::get),
+        method = display(answered.method),
+        route = display(answered.route),
+        status = answered.status.as_u16(),
+        micros = u64::try_from(answered.took.as_micros()).unwrap_or(u64::MAX),
+        request_id = display(answered.request_id),
+        client = answered.client.map(display),
+        user = answered.user.map(UserId::get),
         "answered"
     );
 }

@@ -18,11 +18,11 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
 /// The origins that are granted reading.
 #[derive(Debug)]
-pub(super) struct Cors(Vec<HeaderValue>);
+pub struct Cors(Vec<HeaderValue>);
 
 /// What a request from a granted origin is given.
 #[derive(Debug)]
-pub(super) struct Grant {
+pub struct Grant {
     origin: HeaderValue,
     /// Whether it only asks which requests may be sent.
     preflight: bool,

@@ -1,29 +1,13 @@
 //! Where a request comes from, and how much of what proxies say about that is believed.
 
-use crate::domain::Client;
-use ipnet::IpNet;
+use crate::{domain::Client, http::server::Proxies};
 use poem::http::{HeaderMap, HeaderName};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The proxies whose headers are believed.
-#[derive(Debug)]
-pub(super) struct Proxies {
-    trusted: Vec<IpNet>,
-}
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Proxies {
-    pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted }
-    }
-
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted.iter().any(|network| network.contains(&address))
-    }
-
     /// The socket's peer, unless that is a trusted proxy: then the rightmost address in `X-Forwarded-For` that is not
     /// itself one. A peer on this machine that sends the header undeclared is a proxy, too; its clients are unknown.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {

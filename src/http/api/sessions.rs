@@ -1,27 +1,28 @@
 //! Lists of sessions over HTTP, and ending them.
 
-use super::{
-    auth::SignedInCaller,
-    body::Json,
-    error::{ApiError, ErrorCode},
-    openapi::Tag,
-    path::IdPath,
-    schema::{Example, Item, Nullable, answer},
-};
 use crate::{
     app::{App, Ending, ListedSession},
     domain::{SessionId, SessionLimits, Timestamp, UserId},
+    http::{
+        auth::SignedInCaller,
+        wire::{
+            body::Json,
+            error::{ApiError, ErrorCode},
+            path::IdPath,
+            schema::{Example, Item, Nullable, answer},
+        },
+    },
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Path};
 use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 
-pub(super) struct Sessions {
+pub struct Sessions {
     pub app: Arc<App>,
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("listOwnSessions", &[]),
     ("deleteOtherSessions", &[]),
     ("deleteSession", &[ErrorCode::SessionNotFound]),
@@ -94,20 +95,20 @@ impl Example for SessionList {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Listed {
+pub enum Listed {
     /// The sessions
     #[oai(status = 200)]
     Sessions(Json<SessionList>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Ended {
+pub enum Ended {
     /// Ended; their tokens are dead
     #[oai(status = 204)]
     Gone,
 }
 
-#[OpenApi(tag = "Tag::Sessions")]
+#[OpenApi]
 impl Sessions {
     /// List one's own sessions
     ///

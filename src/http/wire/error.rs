@@ -1,7 +1,7 @@
 //! Errors on the wire: every code, the envelope, and the one place where a failure becomes a response.
 
 use super::schema::{Described, string_enum};
-use crate::domain;
+use crate::{domain, http::context::NoContext};
 use poem::{
     IntoResponse, Response,
     error::ResponseError,
@@ -156,6 +156,12 @@ impl From<domain::Error> for ApiError {
             Error::Storage(text) | Error::Internal(text) => Self { internal: Some(text), ..Self::new(code) },
             _ => Self::new(code),
         }
+    }
+}
+
+impl From<NoContext> for ApiError {
+    fn from(NoContext: NoContext) -> Self {
+        Self::internal("a request came past the edge")
     }
 }
 

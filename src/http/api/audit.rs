@@ -1,16 +1,17 @@
 //! The audit log over HTTP.
 
-use super::{
-    auth::SignedInCaller,
-    body::Json,
-    error::{ApiError, ErrorCode},
-    openapi::Tag,
-    query::{self, Cursor, Query, query},
-    schema::{Described, Example, Item, Nullable, answer},
-};
 use crate::{
     app::App,
     domain::{Action, AuditCursor, AuditEntry, AuditFilter, ChainHash, Page, PageSize, Timestamp, UserId},
+    http::{
+        auth::SignedInCaller,
+        wire::{
+            body::Json,
+            error::{ApiError, ErrorCode},
+            query::{self, Cursor, Query, query},
+            schema::{Described, Example, Item, Nullable, answer},
+        },
+    },
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -19,12 +20,12 @@ use poem_openapi::{
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
 
-pub(super) struct Audit {
+pub struct Audit {
     pub app: Arc<App>,
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[("listAuditEvents", &[ErrorCode::Forbidden])];
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[("listAuditEvents", &[ErrorCode::Forbidden])];
 
 impl Described for Action {
     fn schema() -> MetaSchemaRef {
@@ -157,13 +158,13 @@ impl Example for AuditList {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Listed {
+pub enum Listed {
     /// A page of the audit log
     #[oai(status = 200)]
     Events(Json<AuditList>),
 }
 
-#[OpenApi(tag = "Tag::Audit")]
+#[OpenApi]
 impl Audit {
     /// List audit events
     ///

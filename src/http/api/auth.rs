@@ -1,28 +1,29 @@
 //! Signing in and out over HTTP.
 
-use super::{
-    auth::{AnyCaller, SignedInCaller},
-    body::{Body, Json, body},
-    error::{ApiError, ErrorCode},
-    openapi::Tag,
-    schema::{Example, answer},
-    users::{Found, User},
-};
+use super::user::{Found, User};
 use crate::{
     app::{App, SignIn},
     domain::{Password, SessionToken, Timestamp, USER_AGENT_LENGTH},
+    http::{
+        auth::{AnyCaller, SignedInCaller},
+        wire::{
+            body::{Body, Json, body},
+            error::{ApiError, ErrorCode},
+            schema::{Example, answer},
+        },
+    },
 };
 use poem::http::{HeaderMap, header};
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) struct Auth {
+pub struct Auth {
     pub app: Arc<App>,
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("login", &[ErrorCode::InvalidCredentials, ErrorCode::TooManyAttempts]),
     ("logout", &[]),
     ("resetPassword", &[ErrorCode::InvalidResetToken, ErrorCode::TooManyAttempts]),
@@ -89,7 +90,7 @@ impl Example for PasswordReset {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Reset {
+pub enum Reset {
     /// The password is set, and all sessions of the account have ended
     #[oai(status = 204)]
     Done,
@@ -111,14 +112,14 @@ impl Example for Message {
 const SIGNED_OUT: &str = "signed out";
 
 #[derive(ApiResponse)]
-pub(super) enum SignedIn {
+pub enum SignedIn {
     /// A session was opened
     #[oai(status = 200)]
     Session(Json<LoginAnswer>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum SignedOut {
+pub enum SignedOut {
     /// The token is dead
     #[oai(status = 200)]
     Message(Json<Message>),
@@ -131,7 +132,7 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
     Some(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_LENGTH).collect())
 }
 
-#[OpenApi(tag = "Tag::Authentication")]
+#[OpenApi]
 impl Auth {
     /// Sign in
     ///

@@ -1,28 +1,29 @@
 //! Invitations over HTTP.
 
-use super::{
-    auth::SignedInCaller,
-    body::{Body, Json, body},
-    error::{ApiError, ErrorCode},
-    openapi::Tag,
-    path::IdPath,
-    query::{self, Cursor, Query, query},
-    schema::{Example, Item, Nullable, Seconds, answer},
-};
 use crate::{
     app::{App, Invite, Invited},
     domain::{self, EmailAddress, InvitationId, InvitationToken, PageSize, Role, Timestamp, UserId},
+    http::{
+        auth::SignedInCaller,
+        wire::{
+            body::{Body, Json, body},
+            error::{ApiError, ErrorCode},
+            path::IdPath,
+            query::{self, Cursor, Query, query},
+            schema::{Example, Item, Nullable, Seconds, answer},
+        },
+    },
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Path};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) struct Invitations {
+pub struct Invitations {
     pub app: Arc<App>,
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("createInvitation", &[ErrorCode::Forbidden]),
     ("listInvitations", &[ErrorCode::Forbidden]),
     ("deleteInvitation", &[ErrorCode::Forbidden, ErrorCode::InvitationNotFound]),
@@ -147,27 +148,27 @@ impl Example for InvitationList {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Created {
+pub enum Created {
     /// The invitation was made
     #[oai(status = 201)]
     Invitation(Json<CreatedInvitation>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Listed {
+pub enum Listed {
     /// A page of invitations
     #[oai(status = 200)]
     Invitations(Json<InvitationList>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Deleted {
+pub enum Deleted {
     /// The invitation can't be used any more
     #[oai(status = 204)]
     Gone,
 }
 
-#[OpenApi(tag = "Tag::Invitations")]
+#[OpenApi]
 impl Invitations {
     /// Invite somebody
     ///

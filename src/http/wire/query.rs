@@ -12,13 +12,13 @@ use std::borrow::Cow;
 
 /// The query of a request, already known to be right in every parameter. `openapi` writes each of its members into the
 /// spec as a parameter of its own.
-pub(super) struct Query<T>(pub T);
+pub struct Query<T>(pub T);
 
 /// The name under which the generator lists a query before `openapi` takes it apart.
-pub(super) const PARAMETER: &str = "query";
+pub const PARAMETER: &str = "query";
 
 /// A query that is declared with `query!`.
-pub(super) trait FromParameters: Described + Sized + Send {
+pub trait FromParameters: Described + Sized + Send {
     fn read(parameters: &mut Parameters<'_>) -> Option<Self>;
 }
 
@@ -61,7 +61,7 @@ fn parse<T: FromParameters>(query: &str) -> Result<T, ApiError> {
 
 /// The parameters of a query, and what is wrong with them.
 #[derive(Default)]
-pub(super) struct Parameters<'q> {
+pub struct Parameters<'q> {
     values: Vec<(Cow<'q, str>, Cow<'q, str>)>,
     known: Vec<&'static str>,
     faults: Faults,
@@ -88,7 +88,7 @@ impl Parameters<'_> {
 }
 
 /// A parameter's type: how it is read, and what is wrong where it can't be.
-pub(super) trait FromParameter: Sized {
+pub trait FromParameter: Sized {
     fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>>;
 }
 
@@ -127,7 +127,7 @@ impl Described for Cursor {
 
 /// Where a page begins, in a form that says nothing and needs no escapes in a URL.
 #[derive(Debug)]
-pub(super) struct Cursor(String);
+pub struct Cursor(String);
 
 impl Cursor {
     /// How a cursor is written.
@@ -153,7 +153,7 @@ impl FromParameter for Cursor {
 }
 
 /// A fault of one parameter that is found after all of them were read.
-pub(super) fn fault(name: &'static str, fault: Cow<'static, str>) -> ApiError {
+pub fn fault(name: &'static str, fault: Cow<'static, str>) -> ApiError {
     let mut faults = Faults::default();
     faults.add(name, fault);
     ApiError::invalid(faults)
@@ -165,20 +165,20 @@ macro_rules! query {
         $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)*
     }) => {
         $(#[doc = $doc])*
-        pub(super) struct $name { $(pub $field: Option<$type>,)* }
+        pub struct $name { $(pub $field: Option<$type>,)* }
 
-        $crate::http::schema::object_schema!($name as $title, true, [$($doc)*], {
+        $crate::http::wire::schema::object_schema!($name as $title, true, [$($doc)*], {
             $([$($field_doc)*] $field: $type, false;)*
         });
 
-        impl $crate::http::schema::Example for $name {
+        impl $crate::http::wire::schema::Example for $name {
             fn example() -> serde_json::Value {
                 serde_json::json!({})
             }
         }
 
-        impl $crate::http::query::FromParameters for $name {
-            fn read(parameters: &mut $crate::http::query::Parameters<'_>) -> Option<Self> {
+        impl $crate::http::wire::query::FromParameters for $name {
+            fn read(parameters: &mut $crate::http::wire::query::Parameters<'_>) -> Option<Self> {
                 // Every parameter is read before the first fault ends it.
                 $(let $field = parameters.optional(stringify!($field));)*
                 Some(Self { $($field: $field?,)* })
@@ -186,4 +186,4 @@ macro_rules! query {
         }
     };
 }
-pub(super) use query;
+pub(in crate::http) use query;

@@ -18,7 +18,7 @@ const MAX_CLOSING: usize = 128;
 
 /// The requests in flight, in the order in which they began.
 #[derive(Debug, Default)]
-pub(super) struct InFlight {
+pub struct InFlight {
     requests: Mutex<Requests>,
     /// How many that were told to close still hold what others wait for.
     closing: AtomicUsize,
@@ -62,7 +62,7 @@ impl InFlight {
 
 /// One request's part of what is held.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     of: Arc<InFlight>,
     number: u64,
 }

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 
 /// The revisions that a change may be made to; without the header, any.
-pub(super) struct IfMatch(pub ExpectedRevision);
+pub struct IfMatch(pub ExpectedRevision);
 
 impl<'a> ApiExtractor<'a> for IfMatch {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];

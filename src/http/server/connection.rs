@@ -5,8 +5,8 @@
 //! can make it hold is bounded: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
 
 use super::{
-    client::Proxies,
     in_flight::{InFlight, Share},
+    proxies::Proxies,
 };
 use crate::domain::{Site, Subscriber};
 use hyper::server::conn::http1;
@@ -59,7 +59,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub struct Connection {
     /// The other side, and its address as text, which every line of the log needs.
     peer: (IpAddr, String),
     opened: Instant,
@@ -192,7 +192,7 @@ impl Connection {
 }
 
 /// How many connections may be open.
-pub(super) struct Limits {
+pub struct Limits {
     pub all: usize,
     /// From one site, unless it is one of the proxies: those speak for many.
     pub of_a_site: usize,
@@ -306,12 +306,8 @@ impl Drop for Entry {
 }
 
 /// Serves until `stopping` turns true, and then until what has been taken is answered. The caller bounds that time.
-pub(super) async fn serve<E>(
-    listener: TcpListener,
-    endpoint: Arc<E>,
-    limits: Limits,
-    mut stopping: watch::Receiver<bool>,
-) where
+pub async fn serve<E>(listener: TcpListener, endpoint: Arc<E>, limits: Limits, mut stopping: watch::Receiver<bool>)
+where
     E: Endpoint<Output = Response> + 'static,
 {
     let open = Arc::new(Open::new(limits));

@@ -1,10 +1,10 @@
 //! The security scheme: who sends a request, from its `Authorization` header.
 
-use super::{
-    error::{ApiError, ErrorCode},
-    front::Context,
+use crate::http::wire::error::{ApiError, ErrorCode};
+use crate::{
+    domain::{Actor, Caller, SessionToken},
+    http::context::Context,
 };
-use crate::domain::{Actor, Caller, SessionToken};
 use poem::{
     Request, RequestBody,
     http::{HeaderMap, header},
@@ -18,10 +18,10 @@ use std::sync::Arc;
 const SCHEME: &str = "sessionToken";
 
 /// Someone with a valid session; everybody else is refused with `401`.
-pub(super) struct SignedInCaller(pub Caller);
+pub struct SignedInCaller(pub Caller);
 
 /// Anybody. But an invalid token is an error, never the same as none.
-pub(super) struct AnyCaller(pub Caller);
+pub struct AnyCaller(pub Caller);
 
 /// What an `Authorization` header holds.
 enum Sent {

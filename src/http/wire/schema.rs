@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::{net::IpAddr, time::Duration};
 
 /// Something that has a schema.
-pub(super) trait Described {
+pub trait Described {
     /// Whether an answer always has a member of this type.
     const REQUIRED: bool = true;
 
@@ -26,7 +26,7 @@ pub(super) trait Described {
 }
 
 /// A span of time: a whole number of seconds, up to a year.
-pub(super) struct Seconds(pub Duration);
+pub struct Seconds(pub Duration);
 
 impl Seconds {
     pub const MAX: u32 = 31_536_000;
@@ -34,7 +34,7 @@ impl Seconds {
 }
 
 /// A JSON object of the API, with an example that is shown and tested.
-pub(super) trait Example {
+pub trait Example {
     fn example() -> Value;
 }
 
@@ -127,7 +127,7 @@ impl<K: Kind> serde::Serialize for Token<K> {
 }
 
 /// What lists are made of.
-pub(super) trait Item: Described {
+pub trait Item: Described {
     /// How many one answer has at most.
     const MAX: u32;
 }
@@ -146,7 +146,7 @@ impl<T: Item> Described for Vec<T> {
 /// A closed set of texts, listed once under the type's name.
 macro_rules! string_enum {
     ($type:ident) => {
-        impl $crate::http::schema::Described for $type {
+        impl $crate::http::wire::schema::Described for $type {
             fn schema() -> poem_openapi::registry::MetaSchemaRef {
                 poem_openapi::registry::MetaSchemaRef::Reference(stringify!($type).into())
             }
@@ -160,11 +160,11 @@ macro_rules! string_enum {
         }
     };
 }
-pub(super) use string_enum;
+pub(in crate::http) use string_enum;
 string_enum!(Role);
 
 /// One property of an object, as an answer shows it or a body takes it.
-pub(super) struct Property {
+pub struct Property {
     pub name: &'static str,
     pub schema: MetaSchemaRef,
     pub required: bool,
@@ -187,7 +187,7 @@ impl Property {
 }
 
 /// The schema of an object from its properties. `closed` refuses any others.
-pub(super) fn object(description: &'static str, properties: Vec<Property>, closed: bool, example: Value) -> MetaSchema {
+pub fn object(description: &'static str, properties: Vec<Property>, closed: bool, example: Value) -> MetaSchema {
     let nothing = || MetaSchemaRef::Inline(Box::new(MetaSchema::ANY));
     MetaSchema {
         description: Some(description.trim()),
@@ -202,7 +202,7 @@ pub(super) fn object(description: &'static str, properties: Vec<Property>, close
 }
 
 /// See `object`.
-pub(super) const CLOSED: &str = "closed";
+pub const CLOSED: &str = "closed";
 
 /// A field that can be null.
 #[derive(Debug, serde::Serialize)]
@@ -245,28 +245,28 @@ macro_rules! object_schema {
     ($name:ident as $title:literal, $closed:literal, [$($doc:literal)*], {
         $([$($field_doc:literal)*] $field:ident: $type:ty, $required:expr;)*
     }) => {
-        impl $crate::http::schema::Described for $name {
+        impl $crate::http::wire::schema::Described for $name {
             fn schema() -> poem_openapi::registry::MetaSchemaRef {
                 poem_openapi::registry::MetaSchemaRef::Reference($title.into())
             }
 
             fn register(registry: &mut poem_openapi::registry::Registry) {
                 registry.create_schema::<Self, _>($title.into(), |registry| {
-                    $(<$type as $crate::http::schema::Described>::register(registry);)*
-                    let properties = vec![$($crate::http::schema::Property {
+                    $(<$type as $crate::http::wire::schema::Described>::register(registry);)*
+                    let properties = vec![$($crate::http::wire::schema::Property {
                         name: stringify!($field),
-                        schema: <$type as $crate::http::schema::Described>::schema(),
+                        schema: <$type as $crate::http::wire::schema::Described>::schema(),
                         required: $required,
                         description: concat!($($field_doc, "\n"),*),
                     },)*];
-                    let example = <Self as $crate::http::schema::Example>::example();
-                    $crate::http::schema::object(concat!($($doc, "\n"),*), properties, $closed, example)
+                    let example = <Self as $crate::http::wire::schema::Example>::example();
+                    $crate::http::wire::schema::object(concat!($($doc, "\n"),*), properties, $closed, example)
                 });
             }
         }
     };
 }
-pub(super) use object_schema;
+pub(in crate::http) use object_schema;
 
 /// Declares an object that the API answers with: the struct, how it is written, and its schema, from one list.
 macro_rules! answer {
@@ -276,12 +276,12 @@ macro_rules! answer {
         $(#[doc = $doc])*
         #[derive(Debug, serde::Serialize)]
         pub struct $name {
-            $(#[serde(skip_serializing_if = "crate::http::schema::Described::is_left_out")] pub $field: $type,)*
+            $(#[serde(skip_serializing_if = "crate::http::wire::schema::Described::is_left_out")] pub $field: $type,)*
         }
 
-        $crate::http::schema::object_schema!($name as $title, false, [$($doc)*], {
-            $([$($field_doc)*] $field: $type, <$type as $crate::http::schema::Described>::REQUIRED;)*
+        $crate::http::wire::schema::object_schema!($name as $title, false, [$($doc)*], {
+            $([$($field_doc)*] $field: $type, <$type as $crate::http::wire::schema::Described>::REQUIRED;)*
         });
     };
 }
-pub(super) use answer;
+pub(in crate::http) use answer;

@@ -1,32 +1,34 @@
 //! Accounts over HTTP.
 
-use super::{
-    auth::{AnyCaller, SignedInCaller},
-    body::{Body, Json, body},
-    error::{ApiError, ErrorCode},
-    if_match::IfMatch,
-    openapi::Tag,
-    path::IdPath,
-    query::{self, Cursor, Query, query},
-    schema::{Example, Item, Nullable, Optional, answer},
-};
+use super::user::{Found, User, entity_tag};
 use crate::{
     app::{self, App, IssuedReset, NewAccount},
     domain::{
-        self, EmailAddress, PageSize, Password, ResetToken, Role, SearchPrefix, Timestamp, UserChanges, UserCursor,
+        EmailAddress, PageSize, Password, ResetToken, Role, SearchPrefix, Timestamp, UserChanges, UserCursor,
         UserFilter, UserId, UserSort, Username,
+    },
+    http::{
+        auth::{AnyCaller, SignedInCaller},
+        wire::{
+            body::{Body, Json, body},
+            error::{ApiError, ErrorCode},
+            if_match::IfMatch,
+            path::IdPath,
+            query::{self, Cursor, Query, query},
+            schema::{Example, Nullable, Optional, answer},
+        },
     },
 };
 use poem_openapi::{ApiResponse, OpenApi, param::Path};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) struct Users {
+pub struct Users {
     pub app: Arc<App>,
 }
 
 /// Which codes each operation here can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     (
         "createUser",
         &[
@@ -65,56 +67,6 @@ pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[
         ],
     ),
 ];
-
-answer! {
-    /// An account. Times are RFC 3339 in UTC.
-    User as "User" {
-        /// Never given to another account, also after this one is deleted
-        id: UserId,
-        /// As typed; unique without regard to case
-        username: Username,
-        /// As typed; unique without regard to case
-        email: EmailAddress,
-        /// False for an address that its owner only typed; true for one that an administrator or the command line fixed. Changing it oneself makes it false
-        email_verified: bool,
-        role: Role,
-        /// A disabled account can't sign in, and has no sessions
-        disabled: bool,
-        created_at: Timestamp,
-        /// The last change of the account; a sign-in is none
-        updated_at: Timestamp,
-        last_login_at: Nullable<Timestamp>,
-    }
-}
-
-impl From<domain::User> for User {
-    fn from(user: domain::User) -> Self {
-        Self {
-            id: user.id,
-            username: user.username,
-            email: user.email,
-            email_verified: user.email_verified,
-            role: user.role,
-            disabled: user.disabled,
-            created_at: user.created_at,
-            updated_at: user.updated_at,
-            last_login_at: Nullable(user.last_login_at),
-        }
-    }
-}
-
-impl Item for User {
-    const MAX: u32 = PageSize::MAX;
-}
-
-impl Example for User {
-    fn example() -> Value {
-        json!({
-            "id": 42, "username": "ada", "email": "ada@example.com", "email_verified": false, "role": "user", "disabled": false,
-            "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null
-        })
-    }
-}
 
 body! {
     /// What it takes to make an account.
@@ -215,14 +167,14 @@ impl Example for UserList {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Listed {
+pub enum Listed {
     /// A page of accounts
     #[oai(status = 200)]
     Users(Json<UserList>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Created {
+pub enum Created {
     /// The account was made
     #[oai(status = 201)]
     User(
@@ -234,25 +186,6 @@ pub(super) enum Created {
         #[oai(header = "ETag")]
         String,
     ),
-}
-
-#[derive(ApiResponse)]
-pub(super) enum Found {
-    /// The account
-    #[oai(status = 200)]
-    User(
-        Json<User>,
-        /// The account's revision, for `If-Match`
-        #[oai(header = "ETag")]
-        String,
-    ),
-}
-
-impl Found {
-    pub fn new(user: domain::User) -> Self {
-        let tag = entity_tag(&user);
-        Self::User(Json(user.into()), tag)
-    }
 }
 
 answer! {
@@ -279,32 +212,27 @@ impl From<IssuedReset> for PasswordResetIssued {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum ResetIssued {
+pub enum ResetIssued {
     /// The token
     #[oai(status = 201)]
     Token(Json<PasswordResetIssued>),
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Unlocked {
+pub enum Unlocked {
     /// The failed sign-ins of the account are forgotten
     #[oai(status = 204)]
     Done,
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Deleted {
+pub enum Deleted {
     /// The account is gone, with its sessions
     #[oai(status = 204)]
     Gone,
 }
 
-/// A strong entity tag (RFC 9110, section 8.8.3): which account, and how often it has changed.
-fn entity_tag(user: &domain::User) -> String {
-    format!("\"{}.{}\"", user.id, user.revision)
-}
-
-#[OpenApi(tag = "Tag::Users")]
+#[OpenApi]
 impl Users {
     /// Register an account
     ///

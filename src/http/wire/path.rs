@@ -8,10 +8,10 @@ use poem_openapi::{
 use std::borrow::Cow;
 
 /// A number in a path, in canonical decimal.
-pub(super) struct IdPath<T>(pub Option<T>);
+pub struct IdPath<T>(pub Option<T>);
 
 /// What such a number names.
-pub(super) trait Numbered: Sized + Send + Sync {
+pub trait Numbered: Sized + Send + Sync {
     fn parse(text: &str) -> Option<Self>;
 }
 

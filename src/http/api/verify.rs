@@ -1,24 +1,25 @@
 //! The question of a reverse proxy: may this caller pass, and who are they?
 
-use super::{
-    auth::SignedInCaller,
-    error::{ApiError, ErrorCode},
-    openapi::Tag,
-    query::{Query, query},
-};
 use crate::{
     app::App,
     domain::{Role, User},
+    http::{
+        auth::SignedInCaller,
+        wire::{
+            error::{ApiError, ErrorCode},
+            query::{Query, query},
+        },
+    },
 };
 use poem_openapi::{ApiResponse, OpenApi};
 use std::sync::Arc;
 
-pub(super) struct Verify {
+pub struct Verify {
     pub app: Arc<App>,
 }
 
 /// Which codes the operation can answer with, beside those that every operation has.
-pub(super) const FAILURES: &[(&str, &[ErrorCode])] = &[("verify", &[ErrorCode::Forbidden])];
+pub const FAILURES: &[(&str, &[ErrorCode])] = &[("verify", &[ErrorCode::Forbidden])];
 
 query! {
     /// Whom to let through.
@@ -29,7 +30,7 @@ query! {
 }
 
 #[derive(ApiResponse)]
-pub(super) enum Verified {
+pub enum Verified {
     /// The token is valid, and its account holds the role. Without a body; no header is ever empty
     #[oai(status = 200)]
     Caller(
@@ -58,7 +59,7 @@ impl From<&User> for Verified {
     }
 }
 
-#[OpenApi(tag = "Tag::Authentication")]
+#[OpenApi]
 impl Verify {
     /// May this caller pass?
     ///

@@ -1,0 +1,9 @@
+//! What the API answers with, for others that show the same.
+
+pub use super::{
+    audit::AuditEvent,
+    invitations::{CreatedInvitation, Invitation, InvitationList},
+    sessions::SessionList,
+    user::User,
+    users::PasswordResetIssued,
+};

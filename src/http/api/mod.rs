@@ -1,0 +1,60 @@
+//! The REST API: one file a resource, with its operations and what they take and answer.
+//!
+//! An operation takes the session, the path and the body, in this order; calls one method of [`App`]; and wraps the answer.
+
+pub mod answers;
+mod audit;
+mod auth;
+mod invitations;
+pub mod openapi;
+mod sessions;
+mod user;
+mod users;
+mod verify;
+
+use super::wire::error::ErrorCode;
+use crate::app::App;
+use std::sync::Arc;
+
+/// Where the API lives.
+pub const PREFIX: &str = "/api/v1";
+pub const SPEC_PATH: &str = "/api/v1/openapi.json";
+
+/// Under which heading of the spec a resource stands.
+#[derive(Debug, Clone, Copy)]
+struct Tag {
+    name: &'static str,
+    description: &'static str,
+}
+
+const AUTHENTICATION: Tag = Tag { name: "Authentication", description: "Signing in and out, and who is calling" };
+
+/// Makes of the list of resources: their operations, and which failures and tags these have.
+macro_rules! resources {
+    ($($module:ident::$resource:ident $tag:expr;)*) => {
+        /// All operations.
+        pub type Resources = ($($module::$resource,)*);
+
+        pub fn resources(app: &Arc<App>) -> Resources {
+            ($($module::$resource { app: app.clone() },)*)
+        }
+
+        /// In the order of `Resources`.
+        const TAGS: [Tag; [$(stringify!($module)),*].len()] = [$($tag),*];
+
+        /// Which codes each operation can answer with, beside those that every operation has.
+        fn failures() -> impl Iterator<Item = &'static (&'static str, &'static [ErrorCode])> {
+            [$($module::FAILURES),*].into_iter().flatten()
+        }
+    };
+}
+
+// The methods of one path must be in one file: the spec would list the path twice.
+resources! {
+    users::Users Tag { name: "Users", description: "Accounts" };
+    auth::Auth AUTHENTICATION;
+    verify::Verify AUTHENTICATION;
+    sessions::Sessions Tag { name: "Sessions", description: "Who is signed in where" };
+    invitations::Invitations Tag { name: "Invitations", description: "Who may register while not everybody may" };
+    audit::Audit Tag { name: "Audit", description: "What happened" };
+}

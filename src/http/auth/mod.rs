@@ -1,0 +1,5 @@
+//! Who is calling.
+
+mod bearer;
+
+pub use bearer::{AnyCaller, SignedInCaller};

@@ -1,0 +1,47 @@
+//! What is known about a request before anything reads it.
+
+use super::server::Connection;
+use crate::{
+    app::App,
+    domain::{Client, UserId},
+};
+use poem::Request;
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Travels as the request's data.
+pub struct Context {
+    pub app: Arc<App>,
+    pub client: Client,
+    pub request_id: Arc<str>,
+    pub connection: Arc<Connection>,
+    pub draining: Arc<Draining>,
+    /// Who sent it, once that is known.
+    pub user: OnceLock<UserId>,
+}
+
+/// A request that did not pass the edge, which is a mistake of ours.
+#[derive(Debug)]
+pub struct NoContext;
+
+impl Context {
+    pub fn of(request: &Request) -> Result<&Context, NoContext> {
+        request.data::<Arc<Context>>().map(Arc::as_ref).ok_or(NoContext)
+    }
+}
+
+/// Whether the server has been told to stop.
+#[derive(Debug, Default)]
+pub struct Draining(AtomicBool);
+
+impl Draining {
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,14 @@
+//! Headers that answers on every port carry.
+
+use poem::{
+    Response,
+    http::{HeaderName, HeaderValue, header},
+};
+
+/// What is said about every answer on every port: it is for now, and is what it says it is.
+pub fn put_headers_of_all(response: &mut Response) {
+    const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+}

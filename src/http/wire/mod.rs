@@ -1,0 +1,9 @@
+//! How bytes become values, and values and errors become answers.
+
+pub mod body;
+pub mod error;
+pub mod headers;
+pub mod if_match;
+pub mod path;
+pub mod query;
+pub mod schema;
