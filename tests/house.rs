@@ -201,7 +201,7 @@ fn circle(files: &[File]) -> Option<String> {
     // What needs nothing that is left is no part of a circle.
     let mut left: Vec<usize> = (0..files.len()).collect();
     while let Some(at) = left.iter().position(|file| needs[*file].iter().all(|need| !left.contains(need))) {
-        left.swap_remove(at);
+        left.remove(at);
     }
     let names = |file: &usize| files[*file].path.display().to_string();
     (!left.is_empty()).then(|| format!("a circle among {}", left.iter().map(names).collect::<Vec<_>>().join(", ")))

@@ -113,6 +113,18 @@ fn everyone_signs_in(hashes: &[Made]) {
 }
 
 #[test]
+fn a_line_takes_16_kib_with_its_end_and_no_more() {
+    let folder = prepared();
+    let padded = |name: &str, size: usize| format!("{:<width$}\n", line(name, DJANGO).to_string(), width = size - 1);
+
+    let refused = import(folder.path(), padded("ada", 16 * 1024 + 1), &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(complaint(&refused).contains("line 1: the line is longer than any account's"), "{}", complaint(&refused));
+
+    succeeded(&import(folder.path(), padded("ada", 16 * 1024), &[]), "1 user imported");
+}
+
+#[test]
 fn users_of_another_service_sign_in_with_their_passwords() {
     everyone_signs_in(&made(HASHES));
 }
