@@ -474,6 +474,19 @@ fn put_from(client: &Client, ip: &str, body: &serde_json::Value) -> Answer {
 }
 
 #[test]
+fn administrators_who_rename_themselves_and_prove_it_are_not_counted_as_registering() {
+    let server = server();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    server.user("bob");
+    for _ in 0..10 {
+        let body = json!({"username": "bob", "current_password": PASSWORD});
+        put_from(&root, "203.0.113.7", &body).is(409, "username_taken");
+    }
+    let probe = |_| put_from(&ada, "203.0.113.7", &json!({"username": "bob"}));
+    assert_eq!(let_through(probe, 120), 30);
+}
+
+#[test]
 fn an_account_learns_of_thirty_taken_names_from_wherever_it_asks() {
     let server = server();
     let ada = server.user("ada");
