@@ -188,7 +188,7 @@ impl App {
     }
 
     /// Slows down owners who change their accounts again and again. Those who can rename themselves learn which names are
-    /// taken, and are counted as registering, too. Who tries out passwords with a session is slowed down, whoever they are.
+    /// taken, and are counted as registering, too. Trying out passwords with a session is slowed down for everybody.
     async fn update_slowly(
         &self,
         caller: &Caller,

@@ -250,7 +250,7 @@ fn still_there(files: &OpenFiles) -> Result<(), Error> {
     files.check().map_err(|displaced| Error::Storage(displaced.to_string()))
 }
 
-/// The bundled library is new enough today; this is for whoever links another one.
+/// The bundled library is new enough today; this is for builds that link another one.
 fn check_sqlite() -> Result<(), OpenError> {
     let (needed, text) = NEEDED_SQLITE;
     if rusqlite::version_number() < needed {

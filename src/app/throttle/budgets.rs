@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_the_place_of_a_stored_budget_takes_its_row_away() {
+    fn what_takes_the_place_of_a_stored_budget_takes_its_row_away() {
         let mut budgets = Budgets::default();
         for n in 0..8 {
             (0..11 + u64::from(n)).for_each(|_| budgets.take(&same_bucket(n), 1));

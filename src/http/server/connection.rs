@@ -511,8 +511,22 @@ impl AsyncWrite for Impatient {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::server::in_flight::MAX_BYTES;
     use std::{io::Write, task::Waker};
     use tokio::io::AsyncReadExt;
+
+    #[test]
+    fn a_request_that_does_not_come_whole_is_counted_with_the_room_that_is_kept_for_it() {
+        let in_flight = Arc::<InFlight>::default();
+        let others = in_flight.begin(Arc::default());
+        others.grow_to(MAX_BYTES - BYTES_OF_A_BUFFER);
+        let connection = Connection::new(IpAddr::V4(Ipv4Addr::LOCALHOST), None, in_flight.clone());
+
+        connection.hold(1);
+        assert!(!in_flight.is_crowded_for(true), "one that comes whole in one read is not counted");
+        connection.read_on();
+        assert!(in_flight.is_crowded_for(true));
+    }
 
     #[tokio::test]
     async fn while_others_have_to_close_a_request_may_begin_and_its_rest_comes_later() {

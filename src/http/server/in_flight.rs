@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// What all may hold together: heads, bodies, and what it takes to read them. An honest request is whole after some
 /// milliseconds.
-const MAX_BYTES: usize = 12 * 1024 * 1024;
+pub const MAX_BYTES: usize = 12 * 1024 * 1024;
 /// While more than so many are about to close, no request is begun: their memory is not free yet, and there could soon be
 /// as many as there are connections. They close within milliseconds.
 const MAX_CLOSING: usize = 128;
