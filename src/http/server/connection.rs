@@ -515,27 +515,36 @@ mod tests {
     use std::{io::Write, task::Waker};
     use tokio::io::AsyncReadExt;
 
-    #[test]
-    fn a_request_that_does_not_come_whole_is_counted_with_the_room_that_is_kept_for_it() {
+    /// A connection as the server reads it, and its client.
+    async fn connected(in_flight: &Arc<InFlight>) -> (Impatient, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        (Impatient::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone()))), client)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_come_whole_is_counted_with_the_room_that_is_kept_for_it() {
         let in_flight = Arc::<InFlight>::default();
+        let (mut reading, mut client) = connected(&in_flight).await;
         let others = in_flight.begin(Arc::default());
         others.grow_to(MAX_BYTES - BYTES_OF_A_BUFFER);
-        let connection = Connection::new(IpAddr::V4(Ipv4Addr::LOCALHOST), None, in_flight.clone());
+        let mut byte = [0; 1];
 
-        connection.hold(1);
+        client.write_all(b"a").unwrap();
+        reading.read_exact(&mut byte).await.unwrap();
         assert!(!in_flight.is_crowded_for(true), "one that comes whole in one read is not counted");
-        connection.read_on();
+
+        let mut rest = Box::pin(reading.read_exact(&mut byte));
+        assert!(rest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert!(in_flight.is_crowded_for(true));
     }
 
     #[tokio::test]
     async fn while_others_have_to_close_a_request_may_begin_and_its_rest_comes_later() {
         // given
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, peer) = listener.accept().await.unwrap();
         let in_flight = Arc::<InFlight>::default();
-        let mut reading = Impatient::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone())));
+        let (mut reading, mut client) = connected(&in_flight).await;
         let mut byte = [0; 1];
 
         // when
