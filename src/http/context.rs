@@ -18,6 +18,8 @@ pub struct Context {
     pub request_id: Arc<str>,
     pub connection: Arc<Connection>,
     pub draining: Arc<Draining>,
+    /// What stands in the place of the route's parameters, in order, without percent-encoding.
+    pub path_parameters: Vec<String>,
     /// Who sent it, once that is known.
     pub user: OnceLock<UserId>,
 }

@@ -19,20 +19,18 @@ pub use wire::error::ErrorCode;
 
 use crate::app::App;
 use context::Draining;
-use edge::{Edge, Paths};
+use edge::{Edge, Routes, handler};
 use metrics::{Metrics, Scraped};
-use poem::{Endpoint, EndpointExt, Response, Route, get, middleware::CatchPanic};
-use poem_openapi::OpenApiService;
+use poem::{Endpoint, Response, http::Method};
 use server::{Limits, Proxies};
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
 };
-use wire::error::ApiError;
 
 const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(5);
 
@@ -54,30 +52,21 @@ pub enum Stopped {
 }
 
 /// Every path of the service.
-fn routes(app: &Arc<App>, docs: bool) -> Route {
-    let routes = Route::new()
-        .at("/healthz", get(probes::healthz))
-        .at("/readyz", get(probes::readyz))
-        .at(api::SPEC_PATH, get(docs::spec))
-        .nest(api::PREFIX, OpenApiService::new(api::resources(app), "", ""));
-    if !docs {
-        return routes;
+fn routes(app: &Arc<App>, docs: bool) -> Routes {
+    let mut routes = Routes::default();
+    for (template, methods) in api::routes(app) {
+        routes.at(template, methods);
     }
-    routes.at("/docs", get(docs::page)).at("/docs/", get(docs::to_docs)).at("/", get(docs::to_docs))
-}
-
-fn paths() -> &'static Paths {
-    static PATHS: OnceLock<Paths> = OnceLock::new();
-    PATHS.get_or_init(|| {
-        let others = ["/", "/healthz", "/readyz", "/docs", "/docs/", api::SPEC_PATH];
-        let others = others.map(|path| (path.to_owned(), vec!["GET".to_owned()]));
-        Paths::new(api::openapi::paths().chain(others))
-    })
-}
-
-/// A panic in a handler becomes an answer, not a dropped connection.
-fn catching_panics(routes: Route) -> impl Endpoint<Output = Response> {
-    routes.with(CatchPanic::new().with_handler(|_| ApiError::internal("a handler panicked")))
+    let mut get = |path, endpoint| routes.at(path, [(Method::GET, endpoint)]);
+    get("/healthz", handler(probes::healthz));
+    get("/readyz", handler(probes::readyz));
+    get(api::SPEC_PATH, handler(docs::spec));
+    if docs {
+        get("/docs", handler(docs::page));
+        get("/docs/", handler(docs::to_docs));
+        get("/", handler(docs::to_docs));
+    }
+    routes
 }
 
 /// The routes behind what every request passes.
@@ -87,7 +76,7 @@ fn endpoint(
     draining: Arc<Draining>,
     metrics: Option<Arc<Metrics>>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    Edge::new(catching_panics(routes(&app, settings.docs)), app, settings, paths(), draining, metrics)
+    Edge::new(routes(&app, settings.docs), app, settings, draining, metrics)
 }
 
 /// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
@@ -155,7 +144,7 @@ mod tests {
         hashing::{Cost, HashPool},
         store::Store,
     };
-    use poem::{Request, handler};
+    use poem::Request;
 
     fn app(folder: &tempfile::TempDir) -> Arc<App> {
         let path = folder.path().join("usher.db");
@@ -170,7 +159,7 @@ mod tests {
         ))
     }
 
-    #[handler]
+    #[poem::handler]
     fn panics() -> &'static str {
         panic!("with a secret in its text")
     }
@@ -185,8 +174,9 @@ mod tests {
             shutdown_timeout: Duration::ZERO,
             docs: false,
         };
-        let routes = catching_panics(Route::new().at("/panics", get(panics)));
-        let edge = Edge::new(routes, app(&folder), &settings, paths(), Arc::default(), None);
+        let mut routes = Routes::default();
+        routes.at("/panics", [(Method::GET, handler(panics))]);
+        let edge = Edge::new(routes, app(&folder), &settings, Arc::default(), None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
         let mut response = edge.get_response(request).await;

@@ -8,13 +8,13 @@ use crate::{
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
-            path::IdPath,
+            path::{IdPath, Path},
             query::{self, Cursor, Query, query},
             schema::{Example, Item, Nullable, Seconds, answer},
         },
     },
 };
-use poem_openapi::{ApiResponse, OpenApi, param::Path};
+use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

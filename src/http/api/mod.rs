@@ -14,7 +14,12 @@ mod verify;
 
 use super::wire::error::ErrorCode;
 use crate::app::App;
-use std::sync::Arc;
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::OpenApi;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 /// Where the API lives.
 pub const PREFIX: &str = "/api/v1";
@@ -57,4 +62,32 @@ resources! {
     sessions::Sessions Tag { name: "Sessions", description: "Who is signed in where" };
     invitations::Invitations Tag { name: "Invitations", description: "Who may register while not everybody may" };
     audit::Audit Tag { name: "Audit", description: "What happened" };
+}
+
+type Handlers = HashMap<Method, BoxEndpoint<'static>>;
+
+/// Every path of the API, as the spec spells it, with its handlers.
+pub fn routes(app: &Arc<App>) -> impl Iterator<Item = (&'static str, Handlers)> {
+    let mut handlers = HashMap::new();
+    resources(app).add_routes(&mut handlers);
+    templates().iter().map(move |template| {
+        let spelling = router_spelling(&template[PREFIX.len()..]);
+        (template.as_str(), handlers.remove(&spelling).expect("every path has handlers"))
+    })
+}
+
+fn templates() -> &'static [String] {
+    static TEMPLATES: OnceLock<Vec<String>> = OnceLock::new();
+    let paths = || Resources::meta().into_iter().flat_map(|resource| resource.paths);
+    TEMPLATES.get_or_init(|| paths().map(|path| format!("{PREFIX}{}", path.path)).collect())
+}
+
+/// The generator renames a path's parameters in its table of handlers: the first is `:param0`.
+fn router_spelling(template: &str) -> String {
+    let mut parameters = (0..).map(|n| format!(":param{n}"));
+    let mut segment = |segment: &str| {
+        let parameter = segment.starts_with('{').then(|| parameters.next()).flatten();
+        parameter.unwrap_or_else(|| segment.to_owned())
+    };
+    template.split('/').map(&mut segment).collect::<Vec<_>>().join("/")
 }

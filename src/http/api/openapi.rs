@@ -84,14 +84,6 @@ fn spec_for_page() -> String {
     serde_json::to_string_pretty(&document).expect("a JSON value can be written")
 }
 
-/// The templates of the API's paths (`/api/v1/users/{user_id}`), with their methods.
-pub fn paths() -> impl Iterator<Item = (String, Vec<String>)> {
-    Resources::meta().into_iter().flat_map(|api| api.paths).map(|path| {
-        let methods = path.operations.iter().map(|operation| operation.method.to_string()).collect();
-        (format!("{PREFIX}{}", path.path), methods)
-    })
-}
-
 fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
     let paths = document["paths"].as_object_mut().expect("a document has paths");
     paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut())

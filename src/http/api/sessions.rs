@@ -8,12 +8,12 @@ use crate::{
         wire::{
             body::Json,
             error::{ApiError, ErrorCode},
-            path::IdPath,
+            path::{IdPath, Path},
             schema::{Example, Item, Nullable, answer},
         },
     },
 };
-use poem_openapi::{ApiResponse, OpenApi, param::Path};
+use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 

@@ -13,13 +13,13 @@ use crate::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
             if_match::IfMatch,
-            path::IdPath,
+            path::{IdPath, Path},
             query::{self, Cursor, Query, query},
             schema::{Example, Nullable, Optional, answer},
         },
     },
 };
-use poem_openapi::{ApiResponse, OpenApi, param::Path};
+use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

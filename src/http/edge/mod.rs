@@ -1,15 +1,15 @@
-//! What every request passes on its way in and out: an id, the client's IP address, the envelope for whatever failed, the
-//! headers that every answer carries, what browsers may read, and the access log.
+//! What every request passes on its way in and out: an id, the client's IP address, the route, the envelope for whatever
+//! failed, the headers that every answer carries, what browsers may read, and the access log.
 
 mod access_log;
 mod client;
 mod cors;
 mod framing;
-mod paths;
 mod request_id;
+mod routes;
 mod unread_body;
 
-pub use paths::Paths;
+pub use routes::{Routes, handler};
 
 use super::{
     context::{Context, Draining},
@@ -25,13 +25,12 @@ use crate::app::App;
 use access_log::Answered;
 use client::REQUEST_ID;
 use cors::{Cors, Grant};
-use paths::Path;
 use poem::{
-    Addr, Endpoint, IntoResponse, PathPattern, Request, Response,
-    error::NotFoundError,
+    Addr, Endpoint, IntoResponse, Request, Response,
     http::{HeaderValue, header},
 };
 use request_id::RequestIds;
+use routes::Route;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, OnceLock},
@@ -39,24 +38,22 @@ use std::{
 };
 
 /// Around all routes.
-pub struct Edge<E> {
-    routes: E,
+pub struct Edge {
+    routes: Routes,
     app: Arc<App>,
     proxies: Proxies,
     cors: Cors,
-    paths: &'static Paths,
     draining: Arc<Draining>,
     /// Where requests are counted, if anybody may ask.
     metrics: Option<Arc<Metrics>>,
     request_ids: RequestIds,
 }
 
-impl<E: Endpoint> Edge<E> {
+impl Edge {
     pub fn new(
-        routes: E,
+        routes: Routes,
         app: Arc<App>,
         settings: &HttpSettings,
-        paths: &'static Paths,
         draining: Arc<Draining>,
         metrics: Option<Arc<Metrics>>,
     ) -> Self {
@@ -65,14 +62,13 @@ impl<E: Endpoint> Edge<E> {
             app,
             proxies: Proxies::new(settings.trusted_proxies.clone()),
             cors: Cors::new(&settings.cors_origins),
-            paths,
             draining,
             metrics,
             request_ids: RequestIds::new(),
         }
     }
 
-    fn context(&self, request: &Request) -> Context {
+    fn context(&self, request: &Request, path_parameters: Vec<String>) -> Context {
         let peer = match request.remote_addr().0 {
             Addr::SocketAddr(address) => address.ip(),
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -88,70 +84,56 @@ impl<E: Endpoint> Edge<E> {
             request_id: given.map_or_else(|| self.request_ids.next(), Into::into),
             connection: request.data::<Arc<Connection>>().cloned().unwrap_or_default(),
             draining: self.draining.clone(),
+            path_parameters,
             user: OnceLock::new(),
         }
     }
-
-    /// The one place where a failure becomes a response. That there is no method OPTIONS is how the router tells which
-    /// path a preflight is about.
-    fn answer_failure(
-        &self,
-        error: poem::Error,
-        context: &Context,
-        grant: Option<&Grant>,
-    ) -> (Response, Option<&'static Path>) {
-        let path = if error.is::<NotFoundError>() { None } else { self.path(error.data()) };
-        let error = ApiError::from(error);
-        if let Some(internal) = &error.internal {
-            tracing::error!(
-                request_id = &*context.request_id,
-                code = error.code.as_str(),
-                error = internal,
-                "a request failed"
-            );
-        }
-        let not_allowed = error.code == ErrorCode::MethodNotAllowed;
-        let mut response = error.into_response();
-        if let Some(path) = path.filter(|_| not_allowed) {
-            if let Some(answer) = Grant::to_preflight(grant, &path.allow) {
-                return (answer, Some(path));
-            }
-            response.headers_mut().insert(header::ALLOW, path.allow.clone());
-        }
-        (response, path)
-    }
-
-    fn path(&self, pattern: Option<&PathPattern>) -> Option<&'static Path> {
-        pattern.and_then(|pattern| self.paths.get(&pattern.0))
-    }
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
+/// The route of a request, unless it could be read in two ways or there is none.
+async fn call(route: Option<&Route>, request: Request) -> poem::Result<Response> {
+    framing::admit(&request)?;
+    route.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?.call(request).await
+}
+
+/// The one place where a failure becomes a response. That there is no method OPTIONS is how a preflight is noticed.
+fn answer_failure(error: poem::Error, context: &Context, route: Option<&Route>, grant: Option<&Grant>) -> Response {
+    let error = ApiError::from(error);
+    if let Some(internal) = &error.internal {
+        let (request_id, code) = (&*context.request_id, error.code.as_str());
+        tracing::error!(request_id, code, error = internal, "a request failed");
+    }
+    let others = route.filter(|_| error.code == ErrorCode::MethodNotAllowed);
+    if let Some(answer) = others.and_then(|route| Grant::to_preflight(grant, &route.allow)) {
+        return answer;
+    }
+    let mut response = error.into_response();
+    if let Some(route) = others {
+        response.headers_mut().insert(header::ALLOW, route.allow.clone());
+    }
+    response
+}
+
+impl Endpoint for Edge {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let begun = Instant::now();
-        let context = Arc::new(self.context(&request));
         let (method, grant) = (access_log::method_name(request.method()), self.cors.grant(&request));
+        let (route, parameters) = self.routes.find(request.uri().path()).unzip();
+        let context = Arc::new(self.context(&request, parameters.unwrap_or_default()));
         request.set_data(context.clone());
         unread_body::take_whole(&mut request);
-        let result = match framing::admit(&mut request) {
-            Ok(()) => self.routes.call(request).await,
-            Err(error) => Err(error),
-        };
-        let (mut response, path) = match result {
-            Ok(response) => {
-                let path = self.path(response.data());
-                (response, path)
-            }
-            Err(error) => self.answer_failure(error, &context, grant.as_ref()),
+        let mut response = match call(route, request).await {
+            Ok(response) => response,
+            Err(error) => answer_failure(error, &context, route, grant.as_ref()),
         };
         put_common_headers(&mut response, &context.request_id);
         Grant::put_headers(grant, &mut response);
         let client = context.client.ip.map(|ip| context.connection.text_of(ip));
         let answered = Answered {
             method,
-            route: path.map_or("unmatched", |path| &path.template),
+            route: route.map_or("unmatched", |route| route.template),
             status: response.status(),
             took: begun.elapsed(),
             request_id: &context.request_id,

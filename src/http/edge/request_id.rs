@@ -9,22 +9,49 @@ use std::{
     },
 };
 
+const PREFIX_LENGTH: usize = 8;
+const LENGTH: usize = PREFIX_LENGTH + 1 + 16;
+
 /// Ids that (but for a chance in billions) no other request has, and that don't reveal how many there were: a prefix that
 /// is drawn at the start, and a count that is hidden by a keyed hash.
 pub struct RequestIds {
-    prefix: String,
+    /// The prefix, a hyphen, and room for the hidden count.
+    pattern: [u8; LENGTH],
     key: RandomState,
     last: AtomicU64,
 }
 
 impl RequestIds {
     pub fn new() -> Self {
-        let prefix = random_text(8).to_string();
-        Self { prefix, key: RandomState::new(), last: AtomicU64::new(0) }
+        let mut pattern = [b'-'; LENGTH];
+        pattern[..PREFIX_LENGTH].copy_from_slice(random_text(PREFIX_LENGTH).as_bytes());
+        Self { pattern, key: RandomState::new(), last: AtomicU64::new(0) }
     }
 
     pub fn next(&self) -> Arc<str> {
         let hidden = self.key.hash_one(self.last.fetch_add(1, Ordering::Relaxed));
-        format!("{}-{hidden:016x}", self.prefix).into()
+        let mut id = self.pattern;
+        for (place, shift) in id[PREFIX_LENGTH + 1..].iter_mut().zip((0..16).rev()) {
+            *place = b"0123456789abcdef"[(hidden >> (4 * shift)) as usize & 0xf];
+        }
+        std::str::from_utf8(&id).expect("ASCII").into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_prefix_and_sixteen_hexadecimal_digits_and_each_is_another() {
+        let ids = RequestIds::new();
+        let some: Vec<Arc<str>> = (0..1000).map(|_| ids.next()).collect();
+        let (prefix, _) = some[0].split_once('-').expect("a hyphen");
+        assert_eq!(prefix.len(), 8);
+        for id in &some {
+            let hidden = id.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-')).expect("the same prefix");
+            assert_eq!((hidden.len(), u64::from_str_radix(hidden, 16).is_ok()), (16, true), "{id}");
+        }
+        assert_eq!(some.iter().collect::<std::collections::HashSet<_>>().len(), some.len());
     }
 }

@@ -1,11 +1,48 @@
-//! Ids in paths. Whatever is no id names nothing, which is not an error of form: the answer is that there is none.
+//! Parameters in paths. What is not an id names nothing, which is not an error of form: the answer is that there is none.
 
-use crate::domain::{InvitationId, UserId};
+use super::error::ApiError;
+use crate::{
+    domain::{InvitationId, UserId},
+    http::context::Context,
+};
+use poem::{Request, RequestBody};
 use poem_openapi::{
-    registry::{MetaSchema, MetaSchemaRef},
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
     types::{ParseFromParameter, ParseResult, Type},
 };
 use std::borrow::Cow;
+
+/// A parameter of the path, from the route that the edge found.
+pub struct Path<T>(pub T);
+
+impl<'a, T: ParseFromParameter> ApiExtractor<'a> for Path<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    const PARAM_IS_REQUIRED: bool = true;
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Path)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(T::schema_ref())
+    }
+
+    /// The generator calls a path's parameters `param0`, `param1` and so on.
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let context = Context::of(request).map_err(ApiError::from)?;
+        let place = options.name.strip_prefix("param").and_then(|place| place.parse::<usize>().ok());
+        let text = place.and_then(|place| context.path_parameters.get(place));
+        let parsed = T::parse_from_parameter(text.ok_or_else(|| ApiError::internal("a route lacks a parameter"))?);
+        parsed.map(Self).map_err(|_| ApiError::internal("a parameter that may be anything was refused").into())
+    }
+}
 
 /// A number in a path, in canonical decimal.
 pub struct IdPath<T>(pub Option<T>);

@@ -1,0 +1,78 @@
+//! All routes, in one flat table: a path is found first, then the method.
+
+use crate::http::wire::error::{ApiError, ErrorCode};
+use matchit::Router;
+use percent_encoding::percent_decode_str;
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, Request, Response,
+    endpoint::BoxEndpoint,
+    http::{HeaderValue, Method},
+    middleware::CatchPanic,
+};
+
+/// One path and its handlers.
+pub struct Route {
+    /// As the spec spells it, such as `/api/v1/users/{user_id}`: for logs, metrics and the router.
+    pub template: &'static str,
+    pub allow: HeaderValue,
+    methods: Vec<(Method, BoxEndpoint<'static>)>,
+}
+
+#[derive(Default)]
+pub struct Routes(Router<Route>);
+
+impl Routes {
+    /// Adds a path. A panic in one of its handlers becomes an answer, not a dropped connection.
+    pub fn at(&mut self, template: &'static str, methods: impl IntoIterator<Item = (Method, BoxEndpoint<'static>)>) {
+        let caught = |endpoint: BoxEndpoint<'static>| {
+            handler(endpoint.with(CatchPanic::new().with_handler(|_| ApiError::internal("a handler panicked"))))
+        };
+        let methods: Vec<_> = methods.into_iter().map(|(method, endpoint)| (method, caught(endpoint))).collect();
+        let route = Route { template, allow: allow(&methods), methods };
+        self.0.insert(template, route).expect("no two paths collide");
+    }
+
+    /// The route of a path, and what stands in the place of its parameters, in order.
+    pub fn find(&self, path: &str) -> Option<(&Route, Vec<String>)> {
+        let found = self.0.at(path).ok()?;
+        Some((found.value, found.params.iter().map(|(_, text)| unescaped(text)).collect()))
+    }
+}
+
+/// An endpoint for `Routes::at`.
+pub fn handler<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> BoxEndpoint<'static> {
+    endpoint.map_to_response().boxed()
+}
+
+/// A parameter without its percent-encoding. What is not UTF-8 then is part of no id, and stays as it was sent.
+fn unescaped(text: &str) -> String {
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
+}
+
+fn allow(methods: &[(Method, BoxEndpoint<'static>)]) -> HeaderValue {
+    let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    names.sort_unstable();
+    HeaderValue::from_str(&names.join(", ")).expect("methods are plain text")
+}
+
+impl Route {
+    /// Answers with the method's handler. `HEAD` is `GET` without the content (RFC 9110, section 9.3.2).
+    pub async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        if let Some(endpoint) = self.method(request.method()) {
+            return endpoint.call(request).await;
+        }
+        let get = self.method(&Method::GET).filter(|_| request.method() == Method::HEAD);
+        let get = get.ok_or_else(|| ApiError::new(ErrorCode::MethodNotAllowed))?;
+        request.set_method(Method::GET);
+        let mut response = get.call(request).await?;
+        response.set_body(());
+        Ok(response)
+    }
+
+    fn method(&self, wanted: &Method) -> Option<&BoxEndpoint<'static>> {
+        self.methods.iter().find(|(method, _)| method == wanted).map(|(_, endpoint)| endpoint)
+    }
+}
