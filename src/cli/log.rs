@@ -1,5 +1,7 @@
 //! The log: lines to standard error, gathered and written together, so that requests neither write nor wake a writer.
 
+mod request;
+
 use crate::config::{LogFormat, Unusable, unusable};
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -45,8 +47,10 @@ impl Log {
         let lines = Lines::default();
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
         match format {
-            LogFormat::Text => log.with_ansi(false).init(),
-            LogFormat::Json => log.json().flatten_event(true).init(),
+            LogFormat::Text => log.with_ansi(false).map_event_format(|others| request::Lines { format, others }).init(),
+            LogFormat::Json => {
+                log.json().flatten_event(true).map_event_format(|others| request::Lines { format, others }).init();
+            }
         }
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);

@@ -49,8 +49,8 @@ impl std::ops::Sub<Duration> for Timestamp {
 const SHOWN: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {
-    /// Each answer shows a few times, so the digits are set one by one.
-    fn rfc3339(self) -> [u8; 20] {
+    /// As ASCII text. Each answer and each line of the log shows some times, so the digits are set one by one.
+    pub fn rfc3339(self) -> [u8; 20] {
         let seconds = self.0.div_euclid(1000).clamp(*SHOWN.start(), *SHOWN.end());
         let at = OffsetDateTime::from_unix_timestamp(seconds).expect("the range shown is within the library's");
         let (year, month, day) = at.to_calendar_date();

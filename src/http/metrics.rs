@@ -4,12 +4,13 @@
 //! values: methods from a fixed set, route templates, statuses. Nothing that a caller can make up becomes one.
 
 use super::wire::{
+    envelope,
     error::{ApiError, ErrorCode},
     headers::put_headers_of_all,
 };
 use crate::app::{App, HashMeasures, Measures, StoreMeasures, Waits};
 use poem::{
-    Endpoint, IntoResponse, Request, Response,
+    Endpoint, Request, Response,
     http::{Method, StatusCode},
 };
 use prometheus_client::{
@@ -184,7 +185,7 @@ impl Scraped {
     async fn answer(&self) -> Response {
         match self.metrics.text(&self.app.measures().await) {
             Ok(text) => Response::builder().content_type(CONTENT_TYPE).body(text),
-            Err(fmt::Error) => ApiError::internal("metrics could not be written").into_response(),
+            Err(fmt::Error) => envelope::response(&ApiError::internal("metrics could not be written")),
         }
     }
 }
@@ -195,7 +196,7 @@ impl Endpoint for Scraped {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let mut response = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/metrics") => self.answer().await,
-            _ => ApiError::new(ErrorCode::NotFound).into_response(),
+            _ => envelope::response(&ApiError::new(ErrorCode::NotFound)),
         };
         put_headers_of_all(&mut response);
         Ok(response)

@@ -14,6 +14,7 @@ mod settings;
 mod wire;
 
 pub use api::{answers, openapi::spec};
+pub use edge::REQUEST_TARGET;
 pub use settings::HttpSettings;
 pub use wire::error::ErrorCode;
 

@@ -3,6 +3,7 @@
 
 use super::{PREFIX, Resources, TAGS, Tag, failures};
 use crate::http::wire::{
+    envelope,
     error::{ApiError, ErrorCode},
     query,
     schema::CLOSED,
@@ -246,12 +247,12 @@ fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
 
 fn example(code: ErrorCode) -> Value {
     if code != ErrorCode::ValidationFailed {
-        return ApiError::new(code).to_json();
+        return envelope::json(&ApiError::new(code));
     }
     let mut faults = crate::domain::Faults::default();
     faults.add("email", "must be an e-mail address such as name@example.com");
     faults.add("password", "must have at least 8 characters");
-    ApiError::invalid(faults).to_json()
+    envelope::json(&ApiError::invalid(faults))
 }
 
 fn request_id_header() -> (String, Value) {

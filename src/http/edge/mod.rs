@@ -4,11 +4,13 @@
 mod access_log;
 mod client;
 mod cors;
+mod failure;
 mod framing;
 mod request_id;
 mod routes;
 mod unread_body;
 
+pub use access_log::TARGET as REQUEST_TARGET;
 pub use routes::{Routes, handler};
 
 use super::{
@@ -25,14 +27,13 @@ use crate::app::App;
 use access_log::Answered;
 use client::REQUEST_ID;
 use cors::{Cors, Grant};
-use poem::{
-    Addr, Endpoint, IntoResponse, Request, Response,
-    http::{HeaderValue, header},
-};
+use futures_util::FutureExt;
+use poem::{Addr, Endpoint, Request, Response, http::HeaderValue};
 use request_id::RequestIds;
 use routes::Route;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -90,28 +91,13 @@ impl Edge {
     }
 }
 
-/// The route of a request, unless it could be read in two ways or there is none.
+/// The route's answer, unless the request could be read in two ways or there is no route. A panic in a handler becomes an
+/// answer, not a dropped connection.
 async fn call(route: Option<&Route>, request: Request) -> poem::Result<Response> {
     framing::admit(&request)?;
-    route.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?.call(request).await
-}
-
-/// The one place where a failure becomes a response. That there is no method OPTIONS is how a preflight is noticed.
-fn answer_failure(error: poem::Error, context: &Context, route: Option<&Route>, grant: Option<&Grant>) -> Response {
-    let error = ApiError::from(error);
-    if let Some(internal) = &error.internal {
-        let (request_id, code) = (&*context.request_id, error.code.as_str());
-        tracing::error!(request_id, code, error = internal, "a request failed");
-    }
-    let others = route.filter(|_| error.code == ErrorCode::MethodNotAllowed);
-    if let Some(answer) = others.and_then(|route| Grant::to_preflight(grant, &route.allow)) {
-        return answer;
-    }
-    let mut response = error.into_response();
-    if let Some(route) = others {
-        response.headers_mut().insert(header::ALLOW, route.allow.clone());
-    }
-    response
+    let answer = route.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?.call(request);
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+    caught.unwrap_or_else(|_| Err(ApiError::internal("a handler panicked").into()))
 }
 
 impl Endpoint for Edge {
@@ -126,7 +112,7 @@ impl Endpoint for Edge {
         unread_body::take_whole(&mut request);
         let mut response = match call(route, request).await {
             Ok(response) => response,
-            Err(error) => answer_failure(error, &context, route, grant.as_ref()),
+            Err(error) => failure::answer(error.into(), &context, route, grant.as_ref()),
         };
         put_common_headers(&mut response, &context.request_id);
         Grant::put_headers(grant, &mut response);

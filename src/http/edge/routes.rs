@@ -7,7 +7,6 @@ use poem::{
     Endpoint, EndpointExt, IntoEndpoint, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderValue, Method},
-    middleware::CatchPanic,
 };
 
 /// One path and its handlers.
@@ -22,12 +21,8 @@ pub struct Route {
 pub struct Routes(Router<Route>);
 
 impl Routes {
-    /// Adds a path. A panic in one of its handlers becomes an answer, not a dropped connection.
     pub fn at(&mut self, template: &'static str, methods: impl IntoIterator<Item = (Method, BoxEndpoint<'static>)>) {
-        let caught = |endpoint: BoxEndpoint<'static>| {
-            handler(endpoint.with(CatchPanic::new().with_handler(|_| ApiError::internal("a handler panicked"))))
-        };
-        let methods: Vec<_> = methods.into_iter().map(|(method, endpoint)| (method, caught(endpoint))).collect();
+        let methods: Vec<_> = methods.into_iter().collect();
         let route = Route { template, allow: allow(&methods), methods };
         self.0.insert(template, route).expect("no two paths collide");
     }

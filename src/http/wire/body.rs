@@ -1,6 +1,7 @@
 //! Bodies: JSON objects, read strictly, with every faulty field reported at once.
 
 use super::{
+    envelope,
     error::{ApiError, ErrorCode},
     schema::{Described, Seconds},
 };
@@ -48,7 +49,7 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
         let mut body = Vec::with_capacity(USUAL_BYTES);
         match serde_json::to_writer(&mut body, &self.0) {
             Ok(()) => Response::builder().content_type("application/json").body(body),
-            Err(error) => ApiError::internal(error.to_string()).into_response(),
+            Err(error) => envelope::response(&ApiError::internal(error.to_string())),
         }
     }
 }

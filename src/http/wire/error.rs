@@ -1,17 +1,8 @@
-//! Errors on the wire: every code, the envelope, and the one place where a failure becomes a response.
+//! Failures: every code, and how what fails within becomes one of them.
 
-use super::schema::{Described, string_enum};
+use super::schema::string_enum;
 use crate::{domain, http::context::NoContext};
-use poem::{
-    IntoResponse, Response,
-    error::ResponseError,
-    http::{HeaderValue, StatusCode, header},
-};
-use poem_openapi::{
-    ApiResponse,
-    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
-};
-use serde_json::{Map, Value, json};
+use poem::{error::ResponseError, http::StatusCode};
 use std::{borrow::Cow, fmt, time::Duration};
 
 macro_rules! error_codes {
@@ -77,8 +68,8 @@ const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct ApiError {
     pub code: ErrorCode,
-    message: Cow<'static, str>,
-    faults: domain::Faults,
+    pub message: Cow<'static, str>,
+    pub faults: domain::Faults,
     retry_after: Option<Duration>,
     /// For the log only.
     pub internal: Option<String>,
@@ -110,17 +101,8 @@ impl ApiError {
     }
 
     /// The whole seconds to wait, rounded up, so that those who wait that long don't come too early.
-    fn retry_after_seconds(&self) -> Option<u64> {
+    pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
-    }
-
-    pub fn to_json(&self) -> Value {
-        let mut details: Map<String, Value> =
-            self.faults.iter().map(|(field, fault)| (field.to_owned(), fault.into())).collect();
-        if let Some(seconds) = self.retry_after_seconds() {
-            details.insert("retry_after_seconds".into(), seconds.into());
-        }
-        json!({"error": {"code": self.code.as_str(), "message": self.message, "details": details}})
     }
 }
 
@@ -191,112 +173,10 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
+/// What the framework asks of an error. How failures look is for the edge to say.
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
         self.code.status()
-    }
-
-    fn as_response(&self) -> Response {
-        let mut response = Response::builder()
-            .status(self.code.status())
-            .content_type("application/json")
-            .body(self.to_json().to_string());
-        let headers = response.headers_mut();
-        if self.code.status() == StatusCode::UNAUTHORIZED {
-            // RFC 6750, section 3.1: say "invalid_token" only to who sent one.
-            let challenge =
-                if self.code == ErrorCode::InvalidToken { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        }
-        if let Some(seconds) = self.retry_after_seconds() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        self.as_response()
-    }
-}
-
-/// Every operation documents the envelope once, as its default; `openapi` spells out which codes each can answer with.
-impl ApiResponse for ApiError {
-    fn meta() -> MetaResponses {
-        let content = vec![MetaMediaType { content_type: "application/json", schema: Self::schema() }];
-        let description = "What went wrong";
-        let response = MetaResponse { description, status: None, status_range: None, content, headers: vec![] };
-        MetaResponses { responses: vec![response] }
-    }
-
-    fn register(registry: &mut Registry) {
-        ErrorCode::register(registry);
-        for (name, schema) in [(DETAIL, detail()), (BODY, body()), (RESPONSE, envelope())] {
-            registry.schemas.insert(name.into(), schema);
-        }
-    }
-}
-
-impl Described for ApiError {
-    fn schema() -> MetaSchemaRef {
-        reference(RESPONSE)
-    }
-}
-
-/// The names of the schemas. `Error` alone is a type of many languages, and would collide in generated clients.
-const RESPONSE: &str = "ErrorResponse";
-const BODY: &str = "ErrorBody";
-const DETAIL: &str = "ErrorDetail";
-
-fn inline(schema: MetaSchema) -> MetaSchemaRef {
-    MetaSchemaRef::Inline(Box::new(schema))
-}
-
-fn reference(name: &str) -> MetaSchemaRef {
-    MetaSchemaRef::Reference(name.into())
-}
-
-/// `{"error": {"code", "message", "details"}}`.
-fn envelope() -> MetaSchema {
-    MetaSchema {
-        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
-        required: vec!["error"],
-        properties: vec![("error", reference(BODY))],
-        ..MetaSchema::new("object")
-    }
-}
-
-fn body() -> MetaSchema {
-    let described = |schema: MetaSchema, text| inline(MetaSchema { description: Some(text), ..schema });
-    let details = MetaSchema {
-        additional_properties: Some(Box::new(reference(DETAIL))),
-        max_properties: Some(domain::Faults::LISTED),
-        ..MetaSchema::new("object")
-    };
-    MetaSchema {
-        description: Some("What went wrong"),
-        required: vec!["code", "message", "details"],
-        properties: vec![
-            ("code", ErrorCode::schema()),
-            ("message", described(MetaSchema::new("string"), "For people; may change")),
-            (
-                "details",
-                described(
-                    details,
-                    "For `validation_failed`: each faulty field and what is wrong with it, twenty at most. For `429` and for `overloaded`: `retry_after_seconds`. Else empty",
-                ),
-            ),
-        ],
-        ..MetaSchema::new("object")
-    }
-}
-
-fn detail() -> MetaSchema {
-    MetaSchema {
-        description: Some("What is wrong with a field, or a number of seconds"),
-        one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
-        ..MetaSchema::ANY
     }
 }
 

@@ -1,6 +1,7 @@
 //! How bytes become values, and values and errors become answers.
 
 pub mod body;
+pub mod envelope;
 pub mod error;
 pub mod headers;
 pub mod if_match;

@@ -1,0 +1,119 @@
+//! The form of the API's failures: `{"error": {"code", "message", "details"}}`.
+
+use super::{
+    error::{ApiError, ErrorCode},
+    schema::Described,
+};
+use crate::domain;
+use poem::{
+    Response,
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+};
+use serde_json::{Map, Value, json};
+
+pub fn response(error: &ApiError) -> Response {
+    let mut response =
+        Response::builder().status(error.code.status()).content_type("application/json").body(json(error).to_string());
+    let headers = response.headers_mut();
+    if error.code.status() == StatusCode::UNAUTHORIZED {
+        // RFC 6750, section 3.1: say "invalid_token" only to who sent one.
+        let challenge = if error.code == ErrorCode::InvalidToken { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+    if let Some(seconds) = error.retry_after_seconds() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+pub fn json(error: &ApiError) -> Value {
+    let mut details: Map<String, Value> =
+        error.faults.iter().map(|(field, fault)| (field.to_owned(), fault.into())).collect();
+    if let Some(seconds) = error.retry_after_seconds() {
+        details.insert("retry_after_seconds".into(), seconds.into());
+    }
+    json!({"error": {"code": error.code.as_str(), "message": error.message, "details": details}})
+}
+
+/// Every operation documents the envelope once, as its default; `openapi` spells out which codes each can answer with.
+impl ApiResponse for ApiError {
+    fn meta() -> MetaResponses {
+        let content = vec![MetaMediaType { content_type: "application/json", schema: Self::schema() }];
+        let description = "What went wrong";
+        let response = MetaResponse { description, status: None, status_range: None, content, headers: vec![] };
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        ErrorCode::register(registry);
+        for (name, schema) in [(DETAIL, detail()), (BODY, body()), (RESPONSE, envelope())] {
+            registry.schemas.insert(name.into(), schema);
+        }
+    }
+}
+
+impl Described for ApiError {
+    fn schema() -> MetaSchemaRef {
+        reference(RESPONSE)
+    }
+}
+
+/// The names of the schemas. `Error` alone is a type of many languages, and would collide in generated clients.
+const RESPONSE: &str = "ErrorResponse";
+const BODY: &str = "ErrorBody";
+const DETAIL: &str = "ErrorDetail";
+
+fn inline(schema: MetaSchema) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(schema))
+}
+
+fn reference(name: &str) -> MetaSchemaRef {
+    MetaSchemaRef::Reference(name.into())
+}
+
+/// `{"error": {"code", "message", "details"}}`.
+fn envelope() -> MetaSchema {
+    MetaSchema {
+        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
+        required: vec!["error"],
+        properties: vec![("error", reference(BODY))],
+        ..MetaSchema::new("object")
+    }
+}
+
+fn body() -> MetaSchema {
+    let described = |schema: MetaSchema, text| inline(MetaSchema { description: Some(text), ..schema });
+    let details = MetaSchema {
+        additional_properties: Some(Box::new(reference(DETAIL))),
+        max_properties: Some(domain::Faults::LISTED),
+        ..MetaSchema::new("object")
+    };
+    MetaSchema {
+        description: Some("What went wrong"),
+        required: vec!["code", "message", "details"],
+        properties: vec![
+            ("code", ErrorCode::schema()),
+            ("message", described(MetaSchema::new("string"), "For people; may change")),
+            (
+                "details",
+                described(
+                    details,
+                    "For `validation_failed`: each faulty field and what is wrong with it, twenty at most. For `429` and for `overloaded`: `retry_after_seconds`. Else empty",
+                ),
+            ),
+        ],
+        ..MetaSchema::new("object")
+    }
+}
+
+fn detail() -> MetaSchema {
+    MetaSchema {
+        description: Some("What is wrong with a field, or a number of seconds"),
+        one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
+        ..MetaSchema::ANY
+    }
+}
