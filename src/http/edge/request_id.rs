@@ -10,6 +10,7 @@ use std::{
 };
 
 const PREFIX_LENGTH: usize = 8;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const LENGTH: usize = PREFIX_LENGTH + 1 + 16;
 
 /// Ids that (but for a chance in billions) no other request has, and that don't reveal how many there were: a prefix that
@@ -31,8 +32,9 @@ impl RequestIds {
     pub fn next(&self) -> Arc<str> {
         let hidden = self.key.hash_one(self.last.fetch_add(1, Ordering::Relaxed));
         let mut id = self.pattern;
-        for (place, shift) in id[PREFIX_LENGTH + 1..].iter_mut().zip((0..16).rev()) {
-            *place = b"0123456789abcdef"[(hidden >> (4 * shift)) as usize & 0xf];
+        for (digits, byte) in id[PREFIX_LENGTH + 1..].chunks_exact_mut(2).zip(hidden.to_be_bytes()) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 0xf)];
         }
         std::str::from_utf8(&id).expect("ASCII").into()
     }
