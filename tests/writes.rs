@@ -3,7 +3,11 @@
 mod support;
 
 use serde_json::json;
-use std::{sync::mpsc::channel, task::Poll, time::Duration};
+use std::{
+    sync::{Arc, Mutex, mpsc::channel},
+    task::Poll,
+    time::Duration,
+};
 use support::{Answer, PASSWORD, START, Server, binary::until};
 use usher::domain::{AuditFilter, Caller, PageSize, UserRecord};
 
@@ -43,20 +47,22 @@ fn who_waits_five_seconds_for_the_lock_of_another_process_is_told_to_come_again_
 
 #[test]
 fn who_waits_five_seconds_for_a_reader_is_told_to_come_again() {
-    // given: what reads long holds the one thread that scans
+    // given: what reads long holds both threads that scan
     let server = Server::start();
     let root = server.admin("root");
     let (begin, begun) = channel();
     let (release, held) = channel::<()>();
+    let held = Arc::new(Mutex::new(held));
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        for _ in 0..2 {
+            let (begin, held) = (begin.clone(), held.clone());
             let wait = move |(): (), _: &UserRecord| {
                 begin.send(()).unwrap();
-                held.recv().map_err(|_| ())
+                held.lock().unwrap().recv().map_err(|_| ())
             };
-            futures_executor::block_on(server.app.export_users(&Caller::shell(), (), wait))
-        });
-        begun.recv().unwrap();
+            scope.spawn(|| futures_executor::block_on(server.app.export_users(&Caller::shell(), (), wait)));
+            begun.recv().unwrap();
+        }
 
         // when
         let listed = root.get("/users");

@@ -13,7 +13,7 @@ pub struct StoreMeasures {
     pub points_in_use: usize,
     /// Look-ups since the start that had to run on a thread, because no connection was free or the file was locked.
     pub fallbacks: u64,
-    /// Work that waits for the writer's thread, and for the one that scans.
+    /// Work that waits for the writer's thread, and for those that scan.
     pub writer_queue: usize,
     pub scan_queue: usize,
     /// Bytes of the database file and of its write-ahead log; `None` where the file is gone.

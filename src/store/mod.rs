@@ -53,6 +53,9 @@ use threads::{Patience, Pool, Threads};
 /// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
 const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
+/// While one long list is read, look-ups that found no connection free still have a thread.
+const SCAN_THREADS: u32 = 2;
+
 /// An open database. Dropping it finishes what has been taken on.
 pub struct Store {
     files: Arc<OpenFiles>,
@@ -115,7 +118,7 @@ impl Store {
         let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
         let opener = Arc::new(scheduled_thread_pool());
         let pool = |purpose, size| build_pool(path, opened, purpose, size, opener.clone());
-        let (writing, scanning) = (pool(Purpose::Thread, 1)?, pool(Purpose::Thread, 1)?);
+        let (writing, scanning) = (pool(Purpose::Thread, 1)?, pool(Purpose::Thread, SCAN_THREADS)?);
         let threads = |name, pool: &Pool| {
             Threads::start(name, pool.max_size(), pool).map_err(|error| OpenError::io(path, "opened", &error))
         };
@@ -359,6 +362,32 @@ mod tests {
             std::thread::spawn(look_up).join().expect("it does not panic")
         });
         assert!(block_on(found).unwrap().unwrap().starts_with("usher-scan"));
+        assert_eq!(store.measures().fallbacks, 1);
+    }
+
+    #[test]
+    fn a_look_up_that_finds_no_connection_free_is_answered_while_a_long_scan_goes_on() {
+        let (_folder, store) = store();
+        let (begin, begun) = std::sync::mpsc::channel();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let scan = scope.spawn(|| {
+                block_on(store.scan(move |_| {
+                    begin.send(()).unwrap();
+                    Ok(held.recv())
+                }))
+            });
+            begun.recv().unwrap();
+            let other = store.clone();
+            let found = store.point(move |_| {
+                // The only connection is in use by this very look-up.
+                let other = other.clone();
+                std::thread::spawn(move || block_on(other.point(|reader| reader.has_enabled_admin()))).join().unwrap()
+            });
+            assert_eq!(block_on(found), Ok(false));
+            drop(release);
+            assert!(scan.join().unwrap().is_ok());
+        });
         assert_eq!(store.measures().fallbacks, 1);
     }
 
