@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 const ROOMS: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("heap", &[]),
-    ("config", &["domain", "hashing"]),
     ("clock", &["domain"]),
     ("hashing", &["domain"]),
     ("store", &["domain", "clock"]),
@@ -23,6 +22,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("http/metrics", &["app", "http/wire"]),
     ("http/edge", &["domain", "app", "http/settings", "http/server", "http/context", "http/metrics", "http/wire"]),
     ("http", HTTP),
+    ("config", &["domain", "hashing", "app", "http"]),
     ("cli", &["domain", "clock", "hashing", "store", "app", "config", "http"]),
 ];
 /// What the routes and the server are put together from.

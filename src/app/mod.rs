@@ -60,6 +60,12 @@ const ADDRESS_KEPT: Duration = Duration::from_hours(90 * 24);
 /// How many of them it knows.
 const ADDRESSES: u32 = 16;
 
+impl Policy {
+    pub const DEFAULT_RESET_LIFETIME: Duration = Duration::from_hours(1);
+    pub const DEFAULT_INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
+    pub const DEFAULT_REAUTHENTICATE_AFTER: Duration = Duration::from_mins(15);
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -67,10 +73,10 @@ impl Default for Policy {
             sessions: SessionLimits::default(),
             audit: AuditLimits::default(),
             registration: Registration::default(),
-            reset_lifetime: Duration::from_hours(1),
-            invitation_lifetime: Duration::from_hours(7 * 24),
+            reset_lifetime: Self::DEFAULT_RESET_LIFETIME,
+            invitation_lifetime: Self::DEFAULT_INVITATION_LIFETIME,
             throttle: true,
-            reauthenticate_after: Duration::from_mins(15),
+            reauthenticate_after: Self::DEFAULT_REAUTHENTICATE_AFTER,
         }
     }
 }

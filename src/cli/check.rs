@@ -107,7 +107,7 @@ fn policy(stored: &Stored) -> Finding {
         wrong.push((Verdict::Error, format!("{}: start the server again", sentence(&error))));
     }
     if let Ok(Cli { command: Command::Serve(settings), .. }) = Cli::try_parse_from(["usher", "serve"]) {
-        let here = settings.policy().unwrap_or_default().into_iter();
+        let here = settings.stored().unwrap_or_default().into_iter();
         let differing =
             here.filter(|(name, value)| std::env::var_os(variable(name)).is_some() && stored.get(*name) != Some(value));
         wrong.extend(differing.map(|(name, value)| {
@@ -144,9 +144,9 @@ pub(super) fn misspelled() -> Vec<String> {
 /// What is well-formed by itself and still can't be used.
 fn unusable(settings: &ServeSettings) -> Vec<String> {
     let limits = settings.sessions.limits().err().map(|error| error.to_string());
-    let cost = settings.cost.cost().err().map(|error| error.to_string());
+    let cost = settings.hashing.cost.cost().err().map(|error| error.to_string());
     let passwords = settings.passwords.policy().err().map(|error| error.to_string());
-    let ports = settings.check_ports().err().map(|error| error.to_string());
+    let ports = settings.server.check_ports().err().map(|error| error.to_string());
     [limits, cost, passwords, ports].into_iter().flatten().collect()
 }
 

@@ -23,8 +23,8 @@ mod user;
 use crate::{
     app::{App, Policy},
     clock::Clock,
-    config::{self, CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable, unusable},
-    domain::{Blocklist, Error, PasswordPolicy},
+    config::{self, CostSettings, DatabaseSettings, PasswordSettings, ServeSettings, Unusable},
+    domain::Error,
     hashing::{Cost, HashPool},
     store::{OpenError, Store, locate},
 };
@@ -245,26 +245,6 @@ fn naming_variable(fault: &str, error: &clap::Error) -> String {
         return fault.to_owned();
     }
     fault.replacen(&format!("'{argument}'"), &format!("'{argument}' (from {variable})"), 1)
-}
-
-impl PasswordSettings {
-    fn policy(&self) -> Result<PasswordPolicy> {
-        let blocklist = match &self.password_blocklist {
-            Some(_) if self.allow_weak_passwords => {
-                return Err(unusable("--password-blocklist and --allow-weak-passwords exclude each other").into());
-            }
-            None if self.allow_weak_passwords => None,
-            None => Some(Blocklist::Bundled),
-            Some(file) => Some(read_blocklist(file)?),
-        };
-        Ok(PasswordPolicy { min_length: self.password_min_length, blocklist })
-    }
-}
-
-fn read_blocklist(file: &Path) -> Result<Blocklist, Unusable> {
-    let text = std::fs::read_to_string(file);
-    let text = text.map_err(|error| unusable(format!("--password-blocklist {}: {error}", file.display())))?;
-    Ok(Blocklist::parse(&text))
 }
 
 /// Opens a database for a command that works on it beside a server, or without one.

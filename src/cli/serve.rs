@@ -1,10 +1,11 @@
 //! `usher serve`
 
-use super::{check, descriptors, log::Log, read_blocklist, signals::Signals};
+use super::{check, descriptors, log::Log, signals::Signals};
 use crate::{
-    app::{App, Policy},
+    app::App,
     clock::Clock,
-    config::{RegistrationMode, ServeSettings, Switch},
+    config::{ServeSettings, ServerSettings, read_blocklist},
+    domain::Registration,
     hashing::HashPool,
     http::{self, HttpSettings, Listeners, Stopped},
     store::{Lock, Prepared, Store},
@@ -27,35 +28,30 @@ const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How many connections may wait until they are accepted.
 const MAX_BACKLOG: u32 = 1024;
 
-pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
-    let log = Log::start(settings.log_format)?;
+pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
+    let log = Log::start(settings.log.log_format)?;
     let workers = available_parallelism().map_or(2, usize::from);
-    settings.max_connections = descriptors::raise_limit(settings.max_connections as usize, workers + 2)?.try_into()?;
+    let max_connections = descriptors::raise_limit(settings.server.max_connections as usize, workers + 2)?;
     for text in check::misspelled() {
         tracing::warn!("{text}");
     }
-    let policy = Policy {
-        passwords: settings.passwords.policy()?,
-        sessions: settings.sessions.limits()?,
-        audit: settings.audit.clone().into(),
-        reauthenticate_after: settings.sessions.reauthenticate_after,
-        registration: settings.registration.into(),
-        reset_lifetime: settings.resets.reset_lifetime,
-        invitation_lifetime: settings.invitations.invitation_lifetime,
-        throttle: settings.throttle == Switch::On,
-    };
-    let cost = settings.cost.cost()?;
-    let stored = settings.policy()?;
-    settings.check_ports()?;
-    let (lock, sockets) = take(database, &settings)?;
+    let (policy, cost, stored) = (settings.policy()?, settings.hashing.cost.cost()?, settings.stored()?);
+    settings.server.check_ports()?;
+    let (lock, sockets) = take(database, &settings.server)?;
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open_locked(database, u32::try_from(workers)?, Clock::System, lock)?;
-    let threads = settings.hash_threads.map_or(workers, usize::from);
-    let hashing =
-        HashPool::start(cost, threads, settings.hash_queue.into()).context("the hashing threads can't be started")?;
+    let threads = settings.hashing.hash_threads.map_or(workers, usize::from);
+    let hashing = HashPool::start(cost, threads, settings.hashing.hash_queue.into());
+    let hashing = hashing.context("the hashing threads can't be started")?;
     let app = Arc::new(App::new(store, hashing, Clock::System, policy));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let stopped = runtime.block_on(serve(app, settings, stored, sockets))?;
+    let stopped = runtime.block_on(serve(
+        app,
+        settings.server.http(max_connections),
+        settings.passwords.password_blocklist,
+        stored,
+        sockets,
+    ))?;
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
@@ -67,7 +63,7 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
 
 /// Takes the lock of the database, and the ports. Where that fails it leaves no file that was not there: so the ports come
 /// first, unless the lock is one that is there already. Then a second server hears of the first one rather than of its port.
-fn take(database: &Path, settings: &ServeSettings) -> Result<(Lock, Sockets)> {
+fn take(database: &Path, settings: &ServerSettings) -> Result<(Lock, Sockets)> {
     let is_there = database.exists() && database.with_added_extension("lock").exists();
     let lock = is_there.then(|| Store::lock(database)).transpose()?;
     let sockets = Sockets::bind(settings)?;
@@ -81,7 +77,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn bind(settings: &ServeSettings) -> Result<Self> {
+    fn bind(settings: &ServerSettings) -> Result<Self> {
         let metrics = settings.metrics_listen.map(|address| Bound::bind(address, "--metrics-listen"));
         Ok(Self { public: Bound::bind(settings.listen, "--listen")?, metrics: metrics.transpose()? })
     }
@@ -116,7 +112,13 @@ impl Bound {
     }
 }
 
-async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy, sockets: Sockets) -> Result<Stopped> {
+async fn serve(
+    app: Arc<App>,
+    settings: HttpSettings,
+    blocklist: Option<PathBuf>,
+    stored: StoredPolicy,
+    sockets: Sockets,
+) -> Result<Stopped> {
     let listeners = sockets.listen()?;
     let address = listeners.public.local_addr()?;
     if let Some(metrics) = &listeners.metrics {
@@ -126,10 +128,10 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy, soc
     app.resume().await.map_err(|error| anyhow!(error))?;
     store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
-    if !settings.no_docs {
+    if settings.docs {
         tracing::info!("the API is described at http://{address}/docs");
     }
-    if settings.registration == RegistrationMode::Open && !address.ip().is_loopback() {
+    if app.policy().registration == Registration::Open && !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
     }
     if !app.has_admin().await.map_err(|error| anyhow!(error))? {
@@ -137,17 +139,10 @@ async fn serve(app: Arc<App>, settings: ServeSettings, stored: StoredPolicy, soc
             "there is no administrator yet; create one with 'usher create-admin --username NAME --email ADDRESS'"
         );
     }
-    let http = HttpSettings {
-        trusted_proxies: settings.trusted_proxy,
-        cors_origins: settings.cors_origin,
-        max_connections: settings.max_connections.try_into()?,
-        shutdown_timeout: settings.shutdown_timeout,
-        docs: !settings.no_docs,
-    };
-    let (reloading, blocklist) = (app.clone(), settings.passwords.password_blocklist);
+    let reloading = app.clone();
     // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
     let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))));
-    Ok(http::serve(listeners, app, http, shutdown).await)
+    Ok(http::serve(listeners, app, settings, shutdown).await)
 }
 
 fn report_metrics(address: SocketAddr) {

@@ -178,6 +178,8 @@ pub struct AuditLimits {
 }
 
 impl AuditLimits {
+    pub const DEFAULT: Self = Self { retention: Duration::from_hours(90 * 24), max_rows: 1_000_000 };
+
     /// At each hourly sweep, age takes away no more than this span of the log, so that a clock that jumps ahead by years
     /// leaves a week to notice: ninety days go in as many half days, one an hour.
     pub const SPAN_AT_ONCE: Duration = Duration::from_hours(12);
@@ -185,7 +187,7 @@ impl AuditLimits {
 
 impl Default for AuditLimits {
     fn default() -> Self {
-        Self { retention: Duration::from_hours(90 * 24), max_rows: 1_000_000 }
+        Self::DEFAULT
     }
 }
 

@@ -81,8 +81,7 @@ pub struct SessionLimits {
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_hours(24);
-        Self { idle_timeout: 7 * DAY, lifetime: 30 * DAY, max_per_user: 100 }
+        Self::DEFAULT
     }
 }
 
@@ -90,6 +89,9 @@ impl Default for SessionLimits {
 pub const USER_AGENT_LENGTH: usize = 256;
 
 impl SessionLimits {
+    pub const DEFAULT: Self =
+        Self { idle_timeout: Duration::from_hours(7 * 24), lifetime: Duration::from_hours(30 * 24), max_per_user: 100 };
+
     /// The most that can be chosen for `max_per_user`: a list of sessions is one answer.
     pub const MAX_PER_USER: u32 = 10_000;
 

@@ -1,0 +1,57 @@
+//! What a password hash costs, and how many are computed at a time.
+
+use super::{Unusable, unusable, values::number};
+use crate::hashing::Cost;
+use clap::Args;
+
+/// What a password hash costs, in memory and time, for us and for a thief of the file.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Password hashing (Argon2id)")]
+pub struct CostSettings {
+    /// Memory of one hash in KiB, from 8 for each lane to 65536. A change acts on each account's next sign-in
+    #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MAX.memory))]
+    pub argon2_memory: u32,
+
+    /// Passes over that memory, from 1 to 10
+    #[arg(long, env = "USHER_ARGON2_ITERATIONS", value_name = "PASSES", default_value_t = Cost::DEFAULT.iterations, value_parser = number(1..=Cost::MAX.iterations))]
+    pub argon2_iterations: u32,
+
+    /// Lanes, from 1 to 4; they are computed one after the other
+    #[arg(long, env = "USHER_ARGON2_PARALLELISM", value_name = "LANES", default_value_t = Cost::DEFAULT.parallelism, value_parser = number(1..=Cost::MAX.parallelism))]
+    pub argon2_parallelism: u32,
+}
+
+/// How many hashes are computed at a time, and how many wait.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Password hashing (Argon2id)")]
+pub struct HashingSettings {
+    #[command(flatten)]
+    pub cost: CostSettings,
+
+    /// How many passwords are hashed at a time, each in --argon2-memory; as many as there are processors unless set
+    #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = number(1..=256_u16))]
+    pub hash_threads: Option<u16>,
+
+    /// How many more may wait; beyond it requests that need a hash (sign-ins, registrations, new passwords) are answered with
+    /// 503 at once. Sites (IPv4 /24, IPv6 /48) take turns, and each may hold a quarter of the places, those of
+    /// --hash-threads included; clients behind a proxy that is not in --trusted-proxy are one site
+    #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = number(1..=u16::MAX))]
+    pub hash_queue: u16,
+}
+
+impl CostSettings {
+    pub fn cost(self) -> Result<Cost, Unusable> {
+        let cost = Cost {
+            memory: self.argon2_memory,
+            iterations: self.argon2_iterations,
+            parallelism: self.argon2_parallelism,
+        };
+        let most = Cost::MAX;
+        cost.is_possible().then_some(cost).ok_or_else(|| {
+            unusable(format!(
+                "--argon2-memory {}, --argon2-iterations {} and --argon2-parallelism {} don't go together: memory is 8 KiB for each lane to {} KiB, iterations 1 to {}, lanes 1 to {}",
+                cost.memory, cost.iterations, cost.parallelism, most.memory, most.iterations, most.parallelism
+            ))
+        })
+    }
+}
