@@ -10,8 +10,10 @@ PRAGMA application_id = 0x75736872;
 
 CREATE TABLE users (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,     -- AUTOINCREMENT: a deleted user's id is never given away again
-    username        TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(username) BETWEEN 1 AND 64),
-    email           TEXT    NOT NULL COLLATE NOCASE UNIQUE CHECK (length(email) BETWEEN 3 AND 254),
+    username        TEXT    NOT NULL CHECK (length(username) BETWEEN 1 AND 64),
+    username_key    TEXT    NOT NULL UNIQUE CHECK (username_key = lower(username)),  -- what is compared, searched and sorted
+    email           TEXT    NOT NULL CHECK (length(email) BETWEEN 3 AND 254),
+    email_key       TEXT    NOT NULL UNIQUE CHECK (email_key = lower(email)),
     email_verified  INTEGER NOT NULL CHECK (email_verified IN (0, 1)),  -- 0: typed by its owner and by nobody else
     password_hash   TEXT    NOT NULL,                      -- a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash; imported ones as they were, until their owner signs in
     password_version INTEGER NOT NULL CHECK (password_version > 0),  -- counts passwords; the same one hashed anew stays
@@ -21,13 +23,13 @@ CREATE TABLE users (
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     last_login_at   INTEGER,
-    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (ifnull(last_login_at, 0)) VIRTUAL  -- never: before everybody else
+    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(last_login_at, 0)) VIRTUAL  -- never: before everybody else
 ) STRICT;
 
 -- Lists of accounts, in each order and with each filter: a page is read from one of these from where the last one ended.
 -- The first also answers whether there is another enabled administrator.
 CREATE INDEX users_by_id            ON users (role, disabled);
-CREATE INDEX users_by_username      ON users (role, disabled, username);
+CREATE INDEX users_by_username      ON users (role, disabled, username_key);
 CREATE INDEX users_by_created_at    ON users (role, disabled, created_at);
 CREATE INDEX users_by_last_login_at ON users (role, disabled, last_login_order);
 
@@ -37,7 +39,8 @@ CREATE INDEX users_by_last_login_at ON users (role, disabled, last_login_order);
 CREATE INDEX users_by_place ON users (((id & 2147483647) * 1327217885 & 2147483647));
 
 CREATE TABLE sessions (
-    id              TEXT    PRIMARY KEY,                   -- shown to its owner; opens nothing
+    place           INTEGER PRIMARY KEY,                   -- the order in which sessions were stored
+    id              TEXT    NOT NULL UNIQUE,               -- shown to its owner; opens nothing
     token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_at      INTEGER NOT NULL,
@@ -75,7 +78,7 @@ CREATE INDEX password_resets_made_by ON password_resets (created_by);
 CREATE TABLE invitations (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
-    email           TEXT    COLLATE NOCASE CHECK (length(email) BETWEEN 3 AND 254),
+    email           TEXT    CHECK (length(email) BETWEEN 3 AND 254),
     role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
     created_by      INTEGER,                               -- the administrator who made it; NULL: the shell
     created_at      INTEGER NOT NULL,

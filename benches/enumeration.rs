@@ -180,7 +180,7 @@ fn conclude(arguments: &Arguments, found: u32) -> ExitCode {
 fn mix_costs(file: &Path, memory: u32) -> Result<()> {
     let pool = HashPool::start(Cost { memory, ..Cost::DEFAULT }, 0, 0)?;
     let database = rusqlite::Connection::open(file)?;
-    let mut update = database.prepare("UPDATE users SET password_hash = ?1 WHERE email = ?2")?;
+    let mut update = database.prepare("UPDATE users SET password_hash = ?1 WHERE email_key = ?2")?;
     for number in (1..=SIZE.users).filter(|number| (number / 100).is_multiple_of(2)) {
         update.execute([pool.unusable().as_str(), &seeding::name(number, SIZE.users).1])?;
     }

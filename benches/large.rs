@@ -257,7 +257,7 @@ fn cursor_at(connection: &rusqlite::Connection, sort: UserSort, skipped: u32, fr
     use base64ct::{Base64UrlUnpadded, Encoding};
     let key = match sort.key {
         SortKey::Id => "id",
-        SortKey::Username => "username",
+        SortKey::Username => "username_key",
         SortKey::CreatedAt => "created_at",
         SortKey::LastLoginAt => "last_login_order",
     };

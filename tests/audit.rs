@@ -799,7 +799,7 @@ fn damage_a_changed_schema_and_orphans_are_told() {
             "1 rows of password_resets refer to nothing in users",
         ),
         (
-            "UPDATE users SET username = 'a' || char(27) || '[31m' WHERE id = 1",
+            "UPDATE users SET (username, username_key) = ('a' || char(27) || '[31m', 'a' || char(27) || '[31m') WHERE id = 1",
             "the account 1 is damaged: username must",
         ),
         ("PRAGMA ignore_check_constraints = 1; UPDATE users SET revision = 0", "CHECK constraint failed in users"),

@@ -283,7 +283,7 @@ fn each_table_is_swept_of_what_is_too_old_and_of_nothing_else() {
              INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
                 FROM (SELECT 0 AS value UNION ALL SELECT 1);
              INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
-             INSERT INTO sessions SELECT value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
+             INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
                 FROM (SELECT 0 AS value UNION ALL SELECT 1)",
             now = now.as_millis()
         ))

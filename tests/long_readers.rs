@@ -26,9 +26,9 @@ fn crowded() -> Server {
         .sql()
         .execute_batch(&format!(
             "BEGIN;
-             INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled, revision,
+             INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled, revision,
                                 created_at, updated_at)
-             {numbers} SELECT 'user' || i, 'user' || i || '@example.com', 0, hex(zeroblob(200)), 1, 'user', 0, 1, {START}, {START} FROM n;
+             {numbers} SELECT 'user' || i, 'user' || i, 'user' || i || '@example.com', 'user' || i || '@example.com', 0, hex(zeroblob(200)), 1, 'user', 0, 1, {START}, {START} FROM n;
              INSERT INTO audit (at, action, count, hash)
              {numbers} SELECT {START}, 'session.signed_in', 1, zeroblob(32) FROM n;
              UPDATE audit_state SET head_id = (SELECT max(id) FROM audit);

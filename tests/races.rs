@@ -458,7 +458,10 @@ fn an_address_that_was_the_accounts_own_and_is_changed_meanwhile_needs_proof_aga
     assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the lock");
 
     // when
-    held.execute_batch("UPDATE users SET email = 'countess@example.com'; COMMIT").unwrap();
+    held.execute_batch(
+        "UPDATE users SET (email, email_key) = ('countess@example.com', 'countess@example.com'); COMMIT",
+    )
+    .unwrap();
 
     // then
     assert_eq!(block_on(change).err(), Some(Error::ReauthenticationRequired));

@@ -40,6 +40,36 @@ fn what_was_in_a_database_of_version_1_is_still_good() {
 }
 
 #[test]
+fn accounts_of_version_1_are_found_in_any_case_and_a_damaged_one_can_still_be_repaired() {
+    // given
+    let folder = version_1();
+    let change = "UPDATE users SET username = 'Ada', email = 'Ada@Example.COM' WHERE username = 'ada';
+        INSERT INTO sessions SELECT 'older', zeroblob(32), user_id, created_at, last_used_at, expires_at, ip, user_agent
+            FROM sessions;
+        INSERT INTO users SELECT 3, 'two words', 'eve@example.com', 1, '', 1, 'user', 0, 1, 0, 0, NULL";
+    Connection::open(folder.path().join("usher.db")).unwrap().execute_batch(change).unwrap();
+
+    // when
+    let migrated = binary::usher(folder.path(), &["migrate"]);
+
+    // then
+    assert!(migrated.status.success(), "{}", binary::complaint(&migrated));
+    let connection = Connection::open(folder.path().join("usher.db")).unwrap();
+    let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(text("SELECT username || ' ' || email FROM users WHERE id = 2"), "Ada Ada@Example.COM");
+    assert_eq!(text("SELECT group_concat(id) FROM (SELECT id FROM sessions ORDER BY place)"), "imnNYnmDBgYzYsip,older");
+    assert_eq!(text("SELECT group_concat(name || seq) FROM sqlite_sequence ORDER BY 1"), "audit10,users3,invitations1");
+    for name in ["aDA", "ADA@example.com"] {
+        let shown = binary::usher(folder.path(), &["user", "show", name, "--json"]);
+        assert!(shown.status.success(), "{name}: {}", binary::complaint(&shown));
+    }
+    let told = binary::usher(folder.path(), &["check"]);
+    assert!(String::from_utf8_lossy(&told.stdout).contains("the account 3 is damaged: username must"), "{told:?}");
+    assert!(binary::usher(folder.path(), &["user", "set-username", "3", "eve"]).status.success());
+    assert!(binary::usher(folder.path(), &["check"]).status.success());
+}
+
+#[test]
 fn a_database_of_version_1_passes_every_check_once_it_is_migrated_and_the_copy_is_the_old_one() {
     let folder = version_1();
     let migrated = binary::usher(folder.path(), &["migrate"]);

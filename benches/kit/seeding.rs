@@ -214,9 +214,9 @@ fn fill(file: &Path, size: Size) -> Result<String> {
 fn insert_users(connection: &Connection, users: u32, now: i64) -> Result<()> {
     let hash: String = connection.query_row("SELECT password_hash FROM users", [], |row| row.get(0))?;
     let mut insert = connection.prepare(
-        "INSERT INTO users (id, username, email, email_verified, password_hash, password_version, role, disabled, revision,
+        "INSERT INTO users (id, username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled, revision,
                             created_at, updated_at, last_login_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11)",
+         VALUES (?1, ?2, lower(?2), ?3, lower(?3), ?4, ?5, 1, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     let mut random = Rng::with_seed(1);
     let (oldest, youngest) = (now - 3 * 365 * DAY, now - DAY);

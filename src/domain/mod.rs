@@ -33,5 +33,5 @@ pub use time::Timestamp;
 pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
 pub use user::{
     Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserRecord, UserUpdate,
-    Username,
+    Username, fold,
 };

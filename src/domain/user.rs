@@ -56,6 +56,11 @@ impl fmt::Display for DamagedUser {
     }
 }
 
+/// A text without regard to the case of its letters. Usernames and e-mail addresses are ASCII.
+pub fn fold(text: &str) -> String {
+    text.to_ascii_lowercase()
+}
+
 /// A name to show and to sign posts with: ASCII, unique without regard to case, kept as typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username(String);
@@ -84,6 +89,11 @@ impl Username {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What is equal for those that differ in case alone.
+    pub fn key(&self) -> String {
+        fold(&self.0)
     }
 }
 
@@ -124,6 +134,11 @@ impl EmailAddress {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What is equal for those that differ in case alone.
+    pub fn key(&self) -> String {
+        fold(&self.0)
     }
 }
 

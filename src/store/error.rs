@@ -7,8 +7,8 @@ use rusqlite::ErrorCode;
 pub(super) fn from_sqlite(error: &rusqlite::Error) -> Error {
     let text = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) if text.contains("users.username") => Error::UsernameTaken,
-        Some(ErrorCode::ConstraintViolation) if text.contains("users.email") => Error::EmailTaken,
+        Some(ErrorCode::ConstraintViolation) if text.contains("users.username_key") => Error::UsernameTaken,
+        Some(ErrorCode::ConstraintViolation) if text.contains("users.email_key") => Error::EmailTaken,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Overloaded,
         Some(
             ErrorCode::DiskFull

@@ -47,7 +47,7 @@ impl Reader<'_> {
     /// happened. Where the row is missing nothing is known, and it is there again after the next look.
     pub fn clock_watch(&self) -> Result<ClockWatch, Error> {
         const SQL: &str =
-            "SELECT ifnull(seen_at, (SELECT at FROM audit ORDER BY id DESC LIMIT 1)), hold_until FROM clock";
+            "SELECT coalesce(seen_at, (SELECT at FROM audit ORDER BY id DESC LIMIT 1)), hold_until FROM clock";
         let time = |at: Option<i64>| at.map(Timestamp::from_millis);
         self.connection
             .query_row(SQL, [], |row| Ok(ClockWatch { seen_at: time(row.get(0)?), hold_until: time(row.get(1)?) }))
@@ -61,7 +61,10 @@ impl Writer<'_> {
     pub fn set_clock_watch(&mut self, watch: ClockWatch) -> Result<(), Error> {
         let ClockWatch { seen_at, hold_until } = watch;
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO clock (only_row, seen_at, hold_until) VALUES (1, ?1, ?2)")
+            .prepare_cached(
+                "INSERT INTO clock (only_row, seen_at, hold_until) VALUES (1, ?1, ?2)
+                 ON CONFLICT (only_row) DO UPDATE SET seen_at = excluded.seen_at, hold_until = excluded.hold_until",
+            )
             .and_then(|mut it| it.execute([seen_at.map(Timestamp::as_millis), hold_until.map(Timestamp::as_millis)]))
             .or_domain()
             .map(drop)

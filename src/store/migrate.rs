@@ -33,7 +33,11 @@ impl Schema {
 const CURRENT: Schema = Schema {
     application_id: 0x7573_6872,
     sql: include_str!("../../schema.sql"),
-    steps: &[M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))],
+    steps: &[
+        M::up(include_str!("migrations/1.sql")),
+        M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/3.sql")),
+    ],
 };
 
 /// What `prepare` did.

@@ -83,13 +83,7 @@ impl Store {
 impl Reader<'_> {
     /// Whether some account has this name, and whether some account has this address.
     pub fn are_taken(&self, username: Option<&Username>, email: Option<&EmailAddress>) -> Result<(bool, bool), Error> {
-        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1),
-                                  EXISTS (SELECT 1 FROM users WHERE email = ?2)";
-        let values = (username.map(Username::as_str), email.map(EmailAddress::as_str));
-        self.connection
-            .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))))
-            .or_domain()
+        self.belong_to_other(username.map(Username::key), email.map(EmailAddress::key), None)
     }
 }
 
@@ -100,18 +94,21 @@ impl Writer<'_> {
         self.connection.pragma_update(None, "cache_size", -256 * 1024).or_domain()
     }
 
-    /// Stores an account that comes from elsewhere, with a new id. Fails with `UsernameTaken` or `EmailTaken`.
+    /// Stores an account that comes from elsewhere, with a new id. Fails with `UsernameTaken` or `EmailTaken`, and only the
+    /// constraint says so: many are stored at once, and were looked up before.
     pub fn insert_record(&mut self, record: &UserRecord) -> Result<(), Error> {
         self.connection
             .prepare_cached(
-                "INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled, revision,
+                "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled, revision,
                                     created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 1, ?7, ?8)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10)",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
                     record.username.as_str(),
+                    record.username.key(),
                     record.email.as_str(),
+                    record.email.key(),
                     record.email_verified,
                     record.password_hash.as_str(),
                     record.role.as_str(),

@@ -18,7 +18,7 @@ macro_rules! select_signed_in {
             "SELECT ",
             user_columns!(),
             ", s.id, s.created_at, s.last_used_at, s.expires_at
-             FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.disabled = 0 AND ",
+             FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.disabled = FALSE AND ",
             $by
         )
     };
@@ -60,7 +60,7 @@ impl Reader<'_> {
             .connection
             .prepare_cached(
                 "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
-                 WHERE user_id = ?1 ORDER BY created_at DESC, rowid DESC",
+                 WHERE user_id = ?1 ORDER BY created_at DESC, place DESC",
             )
             .or_domain()?;
         let details = |row: &Row<'_>| {
@@ -88,8 +88,8 @@ impl Reader<'_> {
     ) -> Result<Option<(Vec<SessionId>, i64)>, Error> {
         let look = || -> rusqlite::Result<_> {
             let mut statement = self.connection.prepare_cached(
-                "SELECT rowid, expires_at < ?1 OR last_used_at < ?2, id FROM sessions WHERE rowid > ?3
-                 ORDER BY rowid LIMIT ?4",
+                "SELECT place, expires_at < ?1 OR last_used_at < ?2, id FROM sessions WHERE place > ?3
+                 ORDER BY place LIMIT ?4",
             )?;
             let mut rows = statement.query(params![expired.as_millis(), unused.as_millis(), place, count])?;
             let (mut ended, mut last) = (Vec::new(), None);
@@ -118,7 +118,7 @@ impl Writer<'_> {
             .connection
             .prepare_cached(
                 "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
-                 SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?7 AND disabled = 0 AND password_version = ?8",
+                 SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?7 AND disabled = FALSE AND password_version = ?8",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -137,8 +137,8 @@ impl Writer<'_> {
             .prepare_cached(
                 "DELETE FROM sessions WHERE user_id = ?1 AND id IN
                     (SELECT id FROM sessions WHERE user_id = ?1
-                     ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, rowid DESC
-                     LIMIT -1 OFFSET ?2)",
+                     ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, place DESC
+                     LIMIT 9223372036854775807 OFFSET ?2)",
             )
             .and_then(|mut statement| {
                 let unused = self.now - limits.idle_timeout;
@@ -170,7 +170,7 @@ impl Writer<'_> {
     /// Ends every session of an account but the one named, and tells how many that were.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
         self.connection
-            .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND id IS NOT ?2")
+            .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2")
             .and_then(|mut statement| statement.execute(params![user.get(), but.map(SessionId::as_str)]))
             .or_domain()
             .map(|deleted| u32::try_from(deleted).unwrap_or(u32::MAX))
@@ -227,15 +227,15 @@ mod tests {
         connection.execute_batch(include_str!("../../schema.sql")).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO users (id, username, email, email_verified, password_hash, password_version, role, disabled,
+                "INSERT INTO users (id, username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled,
                                     revision, created_at, updated_at)
-                 VALUES (1, 'ada', 'ada@example.com', 1, '', 1, 'user', 0, 1, 0, 0)",
+                 VALUES (1, 'ada', 'ada', 'ada@example.com', 'ada@example.com', 1, '', 1, 'user', 0, 1, 0, 0)",
             )
             .unwrap();
         for (id, last_used_at, expires_at) in sessions {
             connection
                 .execute(
-                    "INSERT INTO sessions VALUES (?1, randomblob(32), 1, 0, ?2, ?3, NULL, NULL)",
+                    "INSERT INTO sessions VALUES (NULL, ?1, randomblob(32), 1, 0, ?2, ?3, NULL, NULL)",
                     params![id, last_used_at, expires_at],
                 )
                 .unwrap();
@@ -289,7 +289,7 @@ mod tests {
         let sessions = [("1", 95, 900), ("2", 95, 900), ("3", 95, 50), ("4", 10, 900)];
         for (most, expected) in [(5, "1234n"), (4, "124n"), (3, "12n"), (2, "2n"), (1, "n")] {
             let connection = database(&sessions);
-            connection.execute_batch("UPDATE sessions SET created_at = rowid").unwrap();
+            connection.execute_batch("UPDATE sessions SET created_at = place").unwrap();
             let new = NewSession {
                 id: id("n"),
                 token_hash: crate::domain::SessionToken::generate().hash(),

@@ -65,7 +65,7 @@ impl Writer<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO sign_in_addresses (user_id, address, last_at) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO UPDATE SET last_at = ?3",
+                 ON CONFLICT (user_id, address) DO UPDATE SET last_at = excluded.last_at",
             )
             .and_then(|mut statement| statement.execute(params![user.get(), address, self.now.as_millis()]))
             .or_domain()?;
@@ -73,7 +73,7 @@ impl Writer<'_> {
             .prepare_cached(
                 "DELETE FROM sign_in_addresses WHERE user_id = ?1 AND address IN
                     (SELECT address FROM sign_in_addresses WHERE user_id = ?1
-                     ORDER BY address = ?2 DESC, last_at DESC LIMIT -1 OFFSET ?3)",
+                     ORDER BY address = ?2 DESC, last_at DESC LIMIT 9223372036854775807 OFFSET ?3)",
             )
             .and_then(|mut statement| statement.execute(params![user.get(), address, most]))
             .or_domain()
@@ -85,7 +85,7 @@ impl Writer<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO throttle_unlocks (account_group, unlocks) VALUES (?1, 1)
-                 ON CONFLICT DO UPDATE SET unlocks = unlocks + 1",
+                 ON CONFLICT (account_group) DO UPDATE SET unlocks = throttle_unlocks.unlocks + 1",
             )
             .and_then(|mut statement| statement.execute([group]))
             .or_domain()
@@ -94,7 +94,8 @@ impl Writer<'_> {
 
     /// Stores whose budget stands in a place, and when it is full again. `None`: nobody's.
     pub fn set_throttled_account(&mut self, slot: u32, budget: Option<([u8; 16], Timestamp)>) -> Result<(), Error> {
-        const SET: &str = "INSERT OR REPLACE INTO throttle_accounts (slot, key, full_again_at) VALUES (?1, ?2, ?3)";
+        const SET: &str = "INSERT INTO throttle_accounts (slot, key, full_again_at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (slot) DO UPDATE SET key = excluded.key, full_again_at = excluded.full_again_at";
         let changed = match budget {
             Some((key, at)) => self
                 .connection
@@ -112,7 +113,8 @@ impl Writer<'_> {
     pub fn note_undeclared_proxy(&mut self, ip: IpAddr) -> Result<(), Error> {
         self.connection
             .execute(
-                "INSERT OR REPLACE INTO undeclared_proxy (only_row, ip, seen_at) VALUES (1, ?1, ?2)",
+                "INSERT INTO undeclared_proxy (only_row, ip, seen_at) VALUES (1, ?1, ?2)
+                 ON CONFLICT (only_row) DO UPDATE SET ip = excluded.ip, seen_at = excluded.seen_at",
                 params![ip.to_string(), self.now.as_millis()],
             )
             .or_domain()

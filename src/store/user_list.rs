@@ -10,7 +10,7 @@ use super::{
     users::{user_columns, user_from},
 };
 use crate::domain::{
-    Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserId, UserSort,
+    Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserId, UserSort, fold,
 };
 use rusqlite::{OptionalExtension, Rows, ToSql, named_params};
 
@@ -23,8 +23,8 @@ const WALKED: u32 = 4;
 const MANY: u32 = 50_000;
 
 /// What a search finds, between the two ends of its prefix.
-const MATCHES: &str = "(SELECT id AS match FROM users WHERE username >= :from AND username < :to
-     UNION SELECT id FROM users WHERE email >= :from AND email < :to)";
+const MATCHES: &str = "(SELECT id AS match FROM users WHERE username_key >= :from AND username_key < :to
+     UNION SELECT id FROM users WHERE email_key >= :from AND email_key < :to)";
 /// How the accounts of a list are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
@@ -44,7 +44,7 @@ struct List<'a> {
 fn key_of(sort: UserSort) -> &'static str {
     match sort.key {
         SortKey::Id => "u.id",
-        SortKey::Username => "u.username",
+        SortKey::Username => "u.username_key",
         SortKey::CreatedAt => "u.created_at",
         SortKey::LastLoginAt => "u.last_login_order",
     }
@@ -55,7 +55,7 @@ fn segments(filter: &UserFilter) -> Vec<String> {
     let roles = Role::ALL.into_iter().filter(|role| filter.role.is_none_or(|wanted| wanted == *role));
     let statuses = |role: Role| {
         let wanted = [false, true].into_iter().filter(|disabled| filter.disabled.is_none_or(|is| is == *disabled));
-        wanted.map(move |disabled| format!("u.role = '{}' AND u.disabled = {}", role.as_str(), u8::from(disabled)))
+        wanted.map(move |disabled| format!("u.role = '{}' AND u.disabled = {disabled}", role.as_str()))
     };
     roles.flat_map(statuses).collect()
 }
@@ -116,7 +116,7 @@ fn count_sql(filter: &UserFilter) -> String {
 
 /// The first text that is beyond everything that begins with `prefix`: what is stored is ASCII.
 fn end_of(prefix: &SearchPrefix) -> String {
-    format!("{}{}", prefix.as_str(), char::MAX)
+    format!("{}{}", fold(prefix.as_str()), char::MAX)
 }
 
 impl Reader<'_> {
@@ -181,7 +181,7 @@ impl Reader<'_> {
         let mut statement = self.connection.prepare_cached(&sql).or_domain()?;
         let mut given: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
         let prefix = list.filter.prefix.as_ref().filter(|_| plan == Plan::MatchAndSort);
-        let bounds = prefix.map(|prefix| (prefix.as_str(), end_of(prefix)));
+        let bounds = prefix.map(|prefix| (fold(prefix.as_str()), end_of(prefix)));
         if let Some((from, to)) = &bounds {
             given.extend([(":from", from as &dyn ToSql), (":to", to)]);
         }
@@ -198,9 +198,8 @@ impl Reader<'_> {
         let mut statement = self.connection.prepare_cached(&count_sql(filter)).or_domain()?;
         let counted: rusqlite::Result<i64> = match &filter.prefix {
             None => statement.query_row([], |row| row.get(0)),
-            Some(prefix) => {
-                statement.query_row(named_params! {":from": prefix.as_str(), ":to": end_of(prefix)}, |row| row.get(0))
-            }
+            Some(prefix) => statement
+                .query_row(named_params! {":from": fold(prefix.as_str()), ":to": end_of(prefix)}, |row| row.get(0)),
         };
         Ok(u64::try_from(counted.or_domain()?).unwrap_or(0))
     }
@@ -208,10 +207,10 @@ impl Reader<'_> {
     /// About how many accounts a search finds: those by their name or those by their address, whichever are more.
     fn matches(&self, prefix: &SearchPrefix) -> Result<u32, Error> {
         const MATCHES_UP_TO: &str = "SELECT max(
-            (SELECT count(*) FROM (SELECT 1 FROM users WHERE username >= :from AND username < :to LIMIT :most)),
-            (SELECT count(*) FROM (SELECT 1 FROM users WHERE email >= :from AND email < :to LIMIT :most)))";
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE username_key >= :from AND username_key < :to LIMIT :most)),
+            (SELECT count(*) FROM (SELECT 1 FROM users WHERE email_key >= :from AND email_key < :to LIMIT :most)))";
         let mut statement = self.connection.prepare_cached(MATCHES_UP_TO).or_domain()?;
-        let bounds = named_params! {":from": prefix.as_str(), ":to": end_of(prefix), ":most": MANY};
+        let bounds = named_params! {":from": fold(prefix.as_str()), ":to": end_of(prefix), ":most": MANY};
         statement.query_row(bounds, |row| row.get(0)).or_domain()
     }
 }
@@ -238,7 +237,7 @@ fn walk(mut rows: Rows<'_>, prefix: &SearchPrefix, most: u32, wanted: u32) -> ru
 fn key_value(value: &SortValue) -> Option<Box<dyn ToSql + '_>> {
     match value {
         SortValue::Id => None,
-        SortValue::Text(text) => Some(Box::new(text)),
+        SortValue::Text(text) => Some(Box::new(fold(text))),
         SortValue::Time(millis) => Some(Box::new(millis)),
     }
 }
@@ -268,9 +267,9 @@ mod tests {
         connection
             .execute(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                 INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled,
+                 INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled,
                                     revision, created_at, updated_at, last_login_at)
-                 SELECT 'User' || i, 'user' || (?1 - i) || '@example.com', 0, 'x', 1, iif(i % 10, 'user', 'admin'),
+                 SELECT 'User' || i, 'user' || i, 'user' || (?1 - i) || '@example.com', 'user' || (?1 - i) || '@example.com', 0, 'x', 1, iif(i % 10, 'user', 'admin'),
                         i % 7 = 0, 1, i / 50, 0, iif(i % 2, NULL, 1000 - i % 100) FROM n",
                 [count],
             )
@@ -379,9 +378,9 @@ mod tests {
         connection
             .execute(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                 INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled,
+                 INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled,
                                     revision, created_at, updated_at, last_login_at)
-                 SELECT 'Zoe' || i, 'zoe' || i || '@example.com', 0, 'x', 1, 'user', 0, 1, 9e9, 9e9, 9e9 + i FROM n",
+                 SELECT 'Zoe' || i, 'zoe' || i, 'zoe' || i || '@example.com', 'zoe' || i || '@example.com', 0, 'x', 1, 'user', 0, 1, 9e9, 9e9, 9e9 + i FROM n",
                 [count],
             )
             .unwrap();

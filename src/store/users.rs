@@ -3,7 +3,7 @@
 use super::{Reader, Writer, error::OrDomain};
 use crate::domain::{
     Credentials, DamagedUser, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, Timestamp, User, UserId,
-    UserUpdate, Username,
+    UserUpdate, Username, fold,
 };
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 use std::borrow::Cow;
@@ -150,11 +150,11 @@ impl Reader<'_> {
         const SQL: &str = concat!(
             "SELECT ",
             user_columns!(),
-            ", u.password_hash, u.password_version FROM users u WHERE u.email = ?1"
+            ", u.password_hash, u.password_version FROM users u WHERE u.email_key = ?1"
         );
         self.connection
             .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row([email], credentials_from).optional())
+            .and_then(|mut statement| statement.query_row([fold(email)], credentials_from).optional())
             .or_domain()
     }
 
@@ -165,8 +165,8 @@ impl Reader<'_> {
         const SQL: &str = concat!(
             "SELECT ",
             user_columns!(),
-            ", u.password_hash, u.password_version, u.email = ?1 FROM users u WHERE u.id = coalesce(
-                (SELECT id FROM users WHERE email = ?1),
+            ", u.password_hash, u.password_version, u.email_key = ?1 FROM users u WHERE u.id = coalesce(
+                (SELECT id FROM users WHERE email_key = ?1),
                 (SELECT id FROM users WHERE ",
             place!(),
             " >= ?2 ORDER BY ",
@@ -182,17 +182,17 @@ impl Reader<'_> {
         };
         self.connection
             .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row(params![email, place], found).optional())
+            .and_then(|mut statement| statement.query_row(params![fold(email), place], found).optional())
             .or_domain()
             .map(Option::flatten)
     }
 
     /// Looks for a username without regard to case. For the point door.
     pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
-        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username = ?1");
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username_key = ?1");
         self.connection
             .prepare_cached(SQL)
-            .and_then(|mut statement| statement.query_row([username.as_str()], user_from).optional())
+            .and_then(|mut statement| statement.query_row([username.key()], user_from).optional())
             .or_domain()
     }
 
@@ -203,19 +203,27 @@ impl Reader<'_> {
 
     /// Whether an enabled administrator would be left without `user`.
     pub fn has_enabled_admin_beside(&self, user: Option<UserId>) -> Result<bool, Error> {
-        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = 0 AND id IS NOT ?1)";
+        const SQL: &str =
+            "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = FALSE AND id IS DISTINCT FROM ?1)";
         self.connection
             .prepare_cached(SQL)
             .and_then(|mut statement| statement.query_row([user.map(UserId::get)], |row| row.get(0)))
             .or_domain()
     }
 
-    fn username_belongs_to_other(&self, username: &Username, id: Option<UserId>) -> Result<bool, Error> {
+    /// Whether another account than `id` has a username of this key, and whether one has an e-mail address of that key.
+    pub(super) fn belong_to_other(
+        &self,
+        username: Option<String>,
+        email: Option<String>,
+        id: Option<UserId>,
+    ) -> Result<(bool, bool), Error> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE username_key = ?1 AND id IS DISTINCT FROM ?3),
+                                  EXISTS (SELECT 1 FROM users WHERE email_key = ?2 AND id IS DISTINCT FROM ?3)";
+        let values = params![username, email, id.map(UserId::get)];
         self.connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM users WHERE username = ?1 AND id IS NOT ?2)")
-            .and_then(|mut statement| {
-                statement.query_row(params![username.as_str(), id.map(UserId::get)], |row| row.get(0))
-            })
+            .prepare_cached(SQL)
+            .and_then(|mut statement| statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))))
             .or_domain()
     }
 }
@@ -223,25 +231,28 @@ impl Reader<'_> {
 impl Writer<'_> {
     /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; where both are, with the former.
     pub fn insert_user(&mut self, new: &NewUser) -> Result<User, Error> {
-        let inserted = self
+        self.refuse_taken(&new.username, &new.email, None)?;
+        let id = self
             .connection
             .prepare_cached(
-                "INSERT INTO users (username, email, email_verified, password_hash, password_version, role, disabled, revision,
-                                    created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, 1, ?5, 0, 1, ?6, ?6)",
+                "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
+                                    password_version, role, disabled, revision, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, FALSE, 1, ?8, ?8) RETURNING id",
             )
             .and_then(|mut statement| {
-                statement.insert(params![
+                let values = params![
                     new.username.as_str(),
+                    new.username.key(),
                     new.email.as_str(),
+                    new.email.key(),
                     new.email_verified,
                     new.password_hash.as_str(),
                     new.role.as_str(),
                     self.now.as_millis(),
-                ])
+                ];
+                statement.query_row(values, |row| row.get(0))
             })
-            .or_domain();
-        let id = inserted.map_err(|error| self.username_first(error, &new.username, None))?;
+            .or_domain()?;
         let id = UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
         self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that made it".into()))
     }
@@ -249,38 +260,42 @@ impl Writer<'_> {
     /// Writes every field of an account, and counts one more revision; what can't be counted up stands for 1, and begins
     /// again. Fails as `insert_user` does.
     pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
-        let updated = self
-            .connection
+        self.refuse_taken(&update.username, &update.email, Some(id))?;
+        self.connection
             .prepare_cached(
-                "UPDATE users SET username = ?2, email = ?3, email_verified = ?4, role = ?5, disabled = ?6,
-                        password_hash = coalesce(?7, password_hash),
-                        password_version = iif(password_version BETWEEN 1 AND ?9 - 1, password_version, 1) + (?7 IS NOT NULL),
-                        revision = iif(revision BETWEEN 1 AND ?9 - 1, revision, 1) + 1, updated_at = ?8
+                "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6, role = ?7,
+                        disabled = ?8, password_hash = coalesce(?9, password_hash),
+                        password_version = CASE WHEN password_version BETWEEN 1 AND ?11 THEN password_version ELSE 1 END
+                            + CASE WHEN ?9 IS NULL THEN 0 ELSE 1 END,
+                        revision = CASE WHEN revision BETWEEN 1 AND ?11 THEN revision ELSE 1 END + 1, updated_at = ?10
                  WHERE id = ?1",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
                     id.get(),
                     update.username.as_str(),
+                    update.username.key(),
                     update.email.as_str(),
+                    update.email.key(),
                     update.email_verified,
                     update.role.as_str(),
                     update.disabled,
                     update.password_hash.as_ref().map(PasswordHash::as_str),
                     self.now.as_millis(),
-                    MAX_COUNT,
+                    MAX_COUNT - 1,
                 ])
             })
-            .or_domain();
-        updated.map_err(|error| self.username_first(error, &update.username, Some(id)))?;
+            .or_domain()?;
         self.user(id)?.ok_or(Error::UserNotFound)
     }
 
-    /// SQLite reports one violated constraint; which one is not promised. The username's is named first.
-    fn username_first(&self, error: Error, username: &Username, id: Option<UserId>) -> Error {
-        match (error, self.username_belongs_to_other(username, id)) {
-            (Error::EmailTaken, Ok(true)) => Error::UsernameTaken,
-            (error, _) => error,
+    /// Asked before the row is written: which of two violated constraints a database reports is not promised. They remain
+    /// the last guard.
+    fn refuse_taken(&self, username: &Username, email: &EmailAddress, id: Option<UserId>) -> Result<(), Error> {
+        match self.belong_to_other(Some(username.key()), Some(email.key()), id)? {
+            (true, _) => Err(Error::UsernameTaken),
+            (false, true) => Err(Error::EmailTaken),
+            (false, false) => Ok(()),
         }
     }
 
