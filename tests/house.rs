@@ -262,6 +262,25 @@ fn every_library_stays_in_its_room() {
     }
 }
 
+/// What writes to the store, and which modules may name it.
+const BESIDE_THE_GUARD: [(&str, &[&str]); 3] = [
+    (".write(", &["app/core"]),
+    (".write_without_deadline(", &["app/core"]),
+    (".maintain(", &["app/maintenance", "app/sessions", "app/audit", "app/undeclared"]),
+];
+
+#[test]
+fn every_change_goes_through_the_guarded_door() {
+    for file in files().into_iter().filter(|file| file.module[0] == "app") {
+        let (module, path, code) = (file.module.join("/"), file.path.display(), code(&file.text));
+        for (name, allowed) in BESIDE_THE_GUARD {
+            assert!(allowed.contains(&module.as_str()) || !code.contains(name), "{path}: {name} is beside the guard");
+        }
+        let knows_store = file.imports().iter().any(|import| *import == ["store", "Store"]);
+        assert!(!knows_store || ["app", "app/core"].contains(&module.as_str()), "{path} reaches the store itself");
+    }
+}
+
 #[test]
 fn there_is_a_room_for_every_file() {
     for file in files() {

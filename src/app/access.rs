@@ -1,26 +1,36 @@
 //! Who may do what: one function, asked before work begins and again inside each transaction.
 
-use crate::{
-    domain::{Actor, Caller, Error, Role, UserChanges, UserId},
-    store::Writer,
-};
-use std::sync::Arc;
+use crate::domain::{Actor, Caller, Error, Registration, Role, UserChanges, UserId};
 
 /// What somebody is about to do. A target of `None` is a name that no user can have.
-#[derive(Clone, Copy)]
-pub(super) enum Operation<'a> {
-    /// Creating an account with this role.
-    Register(Role),
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Operation {
+    /// Creating an account.
+    Register {
+        role: Role,
+        /// Who may register, as the server is set up.
+        mode: Registration,
+        /// Whether an invitation was sent along.
+        invited: bool,
+    },
     ListUsers,
     ReadUser(Option<UserId>),
-    ChangeUser(Option<UserId>, &'a UserChanges),
+    /// Changing what owners may change.
+    ChangeUser(Option<UserId>),
+    /// Changing an account's role, or disabling or enabling it.
+    ChangeRights(Option<UserId>),
     DeleteUser(Option<UserId>),
+    /// Opening a session. The password decides.
+    SignIn,
+    SignOut,
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
-    /// Creating a token with which somebody sets a new password.
-    IssueReset,
+    /// Creating a token with which somebody sets a new password for this account.
+    IssueReset(Option<UserId>),
+    /// Setting a new password with such a token. The token decides.
+    ResetPassword,
     /// Forgetting an account's failed sign-ins.
-    Unlock,
+    Unlock(Option<UserId>),
     /// Creating, listing and taking back invitations.
     Invite,
     /// Passing a proxy as somebody who holds this role. Administrators hold all.
@@ -28,48 +38,85 @@ pub(super) enum Operation<'a> {
     /// Importing and exporting accounts with their password hashes.
     TransferUsers,
     ReadAudit,
+    /// Storing the settings that commands beside the server follow.
+    SetPolicy,
 }
 
-/// Reads the acting account and session again: both may have ended, or changed their role, since the request came.
-pub(super) fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
-    let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
-    let found = writer.signed_in_by_session(&signed_in.session.id)?;
-    found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
+impl Operation {
+    /// The operation that makes these changes.
+    pub fn of_changes(target: Option<UserId>, changes: &UserChanges) -> Self {
+        let changes_rights = changes.role.is_some() || changes.disabled.is_some();
+        if changes_rights { Self::ChangeRights(target) } else { Self::ChangeUser(target) }
+    }
+
+    /// The account that a refusal is recorded for.
+    pub fn subject(&self) -> Option<UserId> {
+        match *self {
+            Self::ReadUser(target)
+            | Self::ChangeUser(target)
+            | Self::ChangeRights(target)
+            | Self::DeleteUser(target)
+            | Self::Sessions(target)
+            | Self::IssueReset(target)
+            | Self::Unlock(target) => target,
+            Self::Register { .. }
+            | Self::ListUsers
+            | Self::SignIn
+            | Self::SignOut
+            | Self::ResetPassword
+            | Self::Invite
+            | Self::PassAs(_)
+            | Self::TransferUsers
+            | Self::ReadAudit
+            | Self::SetPolicy => None,
+        }
+    }
+
+    /// Whether a password or a token decides instead of who acts. A session that was sent along may end meanwhile.
+    pub fn has_its_own_proof(&self) -> bool {
+        matches!(self, Self::SignIn | Self::ResetPassword)
+    }
 }
 
 /// Allows or refuses. Callers who may not see an account are told that there is none, whether or not that is so.
-pub(super) fn decide(actor: &Actor, operation: &Operation<'_>) -> Result<(), Error> {
+pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> {
     let (id, role) = match actor {
         Actor::Shell => return Ok(()),
         Actor::SignedIn(signed_in) => (Some(signed_in.user.id), signed_in.user.role),
         Actor::Anonymous => (None, Role::User),
     };
+    let is_admin = role == Role::Admin;
+    let signed_in = || id.map(|_| ()).ok_or(Error::AuthenticationRequired);
     let sees = |target: &Option<UserId>| match (id, target) {
         (None, _) => Err(Error::AuthenticationRequired),
-        (Some(own), Some(target)) if own == *target || role == Role::Admin => Ok(()),
+        (Some(own), Some(target)) if own == *target || is_admin => Ok(()),
         (Some(_), _) => Err(Error::UserNotFound),
     };
-    let administers = || match id {
-        None => Err(Error::AuthenticationRequired),
-        Some(_) if role == Role::Admin => Ok(()),
-        Some(_) => Err(Error::Forbidden),
-    };
+    let administers = || signed_in().and(if is_admin { Ok(()) } else { Err(Error::Forbidden) });
     match operation {
+        Operation::SignIn | Operation::ResetPassword => Ok(()),
+        Operation::SignOut | Operation::PassAs(Role::User) => signed_in(),
+        Operation::Register { role: Role::Admin, .. } | Operation::TransferUsers | Operation::SetPolicy => {
+            Err(Error::Forbidden)
+        }
+        Operation::Register { role: Role::User, .. } if is_admin => Ok(()),
+        Operation::Register { role: Role::User, mode, invited } => match mode {
+            Registration::Open => Ok(()),
+            Registration::Invite if *invited => Ok(()),
+            Registration::Invite => Err(Error::InvitationRequired),
+            Registration::Closed => Err(Error::RegistrationClosed),
+        },
         Operation::ListUsers
-        | Operation::IssueReset
-        | Operation::Unlock
+        | Operation::IssueReset(_)
+        | Operation::Unlock(_)
         | Operation::Invite
         | Operation::ReadAudit
         | Operation::PassAs(Role::Admin) => administers(),
-        Operation::PassAs(Role::User) => id.map(|_| ()).ok_or(Error::AuthenticationRequired),
-        Operation::Register(Role::User) => Ok(()),
-        Operation::Register(Role::Admin) | Operation::TransferUsers => Err(Error::Forbidden),
-        Operation::ReadUser(target) | Operation::DeleteUser(target) | Operation::Sessions(target) => sees(target),
-        Operation::ChangeUser(target, changes) => {
-            sees(target)?;
-            let for_admins = changes.role.is_some() || changes.disabled.is_some();
-            if for_admins && role != Role::Admin { Err(Error::Forbidden) } else { Ok(()) }
-        }
+        Operation::ReadUser(target)
+        | Operation::ChangeUser(target)
+        | Operation::DeleteUser(target)
+        | Operation::Sessions(target) => sees(target),
+        Operation::ChangeRights(target) => sees(target).and_then(|()| administers()),
     }
 }
 
@@ -120,22 +167,39 @@ mod tests {
         let role = UserChanges { role: Some(Role::Admin), ..UserChanges::default() };
         let disabled = UserChanges { disabled: Some(true), ..UserChanges::default() };
         let forbidden = Err(Error::Forbidden);
+        let (uninvited, closed) = (Err(Error::InvitationRequired), Err(Error::RegistrationClosed));
+        let register = |role, mode, invited| Operation::Register { role, mode, invited };
         let table = [
-            ("register", Operation::Register(Role::User), [&ok, &ok, &ok, &ok]),
-            ("register an administrator", Operation::Register(Role::Admin), [&forbidden, &forbidden, &forbidden, &ok]),
+            ("register", register(Role::User, Registration::Open, false), [&ok, &ok, &ok, &ok]),
+            ("register invited", register(Role::User, Registration::Invite, true), [&ok, &ok, &ok, &ok]),
+            (
+                "register uninvited",
+                register(Role::User, Registration::Invite, false),
+                [&uninvited, &uninvited, &ok, &ok],
+            ),
+            (
+                "register where it is closed",
+                register(Role::User, Registration::Closed, true),
+                [&closed, &closed, &ok, &ok],
+            ),
+            (
+                "register an administrator",
+                register(Role::Admin, Registration::Open, true),
+                [&forbidden, &forbidden, &forbidden, &ok],
+            ),
             ("list", Operation::ListUsers, [&anonymous, &forbidden, &ok, &ok]),
-            ("issue a reset", Operation::IssueReset, [&anonymous, &forbidden, &ok, &ok]),
-            ("unlock", Operation::Unlock, [&anonymous, &forbidden, &ok, &ok]),
+            ("issue a reset", Operation::IssueReset(other), [&anonymous, &forbidden, &ok, &ok]),
+            ("unlock", Operation::Unlock(other), [&anonymous, &forbidden, &ok, &ok]),
             ("invite", Operation::Invite, [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),
             ("read nobody", Operation::ReadUser(None), [&anonymous, &hidden, &hidden, &ok]),
-            ("change own", Operation::ChangeUser(own, &plain), [&anonymous, &ok, &ok, &ok]),
-            ("change other", Operation::ChangeUser(other, &plain), [&anonymous, &hidden, &ok, &ok]),
-            ("own role", Operation::ChangeUser(own, &role), [&anonymous, &forbidden, &ok, &ok]),
-            ("other's role", Operation::ChangeUser(other, &role), [&anonymous, &hidden, &ok, &ok]),
-            ("own disabled", Operation::ChangeUser(own, &disabled), [&anonymous, &forbidden, &ok, &ok]),
-            ("other's disabled", Operation::ChangeUser(other, &disabled), [&anonymous, &hidden, &ok, &ok]),
+            ("change own", Operation::of_changes(own, &plain), [&anonymous, &ok, &ok, &ok]),
+            ("change other", Operation::of_changes(other, &plain), [&anonymous, &hidden, &ok, &ok]),
+            ("own role", Operation::of_changes(own, &role), [&anonymous, &forbidden, &ok, &ok]),
+            ("other's role", Operation::of_changes(other, &role), [&anonymous, &hidden, &ok, &ok]),
+            ("own disabled", Operation::of_changes(own, &disabled), [&anonymous, &forbidden, &ok, &ok]),
+            ("other's disabled", Operation::of_changes(other, &disabled), [&anonymous, &hidden, &ok, &ok]),
             ("delete own", Operation::DeleteUser(own), [&anonymous, &ok, &ok, &ok]),
             ("delete other", Operation::DeleteUser(other), [&anonymous, &hidden, &ok, &ok]),
             ("pass as a user", Operation::PassAs(Role::User), [&anonymous, &ok, &ok, &ok]),
@@ -143,6 +207,10 @@ mod tests {
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
             ("transfer", Operation::TransferUsers, [&forbidden, &forbidden, &forbidden, &ok]),
+            ("store the policy", Operation::SetPolicy, [&forbidden, &forbidden, &forbidden, &ok]),
+            ("sign in", Operation::SignIn, [&ok, &ok, &ok, &ok]),
+            ("sign out", Operation::SignOut, [&anonymous, &ok, &ok, &ok]),
+            ("reset a password", Operation::ResetPassword, [&ok, &ok, &ok, &ok]),
             ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];

@@ -2,16 +2,16 @@
 
 use super::{
     ADDRESSES, App,
-    access::{Operation, confirm, decide},
+    access::Operation,
     throttle::{Attempt, Limit},
 };
 use crate::{
     domain::{
         Action, Caller, Credentials, DamagedUser, EmailAddress, Error, Faults, Invitation, InvitationToken, NewUser,
-        Page, PageSize, Password, PasswordHash, Registration, Role, SignedIn, TokenHash, User, UserChanges, UserCursor,
-        UserFilter, UserId, UserName, UserSort, UserUpdate, Username,
+        Page, PageSize, Password, PasswordHash, Role, SignedIn, TokenHash, User, UserChanges, UserCursor, UserFilter,
+        UserId, UserName, UserSort, UserUpdate, Username,
     },
-    store::Writer,
+    store::{Reader, Writer},
 };
 
 /// What it takes to create an account. Not to be shown: it holds secrets.
@@ -52,33 +52,34 @@ impl App {
     /// Creates an account, with an invitation's role where there is one. An address counts as verified when somebody else
     /// than its owner fixed it. What fails spends no invitation.
     pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
-        let result = self.try_register(caller, account).await;
-        self.noting_refusal(caller, None, result)
-    }
-
-    async fn try_register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
-        decide(&caller.actor, &Operation::Register(account.role))?;
-        check_mode(self.policy.registration, caller, account.invitation.is_some())?;
-        let invitation = self.look_at_invitation(&account).await?;
+        let (mode, invited) = (self.core.policy.registration, account.invitation.is_some());
+        let operation = Operation::Register { role: account.role, mode, invited };
+        self.core.decide(caller, operation)?;
+        let invitation = self.look_at_invitation(caller, operation, &account).await?;
         if caller.administers() {
-            return self.create_account(caller, account, invitation).await;
+            return self.create_account(caller, operation, account, invitation).await;
         }
-        let attempt = self.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
-        let attempt = self.noting_throttled(caller, None, attempt)?;
-        let made = self.create_account(caller, account, invitation).await;
+        let attempt = self.core.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
+        let attempt = self.core.recording(caller, None, attempt)?;
+        let made = self.create_account(caller, operation, account, invitation).await;
         // A name that is taken was told, and counts.
         if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
-            self.throttle.refund(&attempt);
+            self.core.throttle.refund(&attempt);
         }
         made
     }
 
     /// Refuses an invitation that can't be used for this account before anything is hashed for it.
-    async fn look_at_invitation(&self, account: &NewAccount) -> Result<Option<TokenHash>, Error> {
+    async fn look_at_invitation(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        account: &NewAccount,
+    ) -> Result<Option<TokenHash>, Error> {
         let Some(token) = &account.invitation else { return Ok(None) };
         let hash = InvitationToken::parse(token).ok_or(Error::InvalidInvitation)?.hash();
-        let now = self.clock.now();
-        let found = self.store.point(move |reader| reader.invitation(&hash, now)).await?;
+        let now = self.core.clock.now();
+        let found = self.core.read(caller, operation, move |reader| reader.invitation(&hash, now)).await?;
         let fits = found.is_some_and(|invitation| invitation.is_for(&account.email));
         if fits { Ok(Some(hash)) } else { Err(Error::InvalidInvitation) }
     }
@@ -86,25 +87,22 @@ impl App {
     async fn create_account(
         &self,
         caller: &Caller,
+        operation: Operation,
         account: NewAccount,
         invitation: Option<TokenHash>,
     ) -> Result<User, Error> {
         let NewAccount { username, email, password, role, .. } = account;
-        let password_hash = self.hashing.admit(caller.client.site())?.hash(password).await?;
-        let (acting, mode) = (caller.clone(), self.policy.registration);
-        self.store
-            .write(caller, move |writer| {
-                let acting = Caller { actor: confirm(writer, &acting)?, ..acting };
-                decide(&acting.actor, &Operation::Register(role))?;
-                check_mode(mode, &acting, invitation.is_some())?;
-                let invitation = invitation.map(|token| spend(writer, &token, &email)).transpose()?;
+        let password_hash = self.core.hashing.admit(caller.client.site())?.hash(password).await?;
+        self.core
+            .change(caller, operation, move |writer, acting| {
+                let invitation = invitation.as_ref().map(|token| spend(writer, token, &email)).transpose()?;
                 let fixed = invitation.as_ref().is_some_and(|invitation| invitation.email.is_some());
                 let user = writer.insert_user(&NewUser {
-                    username,
-                    email,
+                    username: username.clone(),
+                    email: email.clone(),
                     email_verified: fixed || acting.administers(),
                     role: invitation.as_ref().map_or(role, |invitation| invitation.role),
-                    password_hash,
+                    password_hash: password_hash.clone(),
                 })?;
                 writer.record(Action::UserRegistered, Some(user.id));
                 if let Some(subscriber) = acting.client.subscriber().filter(|_| !acting.administers()) {
@@ -128,9 +126,8 @@ impl App {
         size: PageSize,
         count: bool,
     ) -> Result<UserList, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ListUsers))?;
-        self.store
-            .scan(move |reader| {
+        self.core
+            .scan(caller, Operation::ListUsers, move |reader| {
                 let page = reader.users(&filter, sort, after.as_ref(), size)?;
                 let total = if count { Some(reader.count_users(&filter)?) } else { None };
                 Ok(UserList { page, total })
@@ -140,18 +137,18 @@ impl App {
 
     /// Reads an account. Its owner's was read with their session and is not read again.
     pub async fn user(&self, caller: &Caller, target: Option<UserId>) -> Result<User, Error> {
-        decide(&caller.actor, &Operation::ReadUser(target))?;
+        let operation = Operation::ReadUser(target);
+        self.core.decide(caller, operation)?;
         let id = target.ok_or(Error::UserNotFound)?;
         match caller.signed_in() {
             Some(signed_in) if signed_in.user.id == id => Ok(signed_in.user.clone()),
-            _ => self.store.point(move |reader| reader.user(id)).await?.ok_or(Error::UserNotFound),
+            _ => self.core.read(caller, operation, move |reader| reader.user(id)).await?.ok_or(Error::UserNotFound),
         }
     }
 
     /// Finds the account that a person at the shell means.
     pub async fn user_named(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
-        decide(&caller.actor, &Operation::ListUsers)?;
-        let found = self.store.point(move |reader| match &name {
+        let found = self.core.read(caller, Operation::ListUsers, move |reader| match &name {
             UserName::Id(id) => reader.user(*id),
             UserName::Email(email) => Ok(reader.credentials_by_email(email.as_str())?.map(|found| found.user)),
             UserName::Username(username) => reader.user_by_username(username),
@@ -163,15 +160,14 @@ impl App {
     /// something harmless, and is replaced by that with the next change.
     pub async fn user_to_change(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
         let UserName::Id(id) = name else { return self.user_named(caller, name).await };
-        decide(&caller.actor, &Operation::ListUsers)?;
-        let found = self.store.point(move |reader| reader.credentials_to_change(id)).await?;
+        let found =
+            self.core.read(caller, Operation::ListUsers, move |reader| reader.credentials_to_change(id)).await?;
         found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)
     }
 
     /// Every account of which something can't be read.
     pub async fn damaged_users(&self, caller: &Caller) -> Result<Vec<DamagedUser>, Error> {
-        decide(&caller.actor, &Operation::ListUsers)?;
-        self.store.scan(|reader| reader.damaged_users()).await
+        self.core.scan(caller, Operation::ListUsers, |reader| reader.damaged_users()).await
     }
 
     /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or
@@ -183,27 +179,16 @@ impl App {
         changes: UserChanges,
         expected: ExpectedRevision,
     ) -> Result<User, Error> {
-        let result = self.update_slowly(caller, target, changes, expected).await;
-        self.noting_refusal(caller, target, result)
-    }
-
-    /// Slows down owners who change their accounts again and again. Those who can rename themselves learn which names are
-    /// taken, and are counted as registering, too. Trying out passwords with a session is slowed down for everybody.
-    async fn update_slowly(
-        &self,
-        caller: &Caller,
-        target: Option<UserId>,
-        changes: UserChanges,
-        expected: ExpectedRevision,
-    ) -> Result<User, Error> {
+        // Those who can rename themselves learn which names are taken, and are counted as registering, too. Trying out
+        // passwords with a session is slowed down for everybody.
         let renames = changes.username.is_some() || changes.email.is_some();
         let costs = renames || changes.password.is_some() || changes.current_password.is_some();
         let (proves, is_slowed) = (changes.current_password.is_some(), !caller.administers());
         let own = target.filter(|id| caller.owns(*id) && (proves || costs && is_slowed));
         let charged = own.map_or(Ok(Attempt::default()), |own| {
-            self.throttle.reserve_change(own, renames && is_slowed, proves, caller.client.subscriber())
+            self.core.throttle.reserve_change(own, renames && is_slowed, proves, caller.client.subscriber())
         });
-        let charged = self.noting_throttled(caller, own, charged)?;
+        let charged = self.core.recording(caller, own, charged)?;
         let mut shown = Shown::Nothing;
         let result = self.try_update(caller, target, changes, expected, &mut shown).await;
         self.settle_change(&charged, shown, &result);
@@ -214,7 +199,7 @@ impl App {
     fn settle_change(&self, charged: &Attempt, shown: Shown, result: &Result<User, Error>) {
         let told = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
         let counts = result.is_ok() || told || shown != Shown::Nothing;
-        self.throttle.refund_of(charged, |limit| match limit {
+        self.core.throttle.refund_of(charged, |limit| match limit {
             Limit::Change => !counts,
             Limit::Address => shown != Shown::WrongPassword,
             _ => !told,
@@ -229,29 +214,29 @@ impl App {
         expected: ExpectedRevision,
         shown: &mut Shown,
     ) -> Result<User, Error> {
-        decide(&caller.actor, &Operation::ReadUser(target))?;
+        self.core.decide(caller, Operation::ReadUser(target))?;
         let id = target.ok_or(Error::UserNotFound)?;
         let user = match caller.signed_in() {
             Some(signed_in) if signed_in.user.id == id => signed_in.user.clone(),
             _ => {
-                let found = self.store.point(move |reader| reader.credentials_to_change(id)).await?;
+                let looked_up = move |reader: &Reader<'_>| reader.credentials_to_change(id);
+                let found = self.core.read(caller, Operation::ReadUser(target), looked_up).await?;
                 found.ok_or(Error::UserNotFound)?.0.user
             }
         };
         self.check_password_fits(&user, &changes)?;
-        decide(&caller.actor, &Operation::ChangeUser(target, &changes))?;
-        let proof = self.reauthenticate(caller, &user, &changes, shown).await?;
+        let operation = Operation::of_changes(target, &changes);
+        self.core.decide(caller, operation)?;
+        let proof = self.reauthenticate(caller, &user, &changes, shown).await;
+        let proof = self.core.recording(caller, target, proof)?;
         expected.check(&user)?;
         let password_hash = match changes.password.clone() {
-            Some(password) => Some(self.hashing.admit(caller.client.site())?.hash(password).await?),
+            Some(password) => Some(self.core.hashing.admit(caller.client.site())?.hash(password).await?),
             None => None,
         };
-        let acting = caller.clone();
-        self.store
-            .write(caller, move |writer| {
-                let actor = confirm(writer, &acting)?;
-                decide(&actor, &Operation::ChangeUser(target, &changes))?;
-                apply(writer, &acting, user.id, &changes, password_hash, proof, &expected)
+        self.core
+            .change(caller, operation, move |writer, acting| {
+                apply(writer, acting, id, &changes, password_hash.clone(), proof, &expected)
             })
             .await
     }
@@ -261,7 +246,7 @@ impl App {
         let Some(password) = &changes.password else { return Ok(()) };
         let username = changes.username.as_ref().unwrap_or(&user.username);
         let email = changes.email.as_ref().unwrap_or(&user.email);
-        let fits = self.policy.passwords.accept_for(password.as_str(), &[username.as_str(), email.as_str()]);
+        let fits = self.core.policy.passwords.accept_for(password.as_str(), &[username.as_str(), email.as_str()]);
         fits.map_err(|fault| {
             let mut faults = Faults::default();
             faults.add("password", fault);
@@ -283,7 +268,7 @@ impl App {
             let proven = self.prove_own(caller, user, typed).await?;
             *shown = if proven.is_some() { Shown::RightPassword } else { Shown::WrongPassword };
             let credentials = proven.ok_or(Error::ReauthenticationRequired)?;
-            self.note(Action::PasswordConfirmed, caller, Some(user.id));
+            self.core.journal.note(Action::PasswordConfirmed, caller, Some(user.id));
             return Ok(Proof::Password { version: credentials.password_version });
         }
         let proof = if self.is_fresh(signed_in) { Proof::NotNeeded } else { Proof::Missing };
@@ -293,8 +278,8 @@ impl App {
 
     /// Whether the sign-in is recent enough for what an app that merely holds the token must not do.
     fn is_fresh(&self, signed_in: &SignedIn) -> bool {
-        let limit = self.policy.reauthenticate_after;
-        limit.is_zero() || self.clock.now().since(signed_in.session.created_at) <= limit
+        let limit = self.core.policy.reauthenticate_after;
+        limit.is_zero() || self.core.clock.now().since(signed_in.session.created_at) <= limit
     }
 
     /// Deletes an account with all that hangs on it. Its id is never used again. One's own needs a fresh sign-in.
@@ -304,26 +289,14 @@ impl App {
         target: Option<UserId>,
         expected: ExpectedRevision,
     ) -> Result<(), Error> {
-        let result = self.try_delete(caller, target, expected).await;
-        self.noting_refusal(caller, target, result)
-    }
-
-    async fn try_delete(
-        &self,
-        caller: &Caller,
-        target: Option<UserId>,
-        expected: ExpectedRevision,
-    ) -> Result<(), Error> {
-        decide(&caller.actor, &Operation::DeleteUser(target))?;
+        let operation = Operation::DeleteUser(target);
+        self.core.decide(caller, operation)?;
         let own = caller.signed_in().filter(|signed_in| target == Some(signed_in.user.id));
         if own.is_some_and(|signed_in| !self.is_fresh(signed_in)) {
-            return Err(Error::ReauthenticationRequired);
+            return self.core.recording(caller, target, Err(Error::ReauthenticationRequired));
         }
-        let acting = caller.clone();
-        self.store
-            .write(caller, move |writer| {
-                let actor = confirm(writer, &acting)?;
-                decide(&actor, &Operation::DeleteUser(target))?;
+        self.core
+            .change(caller, operation, move |writer, _| {
                 let id = target.ok_or(Error::UserNotFound)?;
                 let user = writer.credentials_to_change(id)?.ok_or(Error::UserNotFound)?.0.user;
                 expected.check(&user)?;
@@ -334,17 +307,6 @@ impl App {
                 Ok(())
             })
             .await
-    }
-}
-
-/// Whether somebody may register, as the server is set up. Administrators can always create accounts.
-fn check_mode(mode: Registration, caller: &Caller, invited: bool) -> Result<(), Error> {
-    match mode {
-        _ if caller.administers() => Ok(()),
-        Registration::Open => Ok(()),
-        Registration::Invite if invited => Ok(()),
-        Registration::Invite => Err(Error::InvitationRequired),
-        Registration::Closed => Err(Error::RegistrationClosed),
     }
 }
 

@@ -1,9 +1,6 @@
 //! Invitations: created, listed and taken back by administrators; spent by registering.
 
-use super::{
-    App,
-    access::{Operation, confirm, decide},
-};
+use super::{App, access::Operation};
 use crate::domain::{
     Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize, Role,
 };
@@ -29,22 +26,14 @@ pub struct Invited {
 impl App {
     /// Creates an invitation.
     pub async fn invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
-        let result = self.try_invite(caller, invite).await;
-        self.noting_refusal(caller, None, result)
-    }
-
-    async fn try_invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
-        decide(&caller.actor, &Operation::Invite)?;
         let token = InvitationToken::generate();
         let new = NewInvitation {
             token_hash: token.hash(),
             email: invite.email,
             role: invite.role,
-            expires_at: self.clock.now() + invite.expires_in.unwrap_or(self.policy.invitation_lifetime),
+            expires_at: self.core.clock.now() + invite.expires_in.unwrap_or(self.core.policy.invitation_lifetime),
         };
-        let acting = caller.clone();
-        let made = self.store.write(caller, move |writer| {
-            decide(&confirm(writer, &acting)?, &Operation::Invite)?;
+        let made = self.core.change(caller, Operation::Invite, move |writer, _| {
             let invitation = writer.insert_invitation(&new)?;
             writer.record(Action::InvitationCreated, None);
             Ok(invitation)
@@ -59,23 +48,14 @@ impl App {
         after: Option<InvitationId>,
         size: PageSize,
     ) -> Result<Page<Invitation, InvitationId>, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::Invite))?;
-        let now = self.clock.now();
-        self.store.scan(move |reader| reader.invitations(after, size, now)).await
+        let now = self.core.clock.now();
+        self.core.scan(caller, Operation::Invite, move |reader| reader.invitations(after, size, now)).await
     }
 
     /// Takes an invitation back.
     pub async fn delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
-        let result = self.try_delete_invitation(caller, id).await;
-        self.noting_refusal(caller, None, result)
-    }
-
-    async fn try_delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
-        decide(&caller.actor, &Operation::Invite)?;
-        let acting = caller.clone();
-        self.store
-            .write(caller, move |writer| {
-                decide(&confirm(writer, &acting)?, &Operation::Invite)?;
+        self.core
+            .change(caller, Operation::Invite, move |writer, _| {
                 let id = id.ok_or(Error::InvitationNotFound)?;
                 if !writer.delete_invitation(id)? {
                     return Err(Error::InvitationNotFound);

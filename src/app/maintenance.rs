@@ -2,7 +2,7 @@
 
 use super::{ADDRESS_KEPT, App};
 use crate::{
-    domain::{Caller, ClockWatch, Error, SessionLimits, Timestamp},
+    domain::{ClockWatch, Error, SessionLimits, Timestamp},
     store::Writer,
 };
 use std::{
@@ -102,25 +102,26 @@ impl App {
 
     /// The same, but attempts that are counted by the minute wait until it is over.
     async fn flush_due(&self) -> Result<(), Error> {
-        self.write_gathered(Some(self.clock.now())).await
+        self.write_gathered(Some(self.core.clock.now())).await
     }
 
     async fn write_gathered(&self, now: Option<Timestamp>) -> Result<(), Error> {
         let _only_one = self.flushes.writing.lock().await;
-        let (uses, refused, budgets) = (self.uses.waiting(), self.refusals.take(now), self.throttle.changed_accounts());
+        let (uses, refused, budgets) =
+            (self.uses.waiting(), self.core.journal.take(now), self.core.throttle.changed_accounts());
         let watch = budgets.clock_was_set.then(|| self.watch_clock(None));
         if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() {
             return Ok(());
         }
         let (used, events, used_up) = (uses.clone(), refused.events(), budgets.rows.clone());
         let written = self
-            .store
-            .write_without_deadline(&Caller::shell(), move |writer| {
+            .core
+            .maintain(move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
                 used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
                 watch.map_or(Ok(()), |watch| writer.set_clock_watch(watch))?;
-                for event in events {
-                    writer.record_event(event);
+                for event in &events {
+                    writer.record_event(event.clone());
                 }
                 Ok(())
             })
@@ -128,8 +129,8 @@ impl App {
         if written.is_ok() {
             self.uses.settle(&uses);
         } else {
-            self.refusals.put_back(refused);
-            self.throttle.put_back(&budgets);
+            self.core.journal.put_back(refused);
+            self.core.throttle.put_back(&budgets);
         }
         written
     }
@@ -137,7 +138,7 @@ impl App {
     /// Looks at the clock, and keeps what is known of it from then on. `earlier` is what was known before a restart.
     pub(super) fn watch_clock(&self, earlier: Option<ClockWatch>) -> ClockWatch {
         let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, steady) = (self.clock.now(), self.clock.steady());
+        let (now, steady) = (self.core.clock.now(), self.core.clock.steady());
         let (before, elapsed) = match (earlier, *watched) {
             (Some(before), _) => (before, None),
             (None, Some((before, at))) => (before, Some(steady.saturating_sub(at))),
@@ -187,13 +188,13 @@ impl App {
         &self,
         delete: impl Fn(&mut Writer<'_>) -> Result<bool, Error> + Clone + Send + 'static,
     ) -> Result<(), Error> {
-        while self.store.write_without_deadline(&Caller::shell(), delete.clone()).await? {}
+        while self.core.maintain(delete.clone()).await? {}
         Ok(())
     }
 
     /// Notes what is known of the clock for the next start.
     async fn note_clock(&self, watch: ClockWatch) -> Result<(), Error> {
-        self.store.write_without_deadline(&Caller::shell(), move |writer| writer.set_clock_watch(watch)).await
+        self.core.maintain(move |writer| writer.set_clock_watch(watch)).await
     }
 }
 

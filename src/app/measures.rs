@@ -30,23 +30,23 @@ impl App {
     pub async fn measures(&self) -> Measures {
         Measures {
             started_at: self.started_at,
-            hashing: self.hashing.measures(),
-            store: self.store.measures(),
+            hashing: self.core.hashing.measures(),
+            store: self.core.store_measures(),
             rows: self.rows().await,
-            throttled: self.throttle.refused(),
+            throttled: self.core.throttle.refused(),
         }
     }
 
     async fn rows(&self) -> Option<Rows> {
         let mut counted = self.counted.lock().await;
-        let now = self.clock.now();
+        let now = self.core.clock.now();
         // A clock that was set back must not keep them for longer.
         let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::COUNTS_KEPT);
         if let Some((_, rows)) = fresh {
             return Some(rows);
         }
-        let idle_timeout = self.policy.sessions.idle_timeout;
-        let rows = self.store.scan(move |reader| reader.count_rows(now, idle_timeout)).await;
+        let idle_timeout = self.core.policy.sessions.idle_timeout;
+        let rows = self.core.survey(move |reader| reader.count_rows(now, idle_timeout)).await;
         let rows = rows.inspect_err(|error| tracing::warn!(%error, "rows could not be counted")).ok();
         *counted = rows.map(|rows| (now, rows));
         rows

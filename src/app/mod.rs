@@ -6,10 +6,10 @@
 mod access;
 mod accounts;
 mod audit;
+mod core;
 mod invitations;
 mod maintenance;
 mod measures;
-mod refusals;
 mod resets;
 mod sessions;
 mod throttle;
@@ -30,12 +30,12 @@ use crate::{
     hashing::HashPool,
     store::Store,
 };
+use access::Operation;
+use core::Core;
 use maintenance::{Flushes, WatchedClock};
 use measures::Counted;
-use refusals::Refusals;
 use sessions::Uses;
 use std::time::{Duration, Instant};
-use throttle::Throttle;
 use undeclared::Undeclared;
 
 /// What an operator decides.
@@ -83,13 +83,8 @@ impl Default for Policy {
 
 /// The service, without a way in: HTTP and the command line are two.
 pub struct App {
-    store: Store,
-    hashing: HashPool,
-    clock: Clock,
-    policy: Policy,
+    core: Core,
     uses: Uses,
-    refusals: Refusals,
-    throttle: Throttle,
     flushes: Flushes,
     watched_clock: WatchedClock,
     undeclared: Undeclared,
@@ -101,14 +96,9 @@ impl App {
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         Self {
             uses: Uses::default(),
-            refusals: Refusals::default(),
-            throttle: Throttle::new(policy.throttle, clock.clone()),
             undeclared: Undeclared::default(),
             started_at: clock.now(),
-            store,
-            hashing,
-            clock,
-            policy,
+            core: Core::new(store, hashing, clock, policy),
             flushes: Flushes::default(),
             watched_clock: WatchedClock::default(),
             counted: Counted::default(),
@@ -118,12 +108,12 @@ impl App {
     /// Takes up what an earlier run of the server left. Belongs before the first request.
     pub async fn resume(&self) -> Result<(), Error> {
         let left = self
-            .store
-            .scan(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
+            .core
+            .survey(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
         let (secret, accounts, clock) = left.await?;
         self.watch_clock(Some(clock));
-        let (now, as_of) = (self.clock.now(), clock.resumes_at(self.clock.now()));
-        self.throttle.resume(secret, accounts, as_of);
+        let (now, as_of) = (self.core.clock.now(), clock.resumes_at(self.core.clock.now()));
+        self.core.throttle.resume(secret, accounts, as_of);
         if as_of != now {
             // So that the next start finds budgets and what is known of the clock by the same time.
             if let Err(error) = self.flush().await {
@@ -134,13 +124,13 @@ impl App {
     }
 
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.core.policy
     }
 
     /// Stores the settings that commands beside the server follow, instead of those of an earlier start.
     pub async fn store_policy(&self, settings: Vec<(&'static str, String)>) -> Result<(), Error> {
-        self.store
-            .write(&Caller::shell(), move |writer| {
+        self.core
+            .change(&Caller::shell(), Operation::SetPolicy, move |writer, _| {
                 writer.forget_undeclared_proxy()?;
                 writer.set_policy(&settings)
             })
@@ -149,20 +139,20 @@ impl App {
 
     /// Whether the database answers and is the one that was opened.
     pub async fn check(&self) -> Result<(), Error> {
-        self.store.check().await
+        self.core.check().await
     }
 
     /// What is still to be written waits for other processes until then at most: the server is about to end.
     pub fn end_by(&self, end: Instant) {
-        self.store.end_by(end);
+        self.core.end_by(end);
     }
 
     pub async fn has_admin(&self) -> Result<bool, Error> {
-        self.store.point(|reader| reader.has_enabled_admin()).await
+        self.core.look_up(|reader| reader.has_enabled_admin()).await
     }
 
     /// How many password hashes have been computed since the start.
     pub fn hashes(&self) -> u64 {
-        self.hashing.hashes()
+        self.core.hashing.hashes()
     }
 }

@@ -1,10 +1,6 @@
 //! New passwords for those who forgot theirs, without mail: an administrator creates a token and hands it over.
 
-use super::{
-    ADDRESSES, App,
-    access::{Operation, confirm, decide},
-    throttle::Limit,
-};
+use super::{ADDRESSES, App, access::Operation, throttle::Limit};
 use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserChanges, UserId, UserUpdate};
 
 /// A new reset token. It can't be had again.
@@ -17,17 +13,10 @@ pub struct IssuedReset {
 impl App {
     /// Creates a token with which the password of an account can be set once. Earlier ones are void.
     pub async fn issue_reset(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
-        let result = self.try_issue(caller, target).await;
-        self.noting_refusal(caller, target, result)
-    }
-
-    async fn try_issue(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
-        decide(&caller.actor, &Operation::IssueReset)?;
-        let (token, expires_at) = (ResetToken::generate(), self.clock.now() + self.policy.reset_lifetime);
-        let (acting, hash) = (caller.clone(), token.hash());
-        self.store
-            .write(caller, move |writer| {
-                decide(&confirm(writer, &acting)?, &Operation::IssueReset)?;
+        let (token, expires_at) = (ResetToken::generate(), self.core.clock.now() + self.core.policy.reset_lifetime);
+        let hash = token.hash();
+        self.core
+            .change(caller, Operation::IssueReset(target), move |writer, _| {
                 let id = target.ok_or(Error::UserNotFound)?;
                 writer.user(id)?.ok_or(Error::UserNotFound)?;
                 writer.delete_password_resets(id)?;
@@ -41,29 +30,30 @@ impl App {
 
     /// Sets a password with a reset token, and ends all sessions of the account. What fails spends no token.
     pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
-        let attempt = self.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber());
-        let attempt = self.noting_throttled(caller, None, attempt)?;
+        let attempt = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber());
+        let attempt = self.core.recording(caller, None, attempt)?;
         let result = self.try_reset(caller, token, password).await;
         if result != Err(Error::InvalidResetToken) {
-            self.throttle.refund(&attempt);
+            self.core.throttle.refund(&attempt);
         }
         result
     }
 
     async fn try_reset(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
         let token = ResetToken::parse(token).ok_or(Error::InvalidResetToken)?.hash();
-        let now = self.clock.now();
-        let found = self.store.point(move |reader| reader.reset_target(&token, now)).await?;
+        let now = self.core.clock.now();
+        let found =
+            self.core.read(caller, Operation::ResetPassword, move |reader| reader.reset_target(&token, now)).await?;
         let user = found.ok_or(Error::InvalidResetToken)?;
         let changes = UserChanges { password: Some(password.clone()), ..UserChanges::default() };
         self.check_password_fits(&user, &changes)?;
-        let password_hash = self.hashing.admit(caller.client.site())?.hash(password).await?;
+        let password_hash = self.core.hashing.admit(caller.client.site())?.hash(password).await?;
         let subscriber = caller.client.subscriber();
-        self.store
-            .write(caller, move |writer| {
+        self.core
+            .change(caller, Operation::ResetPassword, move |writer, _| {
                 let id = writer.spend_password_reset(&token)?.ok_or(Error::InvalidResetToken)?;
                 let user = writer.user(id)?.ok_or(Error::InvalidResetToken)?;
-                let update = UserUpdate { password_hash: Some(password_hash), ..UserUpdate::of(&user) };
+                let update = UserUpdate { password_hash: Some(password_hash.clone()), ..UserUpdate::of(&user) };
                 writer.update_user(id, &update)?;
                 writer.delete_sessions(id, None)?;
                 writer.delete_password_resets(id)?;

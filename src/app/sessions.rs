@@ -2,13 +2,13 @@
 
 use super::{
     ADDRESS_KEPT, ADDRESSES, App,
-    access::{Operation, confirm, decide},
+    access::Operation,
     throttle::{AccountKey, Attempt, Target},
 };
 use crate::{
     domain::{
-        Action, AuditEvent, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails,
-        SessionId, SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
+        Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, Role, SessionDetails, SessionId,
+        SessionToken, SignedIn, Subscriber, Timestamp, User, UserId,
     },
     hashing::Place,
     store::Writer,
@@ -93,22 +93,22 @@ impl App {
             id: SessionId::generate(),
             token_hash: token.hash(),
             user_id,
-            expires_at: self.clock.now() + self.policy.sessions.lifetime,
+            expires_at: self.core.clock.now() + self.core.policy.sessions.lifetime,
             user_agent,
         };
         let expires_at = session.expires_at;
         match self.open_session(caller, session, credentials, rehashed).await {
             Ok(Some(user)) => {
-                self.throttle.succeeded(&attempt);
+                self.core.throttle.succeeded(&attempt);
                 Ok(SignIn { token, expires_at, user })
             }
             // The account was disabled, deleted or given another password while this one was hashed.
             Ok(None) => {
-                self.note(Action::SignInFailed, caller, Some(user_id));
+                self.core.journal.note(Action::SignInFailed, caller, Some(user_id));
                 Err(Error::InvalidCredentials)
             }
             Err(error) => {
-                self.throttle.refund(&attempt); // the password was right, and there is no session
+                self.core.throttle.refund(&attempt); // the password was right, and there is no session
                 Err(error)
             }
         }
@@ -124,11 +124,9 @@ impl App {
         rehashed: Option<PasswordHash>,
     ) -> Result<Option<User>, Error> {
         let Credentials { user: User { id, .. }, password_hash, password_version } = credentials;
-        let (limits, subscriber) = (self.policy.sessions.clone(), caller.client.subscriber());
-        let event = AuditEvent::new(self.clock.now(), Action::SignedIn, caller, Some(id));
-        let signed_in = AuditEvent { actor: Some(id), ..event };
-        self.store
-            .write(caller, move |writer| {
+        let (limits, subscriber) = (self.core.policy.sessions.clone(), caller.client.subscriber());
+        self.core
+            .change(caller, Operation::SignIn, move |writer, _| {
                 if !writer.insert_session(&session, password_version, &limits)? {
                     return Ok(None);
                 }
@@ -136,10 +134,10 @@ impl App {
                 if let Some(subscriber) = subscriber {
                     writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
                 }
-                if let Some(new) = rehashed {
-                    writer.replace_password_hash(id, &password_hash, &new)?;
+                if let Some(new) = &rehashed {
+                    writer.replace_password_hash(id, &password_hash, new)?;
                 }
-                writer.record_event(signed_in);
+                writer.record_by(Some(id), Action::SignedIn, Some(id));
                 writer.user(id)
             })
             .await
@@ -148,15 +146,16 @@ impl App {
     /// Checks the password of a sign-in. What is typed for the e-mail address need not be one. `None` is a failed attempt.
     async fn prove(&self, caller: &Caller, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(caller, typed)?;
-        let (subscriber, key) = (caller.client.subscriber(), self.throttle.account(email));
-        let Found { credentials: found, stand_in, knows_caller, unlocks } = self.find(email, key, subscriber).await?;
+        let (subscriber, key) = (caller.client.subscriber(), self.core.throttle.account(email));
+        let Found { credentials: found, stand_in, knows_caller, unlocks } =
+            self.find(caller, email, key, subscriber).await?;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let attempt = self.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
-        let attempt = self.noting_throttled(caller, subject, attempt)?;
+        let attempt = self.core.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
+        let attempt = self.core.recording(caller, subject, attempt)?;
         match self.evaluate(caller, admitted, found, stand_in).await {
             Ok(shown) => Ok(shown.map(|credentials| Proven { credentials, attempt })),
             Err(error) => {
-                self.throttle.refund(&attempt); // nothing was learnt from it
+                self.core.throttle.refund(&attempt); // nothing was learnt from it
                 Err(error)
             }
         }
@@ -171,13 +170,14 @@ impl App {
         typed: &str,
     ) -> Result<Option<Credentials>, Error> {
         let (admitted, id) = (self.admit(caller, typed)?, user.id);
-        let found = self.store.point(move |reader| reader.credentials(id)).await?;
+        let operation = Operation::ChangeUser(Some(id));
+        let found = self.core.read(caller, operation, move |reader| reader.credentials(id)).await?;
         self.evaluate(caller, admitted, found, None).await
     }
 
     fn admit(&self, caller: &Caller, typed: &str) -> Result<Admitted, Error> {
         let password = Password::attempt(typed);
-        password.map(|password| Ok((self.hashing.admit(caller.client.site())?, password))).transpose()
+        password.map(|password| Ok((self.core.hashing.admit(caller.client.site())?, password))).transpose()
     }
 
     /// The one place where a typed password meets an account's: every path that checks one comes through here, and has been
@@ -202,17 +202,23 @@ impl App {
         leaving.early = false;
         let shown = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled))?;
         if shown.is_none() {
-            self.note(Action::SignInFailed, caller, subject);
+            self.core.journal.note(Action::SignInFailed, caller, subject);
         }
         Ok(shown)
     }
 
     /// An account with its credentials, and what decides how attempts at it are counted. The same is asked of the
     /// database for an account that there is not.
-    async fn find(&self, email: &str, key: AccountKey, subscriber: Option<Subscriber>) -> Result<Found, Error> {
-        let (since, email) = (self.clock.now() - ADDRESS_KEPT, email.to_owned());
-        self.store
-            .point(move |reader| {
+    async fn find(
+        &self,
+        caller: &Caller,
+        email: &str,
+        key: AccountKey,
+        subscriber: Option<Subscriber>,
+    ) -> Result<Found, Error> {
+        let (since, email) = (self.core.clock.now() - ADDRESS_KEPT, email.to_owned());
+        self.core
+            .read(caller, Operation::SignIn, move |reader| {
                 let found = reader.credentials_or_decoy(&email, key.place())?;
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let (knows, unlocks) =
@@ -230,24 +236,24 @@ impl App {
     /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next
     /// sign-in will.
     async fn rehash(&self, caller: &Caller, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
-        if !self.hashing.is_outdated(hash) {
+        if !self.core.hashing.is_outdated(hash) {
             return None;
         }
         let password = Password::attempt(password)?;
-        self.hashing.admit(caller.client.site()).ok()?.hash(password).await.ok()
+        self.core.hashing.admit(caller.client.site()).ok()?.hash(password).await.ok()
     }
 
     /// Finds out who holds a token: one look-up, and no write in its way.
     pub async fn authenticate(&self, token: &SessionToken) -> Result<SignedIn, Error> {
         let hash = token.hash();
-        let found = self.store.point(move |reader| reader.signed_in_by_token(&hash)).await?;
+        let found = self.core.look_up(move |reader| reader.signed_in_by_token(&hash)).await?;
         let signed_in = found.ok_or(Error::InvalidToken)?;
         self.use_session(&signed_in)?;
         Ok(signed_in)
     }
 
     fn use_session(&self, signed_in: &SignedIn) -> Result<(), Error> {
-        let (session, limits, now) = (&signed_in.session, &self.policy.sessions, self.clock.now());
+        let (session, limits, now) = (&signed_in.session, &self.core.policy.sessions, self.core.clock.now());
         // A use may have been gathered and not yet been written.
         let alive = limits.is_alive(session, session.last_used_at, now)
             || self.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
@@ -262,7 +268,7 @@ impl App {
 
     /// Whose session it is, if its account holds the role. The account was read with the session and is not read again.
     pub fn verify<'c>(&self, caller: &'c Caller, role: Role) -> Result<&'c User, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::PassAs(role)))?;
+        self.core.decide(caller, Operation::PassAs(role))?;
         caller.signed_in().map(|signed_in| &signed_in.user).ok_or(Error::AuthenticationRequired)
     }
 
@@ -270,8 +276,8 @@ impl App {
     pub async fn sign_out(&self, caller: &Caller) -> Result<(), Error> {
         let signed_in = caller.signed_in().ok_or(Error::AuthenticationRequired)?;
         let (id, user) = (signed_in.session.id.clone(), signed_in.user.id);
-        self.store
-            .write(caller, move |writer| {
+        self.core
+            .change(caller, Operation::SignOut, move |writer, _| {
                 if !writer.delete_session(&id)? {
                     return Err(Error::InvalidToken);
                 }
@@ -283,20 +289,19 @@ impl App {
 
     /// Lists the sessions of an account that have not ended, the newest first.
     pub async fn sessions(&self, caller: &Caller, target: Option<UserId>) -> Result<Vec<ListedSession>, Error> {
-        decide(&caller.actor, &Operation::Sessions(target))?;
-        let id = target.ok_or(Error::UserNotFound)?;
-        let found = self.store.scan(move |reader| match reader.user(id)? {
-            Some(_) => reader.sessions_of(id),
-            None => Err(Error::UserNotFound),
+        let found = self.core.scan(caller, Operation::Sessions(target), move |reader| {
+            let id = target.ok_or(Error::UserNotFound)?;
+            reader.user(id)?.ok_or(Error::UserNotFound)?;
+            reader.sessions_of(id)
         });
-        let (now, own) = (self.clock.now(), caller.signed_in().map(|signed_in| signed_in.session.id.clone()));
+        let (now, own) = (self.core.clock.now(), caller.signed_in().map(|signed_in| signed_in.session.id.clone()));
         let found = found.await?.into_iter();
         Ok(found.filter_map(|details| self.listed(details, own.as_ref(), now)).collect())
     }
 
     fn listed(&self, details: SessionDetails, own: Option<&SessionId>, now: Timestamp) -> Option<ListedSession> {
         let SessionDetails { session, ip, user_agent } = details;
-        let limits = &self.policy.sessions;
+        let limits = &self.core.policy.sessions;
         let last_used_at = self.uses.of(&session.id).map_or(session.last_used_at, |at| at.max(session.last_used_at));
         limits.is_alive(&session, last_used_at, now).then(|| ListedSession {
             current: own == Some(&session.id),
@@ -312,11 +317,8 @@ impl App {
 
     /// Ends sessions of an account, from the next request on.
     pub async fn end_sessions(&self, caller: &Caller, target: Option<UserId>, which: Ending) -> Result<(), Error> {
-        decide(&caller.actor, &Operation::Sessions(target))?;
-        let acting = caller.clone();
-        self.store
-            .write(caller, move |writer| {
-                decide(&confirm(writer, &acting)?, &Operation::Sessions(target))?;
+        self.core
+            .change(caller, Operation::Sessions(target), move |writer, acting| {
                 let id = target.ok_or(Error::UserNotFound)?;
                 writer.user(id)?.ok_or(Error::UserNotFound)?;
                 let own = acting.signed_in().map(|signed_in| &signed_in.session.id);
@@ -335,15 +337,16 @@ impl App {
     /// Deletes the rows of sessions that ended before a time. All are looked at, a few at a time, so that nobody waits for
     /// it.
     pub(super) async fn sweep_sessions(&self, expired: Timestamp) -> Result<(), Error> {
-        let unused = expired - self.policy.sessions.idle_timeout;
+        let unused = expired - self.core.policy.sessions.idle_timeout;
         let mut place = 0;
         loop {
-            let looked_at = self.store.scan(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
+            let looked_at =
+                self.core.survey(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
             let Some((mut ended, last)) = looked_at.await? else { return Ok(()) };
             place = last;
             while !ended.is_empty() {
-                let sweep = move |writer: &mut Writer<'_>| writer.sweep_sessions(ended, expired, unused);
-                ended = self.store.write_without_deadline(&Caller::shell(), sweep).await?;
+                let sweep = move |writer: &mut Writer<'_>| writer.sweep_sessions(ended.clone(), expired, unused);
+                ended = self.core.maintain(sweep).await?;
             }
         }
     }
@@ -360,7 +363,7 @@ struct Leaving<'a> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         if self.early {
-            self.app.note(Action::SignInFailed, self.caller, self.subject);
+            self.app.core.journal.note(Action::SignInFailed, self.caller, self.subject);
         }
     }
 }

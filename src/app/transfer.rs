@@ -1,13 +1,8 @@
 //! Moving accounts from one service to another: all of a file or nothing of it.
 
-use super::{
-    App,
-    access::{Operation, confirm, decide},
-};
+use super::{App, access::Operation};
 use crate::{
-    domain::{
-        Action, AuditEvent, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username,
-    },
+    domain::{Action, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username},
     hashing::{is_unusable, recognize},
 };
 use std::collections::HashMap;
@@ -56,7 +51,7 @@ impl App {
     /// Finds out what is in the way of each line: a hash that can't be verified here, or a name or address that an
     /// earlier line or an account has. Changes nothing.
     pub async fn review_import(&self, caller: &Caller, mut lines: Vec<ImportLine>) -> Result<Vec<ImportLine>, Error> {
-        decide(&caller.actor, &Operation::TransferUsers)?;
+        self.core.decide(caller, Operation::TransferUsers)?;
         let (mut usernames, mut emails) = (HashMap::new(), HashMap::new());
         for line in &mut lines {
             let hash = line.password_hash.as_ref().filter(|hash| !is_unusable(hash));
@@ -67,8 +62,8 @@ impl App {
             note_twin(&mut usernames, "username", username, line.number, &mut line.faults);
             note_twin(&mut emails, "email", email.map(EmailAddress::as_str), line.number, &mut line.faults);
         }
-        self.store
-            .scan(move |reader| {
+        self.core
+            .scan(caller, Operation::TransferUsers, move |reader| {
                 for line in &mut lines {
                     let (username, email) = reader.are_taken(line.username.as_ref(), line.email.as_ref())?;
                     for (field, _) in [("username", username), ("email", email)].into_iter().filter(|(_, taken)| *taken)
@@ -85,24 +80,21 @@ impl App {
     /// password has, and can sign in once its password is set. Everything that takes time has been done before, so that
     /// others who write wait for the rows alone.
     pub async fn import_users(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
-        decide(&caller.actor, &Operation::TransferUsers)?;
+        self.core.decide(caller, Operation::TransferUsers)?;
         for (_, record) in records.iter_mut().filter(|(_, record)| is_unusable(&record.password_hash)) {
-            record.password_hash = self.hashing.unusable();
+            record.password_hash = self.core.hashing.unusable();
         }
         if records.is_empty() {
             return Ok(());
         }
         let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        let acting = caller.clone();
-        let imported = AuditEvent { count, ..AuditEvent::new(self.clock.now(), Action::UserImported, caller, None) };
-        self.store
-            .write_without_deadline(caller, move |writer| {
-                decide(&confirm(writer, &acting)?, &Operation::TransferUsers)?;
+        self.core
+            .change_without_deadline(caller, Operation::TransferUsers, move |writer, _| {
                 writer.expect_many_rows()?;
                 for (line, record) in &records {
                     writer.insert_record(record).map_err(|error| of_line(*line, error))?;
                 }
-                writer.record_event(imported);
+                writer.record_times(Action::UserImported, None, count);
                 Ok(())
             })
             .await
@@ -110,8 +102,7 @@ impl App {
 
     /// Notes that somebody has copied the whole database.
     pub async fn note_backup(&self, caller: &Caller) -> Result<(), Error> {
-        decide(&caller.actor, &Operation::TransferUsers)?;
-        let noted = self.store.write(caller, |writer| {
+        let noted = self.core.change(caller, Operation::TransferUsers, |writer, _| {
             writer.record(Action::DatabaseBackedUp, None);
             Ok(())
         });
@@ -126,8 +117,7 @@ impl App {
         start: T,
         each: impl FnMut(T, &UserRecord) -> Result<T, E> + Send + 'static,
     ) -> Result<Result<T, E>, Error> {
-        decide(&caller.actor, &Operation::TransferUsers)?;
-        self.store.fold_records(start, each).await
+        self.core.fold_records(caller, Operation::TransferUsers, start, each).await
     }
 }
 

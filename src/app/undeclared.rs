@@ -1,7 +1,7 @@
 //! A proxy on this machine that nobody declared: what it weakens is said in the log, and to `usher check`.
 
 use super::App;
-use crate::domain::{Caller, UNDECLARED_PROXY};
+use crate::domain::UNDECLARED_PROXY;
 use std::{
     net::IpAddr,
     sync::{
@@ -33,13 +33,13 @@ impl Undeclared {
 impl App {
     /// A request came from a proxy on this machine that nobody declared. Belongs on the server's runtime.
     pub fn meet_undeclared_proxy(self: &Arc<Self>, peer: IpAddr) {
-        if !self.undeclared.is_due(self.clock.steady()) {
+        if !self.undeclared.is_due(self.core.clock.steady()) {
             return;
         }
         tracing::warn!("{}", UNDECLARED_PROXY.replace("PROXY", &peer.to_string()));
         let app = self.clone();
         tokio::spawn(async move {
-            let noted = app.store.write(&Caller::shell(), move |writer| writer.note_undeclared_proxy(peer)).await;
+            let noted = app.core.maintain(move |writer| writer.note_undeclared_proxy(peer)).await;
             if let Err(error) = noted {
                 tracing::warn!(%error, "'usher check' can't be told of the proxy; it is tried again in an hour");
             }

@@ -1,8 +1,10 @@
 //! What was attempted and refused: gathered here, written together, and bounded in every way, so that a guesser can
 //! neither order commits, nor fill the memory or the disk, nor push what others did out of the log.
 
-use super::App;
-use crate::domain::{Action, AuditEvent, Caller, Error, Subscriber, Timestamp, UserId};
+use crate::{
+    clock::Clock,
+    domain::{Action, AuditEvent, Caller, Subscriber, Timestamp, UserId},
+};
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -12,8 +14,10 @@ use std::{
 /// Entries that wait to be written at most, of either kind.
 const WAITING: usize = 256;
 
-#[derive(Default)]
-pub(super) struct Refusals(Mutex<Queue>);
+pub(in crate::app) struct Journal {
+    queue: Mutex<Queue>,
+    clock: Clock,
+}
 
 /// Attempts are entries of their own while there is budget for that. Beyond it, alike ones become one entry a minute; and
 /// where there is no budget for more of those either, all of one kind.
@@ -103,28 +107,44 @@ impl Queue {
 
 /// What is being written.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(in crate::app) struct Taken {
     single: Vec<AuditEvent>,
     counted: Vec<(Key, AuditEvent)>,
 }
 
 impl Taken {
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.single.is_empty() && self.counted.is_empty()
     }
 
-    pub(super) fn events(&self) -> Vec<AuditEvent> {
+    pub fn events(&self) -> Vec<AuditEvent> {
         self.single.iter().chain(self.counted.iter().map(|(_, event)| event)).cloned().collect()
     }
 }
 
-impl Refusals {
+impl Journal {
+    pub fn new(clock: Clock) -> Self {
+        Self { queue: Mutex::default(), clock }
+    }
+
+    /// Notes an attempt that changed nothing.
+    pub fn note(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
+        self.with(|queue| queue.push(event));
+    }
+
+    /// Notes an attempt that is one of many: those on one account from one network are one entry a minute.
+    pub fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
+        self.with(|queue| queue.count(event));
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Queue) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is to be written: all there is, or, where the time is given, only counts of minutes that are over.
-    pub(super) fn take(&self, now: Option<Timestamp>) -> Taken {
+    pub fn take(&self, now: Option<Timestamp>) -> Taken {
         let current = now.map(minute_of);
         let mut taken = self.with(|queue| Taken {
             single: std::mem::take(&mut queue.single),
@@ -135,7 +155,7 @@ impl Refusals {
     }
 
     /// Keeps what could not be written for the next time.
-    pub(super) fn put_back(&self, taken: Taken) {
+    pub fn put_back(&self, taken: Taken) {
         self.with(|queue| {
             let later = std::mem::replace(&mut queue.single, taken.single);
             for event in later {
@@ -149,53 +169,6 @@ impl Refusals {
                 queue.add(key, event);
             }
         });
-    }
-}
-
-impl App {
-    /// Notes an attempt that changed nothing.
-    pub(super) fn note(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
-        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
-        self.refusals.with(|queue| queue.push(event));
-    }
-
-    /// Notes an attempt that is one of many: those on one account from one subscriber are one entry a minute.
-    fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
-        let event = AuditEvent::new(self.clock.now(), action, caller, subject);
-        self.refusals.with(|queue| queue.count(event));
-    }
-
-    /// Passes a result on, and notes it where it is a `403`.
-    pub(super) fn noting_refusal<T>(
-        &self,
-        caller: &Caller,
-        subject: Option<UserId>,
-        result: Result<T, Error>,
-    ) -> Result<T, Error> {
-        let refused = matches!(
-            result,
-            Err(Error::Forbidden
-                | Error::ReauthenticationRequired
-                | Error::RegistrationClosed
-                | Error::InvitationRequired)
-        );
-        if refused {
-            self.note(Action::AccessDenied, caller, subject);
-        }
-        result
-    }
-
-    /// Passes on whether an attempt may be made now, and notes it where it may not.
-    pub(super) fn noting_throttled<T>(
-        &self,
-        caller: &Caller,
-        subject: Option<UserId>,
-        result: Result<T, Error>,
-    ) -> Result<T, Error> {
-        if let Err(Error::TooManyAttempts(_)) = result {
-            self.note_counted(Action::AttemptThrottled, caller, subject);
-        }
-        result
     }
 }
 
@@ -221,57 +194,57 @@ mod tests {
 
     #[test]
     fn a_flood_becomes_counted_entries_and_loses_no_attempt() {
-        let refusals = Refusals::default();
+        let journal = Journal::new(Clock::System);
         for n in 0..5_000 {
-            refusals.with(|queue| queue.push(attempt(0, n % 3 + 1, "203.0.113.9")));
+            journal.with(|queue| queue.push(attempt(0, n % 3 + 1, "203.0.113.9")));
         }
-        let events = refusals.take(None).events();
+        let events = journal.take(None).events();
         assert_eq!((events.len(), total(&events)), (Budget::MAX + 3, 5_000));
-        assert!(refusals.take(None).is_empty());
+        assert!(journal.take(None).is_empty());
     }
 
     #[test]
     fn a_flood_against_many_accounts_takes_bounded_memory() {
-        let refusals = Refusals::default();
+        let journal = Journal::new(Clock::System);
         for n in 1..=100_000 {
-            refusals.with(|queue| queue.push(attempt(0, n, "203.0.113.9")));
+            journal.with(|queue| queue.push(attempt(0, n, "203.0.113.9")));
         }
-        let events = refusals.take(None).events();
+        let events = journal.take(None).events();
         assert!(events.len() <= 2 * WAITING + 1);
         assert_eq!(total(&events), 100_000);
     }
 
     #[test]
     fn a_flood_that_goes_on_for_a_day_makes_few_entries_however_often_they_are_taken() {
-        let (refusals, mut written, mut attempts) = (Refusals::default(), 0, 0);
+        let (journal, mut written, mut attempts) = (Journal::new(Clock::System), 0, 0);
         for second in 0..86_400 {
             for n in 0..3 {
-                refusals.with(|queue| queue.push(attempt(second, 1 + second * 3 + n, "203.0.113.9")));
+                journal.with(|queue| queue.push(attempt(second, 1 + second * 3 + n, "203.0.113.9")));
             }
-            let events = refusals.take(Some(Timestamp::from_millis(second * 1000))).events();
+            let events = journal.take(Some(Timestamp::from_millis(second * 1000))).events();
             written += events.len();
             attempts += total(&events);
         }
-        attempts += total(&refusals.take(None).events());
+        attempts += total(&journal.take(None).events());
         assert_eq!(attempts, 3 * 86_400);
         assert!(written <= 2 * Budget::MAX + 24 * 60 * 13, "{written}");
     }
 
     #[test]
     fn a_count_is_written_once_its_minute_is_over() {
-        let refusals = Refusals::default();
+        let journal = Journal::new(Clock::System);
         for second in [0, 20, 59, 60] {
-            refusals.with(|queue| queue.count(attempt(second, 1, "203.0.113.9")));
+            journal.with(|queue| queue.count(attempt(second, 1, "203.0.113.9")));
         }
-        assert_eq!(refusals.take(Some(Timestamp::from_millis(61_000))).events().len(), 1);
-        assert!(refusals.take(Some(Timestamp::from_millis(119_999))).is_empty());
-        let second = refusals.take(Some(Timestamp::from_millis(120_000))).events();
+        assert_eq!(journal.take(Some(Timestamp::from_millis(61_000))).events().len(), 1);
+        assert!(journal.take(Some(Timestamp::from_millis(119_999))).is_empty());
+        let second = journal.take(Some(Timestamp::from_millis(120_000))).events();
         assert_eq!((second.len(), total(&second), second[0].at), (1, 1, Timestamp::from_millis(60_000)));
     }
 
     #[test]
     fn what_is_counted_is_told_apart_by_account_and_by_what_one_subscriber_has_of_addresses() {
-        let refusals = Refusals::default();
+        let journal = Journal::new(Clock::System);
         for (subject, ip) in [
             (1, "203.0.113.9"),
             (1, "203.0.113.9"),
@@ -281,9 +254,9 @@ mod tests {
             (1, "2001:db8::ffff:2"),
             (1, "2001:db8:0:1::1"),
         ] {
-            refusals.with(|queue| queue.count(attempt(0, subject, ip)));
+            journal.with(|queue| queue.count(attempt(0, subject, ip)));
         }
-        let events = refusals.take(None).events();
+        let events = journal.take(None).events();
         let mut found: Vec<_> = events
             .iter()
             .map(|event| (event.ip.unwrap().to_string(), event.subject.unwrap().get(), event.count))
@@ -302,16 +275,16 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_is_kept_in_bounded_memory_and_no_attempt_is_lost() {
-        let (refusals, mut attempts) = (Refusals::default(), 0);
+        let (journal, mut attempts) = (Journal::new(Clock::System), 0);
         for minute in 0..3_000 {
             for n in 0..30 {
-                refusals.with(|queue| queue.push(attempt(minute * 60, 1 + minute * 30 + n, "203.0.113.9")));
+                journal.with(|queue| queue.push(attempt(minute * 60, 1 + minute * 30 + n, "203.0.113.9")));
                 attempts += 1;
             }
-            let taken = refusals.take(Some(Timestamp::from_millis(minute * 60_000)));
-            refusals.put_back(taken);
+            let taken = journal.take(Some(Timestamp::from_millis(minute * 60_000)));
+            journal.put_back(taken);
         }
-        let events = refusals.take(None).events();
+        let events = journal.take(None).events();
         assert_eq!(total(&events), attempts);
         assert!(events.len() <= 3 * WAITING + Action::ALL.len(), "{}", events.len());
     }

@@ -1,9 +1,8 @@
 //! The audit log: who reads it, and how much of it is kept.
 
-use super::{
-    App,
-    access::{Operation, decide},
-};
+pub(super) mod journal;
+
+use super::{App, access::Operation};
 use crate::domain::{
     AuditCursor, AuditEntry, AuditFilter, AuditLimits, Caller, ChainPoint, Error, Page, PageSize, Timestamp,
 };
@@ -21,9 +20,9 @@ impl App {
         before: Option<AuditCursor>,
         size: PageSize,
     ) -> Result<Page<AuditEntry, AuditCursor>, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
+        self.core.decide(caller, Operation::ReadAudit)?;
         self.flushes.wait().await;
-        self.store.scan(move |reader| reader.audit(&filter, before, size)).await
+        self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit(&filter, before, size)).await
     }
 
     /// Reads on from an entry, up to `limit` of them, the oldest first. This is for readers of the log as it grows.
@@ -34,19 +33,17 @@ impl App {
         after: i64,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
-        self.store.scan(move |reader| reader.audit_after(&filter, after, limit)).await
+        self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_after(&filter, after, limit)).await
     }
 
     /// After which entry the newest so many begin.
     pub async fn audit_before_newest(&self, caller: &Caller, filter: AuditFilter, newest: u32) -> Result<i64, Error> {
-        self.noting_refusal(caller, None, decide(&caller.actor, &Operation::ReadAudit))?;
-        self.store.scan(move |reader| reader.audit_before_newest(&filter, newest)).await
+        self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_before_newest(&filter, newest)).await
     }
 
     /// The last entry's id and hash, to be kept elsewhere.
     pub async fn audit_head(&self) -> Result<ChainPoint, Error> {
-        self.store.point(|reader| reader.audit_head()).await
+        self.core.look_up(|reader| reader.audit_head()).await
     }
 
     /// Writes the head into the service's own log, which is kept elsewhere than the database, or so one hopes.
@@ -63,8 +60,8 @@ impl App {
     /// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age counts at a time
     /// that can be trusted, and takes half a day of the log at most, see [`AuditLimits::SPAN_AT_ONCE`].
     pub(super) async fn prune_audit(&self, now: Option<Timestamp>) -> Result<(), Error> {
-        let AuditLimits { retention, max_rows } = self.policy.audit;
-        let look = self.store.scan(move |reader| {
+        let AuditLimits { retention, max_rows } = self.core.policy.audit;
+        let look = self.core.survey(move |reader| {
             let oldest = now.map(|now| reader.oldest_audit(now)).transpose()?.flatten();
             let kept =
                 now.zip(oldest).map(|(now, oldest)| (now - retention).min(oldest + AuditLimits::SPAN_AT_ONCE)..=now);
@@ -72,10 +69,7 @@ impl App {
         });
         let Some(last) = look.await? else { return Ok(()) };
         loop {
-            let pruned = self
-                .store
-                .write_without_deadline(&Caller::shell(), move |writer| writer.prune_audit(last, PRUNED_AT_ONCE))
-                .await?;
+            let pruned = self.core.maintain(move |writer| writer.prune_audit(last, PRUNED_AT_ONCE)).await?;
             for fault in pruned.faults {
                 tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now taken this part away");
             }

@@ -1,0 +1,171 @@
+//! What every part of the service shares, and the only way to the database.
+//!
+//! Everything that somebody asks for goes through a guarded door: [`Core::change`] for what writes, [`Core::read`] and
+//! [`Core::scan`] for what reads. What nobody asks for has doors of its own: [`Core::maintain`], [`Core::look_up`] and
+//! [`Core::survey`]. The store is private to this file, so that no use case finds a way beside them.
+
+use super::{
+    Policy,
+    access::{Operation, decide},
+    audit::journal::Journal,
+    throttle::Throttle,
+};
+use crate::{
+    clock::Clock,
+    domain::{Action, Actor, Caller, Error, UserId, UserRecord},
+    hashing::HashPool,
+    store::{Reader, Store, StoreMeasures, Writer},
+};
+use std::{sync::Arc, time::Instant};
+
+pub(super) struct Core {
+    store: Store,
+    pub hashing: HashPool,
+    pub clock: Clock,
+    pub policy: Policy,
+    /// What was attempted and refused.
+    pub journal: Journal,
+    pub throttle: Throttle,
+}
+
+impl Core {
+    pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
+        let throttle = Throttle::new(policy.throttle, clock.clone());
+        Self { store, hashing, journal: Journal::new(clock.clone()), throttle, clock, policy }
+    }
+
+    /// Allows or refuses what somebody is about to do, and records it where it is refused. Asked by itself before work
+    /// that comes before a change: [`Core::change`] decides in any case.
+    pub fn decide(&self, caller: &Caller, operation: Operation) -> Result<(), Error> {
+        self.recording(caller, operation.subject(), decide(&caller.actor, &operation))
+    }
+
+    /// Passes on why somebody may not do something now, once it is recorded.
+    pub fn recording<T>(&self, caller: &Caller, subject: Option<UserId>, result: Result<T, Error>) -> Result<T, Error> {
+        result.inspect_err(|error| match error {
+            Error::Forbidden
+            | Error::ReauthenticationRequired
+            | Error::RegistrationClosed
+            | Error::InvitationRequired => self.journal.note(Action::AccessDenied, caller, subject),
+            Error::TooManyAttempts(_) => self.journal.note_counted(Action::AttemptThrottled, caller, subject),
+            _ => {}
+        })
+    }
+
+    /// The door for every change that somebody asks for: decides, opens one transaction, reads the acting session and
+    /// account again, decides again, and then runs `work` with the caller as they stand now. A refusal is recorded. What
+    /// takes time, such as a hash, comes before; so `work` may run more than once, and changes nothing but the database.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl Fn(&mut Writer<'_>, &Caller) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.decide(caller, operation)?;
+        let changed = self.store.write(caller, guarded(caller.clone(), operation, work)).await;
+        self.recording(caller, operation.subject(), changed)
+    }
+
+    /// The same for work that takes long by its nature: it waits for its turn.
+    pub async fn change_without_deadline<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl Fn(&mut Writer<'_>, &Caller) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.decide(caller, operation)?;
+        let changed = self.store.write_without_deadline(caller, guarded(caller.clone(), operation, work)).await;
+        self.recording(caller, operation.subject(), changed)
+    }
+
+    /// Looks rows up by key for somebody who may see them. The work must take microseconds.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.decide(caller, operation)?;
+        self.store.point(work).await
+    }
+
+    /// Reads what may take long, such as a list, for somebody who may see it.
+    pub async fn scan<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.decide(caller, operation)?;
+        self.store.scan(work).await
+    }
+
+    /// Hands every account with its password hash to `each`, as all of them are at one moment, until that fails.
+    pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        start: T,
+        each: impl FnMut(T, &UserRecord) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, Error> {
+        self.decide(caller, operation)?;
+        self.store.fold_records(start, each).await
+    }
+
+    /// Writes what nobody asks for: the service's own housekeeping. It waits for its turn.
+    pub async fn maintain<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.write_without_deadline(&Caller::shell(), work).await
+    }
+
+    /// Looks up by key what the service itself has to know, such as who asks.
+    pub async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.point(work).await
+    }
+
+    /// Reads for the service itself what may take long.
+    pub async fn survey<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.store.scan(work).await
+    }
+
+    /// Whether the database answers and is the one that was opened.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.store.check().await
+    }
+
+    pub fn end_by(&self, end: Instant) {
+        self.store.end_by(end);
+    }
+
+    pub fn store_measures(&self) -> StoreMeasures {
+        self.store.measures()
+    }
+}
+
+/// Work that begins by deciding again, on who acts as they stand in its own transaction.
+fn guarded<T>(
+    caller: Caller,
+    operation: Operation,
+    work: impl Fn(&mut Writer<'_>, &Caller) -> Result<T, Error>,
+) -> impl Fn(&mut Writer<'_>) -> Result<T, Error> {
+    move |writer| {
+        let actor = if operation.has_its_own_proof() { caller.actor.clone() } else { confirm(writer, &caller)? };
+        decide(&actor, &operation)?;
+        work(writer, &Caller { actor, ..caller.clone() })
+    }
+}
+
+/// Reads the acting session and account again: both may have ended, or changed their role, since the request came.
+fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
+    let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
+    let found = writer.signed_in_by_session(&signed_in.session.id)?;
+    found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
+}
