@@ -1,8 +1,157 @@
-//! Sockets, and the deadlines of those on the other side. Knows no route, and nobody above.
+//! Sockets, and the deadlines of those on the other side: HTTP/1.1 over hyper. Knows no route, and nobody above.
+//!
+//! A head that does not arrive, a body that drips (see `body`), an answer that nobody reads: each ends the connection
+//! after `PATIENCE`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes. What strangers
+//! can make it hold is bounded: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
 
 mod connection;
 mod in_flight;
+mod open;
 mod proxies;
+mod socket;
 
-pub use connection::{Connection, Limits, serve};
+pub use connection::Connection;
+pub use open::Limits;
 pub use proxies::Proxies;
+
+use connection::Phase;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use open::Open;
+use poem::{
+    Endpoint, Request, Response,
+    http::{HeaderValue, header, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
+};
+use socket::Impatient;
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+};
+
+/// How long a client may take to send the head of a request, or to take any part of an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Beyond this, hyper answers `431`. It also reads no more than this ahead.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 100;
+/// What is kept of a header besides its text, and of a request whose body is read besides that, roughly.
+const BYTES_OF_A_HEADER: usize = 100;
+const BYTES_OF_A_REQUEST: usize = 24 * 1024;
+/// How long connections without a request in progress stay while the server drains.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// How long accepting rests after it failed, as it does when file descriptors run out.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// Serves until `stopping` turns true, and then until what has been taken is answered. The caller bounds that time.
+pub async fn serve<E>(listener: TcpListener, endpoint: Arc<E>, limits: Limits, mut stopping: watch::Receiver<bool>)
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let open = Arc::new(Open::new(limits));
+    // Each connection holds a sender; when the last one is gone the receiver ends.
+    let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop(&mut stopping) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (entry, alive, stopping) = (open.add(peer.ip()), alive.clone(), stopping.clone());
+                let endpoint = endpoint.clone();
+                tokio::spawn(async move {
+                    serve_connection(stream, peer, endpoint, &entry.connection, stopping).await;
+                    drop((entry, alive));
+                });
+            }
+            // The caller has left already.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted; the quietest one is closed");
+                open.close_quietest();
+                tokio::time::sleep(ACCEPT_REST).await;
+            }
+        }
+    }
+    drop((listener, alive));
+    all_gone.recv().await;
+}
+
+/// Ends when the server stops.
+async fn stop(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await; // an error means that the sender is gone: stop, too
+}
+
+async fn serve_connection<E>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    endpoint: Arc<E>,
+    connection: &Arc<Connection>,
+    mut stopping: watch::Receiver<bool>,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let local = stream.local_addr().unwrap_or(peer);
+    let _ = stream.set_nodelay(true); // answers are written whole; waiting for more would only delay them
+    let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let (endpoint, connection) = (endpoint.clone(), connection.clone());
+        // Boxed, because hyper keeps room for it from the first byte of a connection.
+        Box::pin(async move {
+            let whole = hyper::body::Body::is_end_stream(request.body());
+            let is_kept = connection.is_kept_after(request.headers().len());
+            let _in_progress = InProgress::begin(&connection, whole, request.headers().len());
+            let addresses = (LocalAddr(local.into()), RemoteAddr(peer.into()));
+            let mut request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+            request.set_data(connection.clone());
+            let mut response = hyper::Response::from(endpoint.get_response(request).await);
+            if !is_kept {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    http.half_close(true); // who sends nothing more may still want the answer
+    let served = http.serve_connection(TokioIo::new(Impatient::new(stream, connection.clone())), service);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = connection.close.notified() => return,
+        () = stop(&mut stopping) => {
+            served.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = served => ended,
+                () = connection.close.notified() => return,
+                () = connection.is_idle_for(DRAIN_IDLE) => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// A request from its head to its answer, also when it is given up in between.
+struct InProgress<'c>(&'c Connection);
+
+impl<'c> InProgress<'c> {
+    fn begin(connection: &'c Connection, whole: bool, headers: usize) -> Self {
+        if whole {
+            connection.has_complete_request();
+        } else {
+            connection.enter(Phase::Receiving);
+            connection.hold_besides(BYTES_OF_A_REQUEST + headers * BYTES_OF_A_HEADER);
+        }
+        Self(connection)
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Quiet);
+        self.0.hold_nothing();
+        self.0.touch();
+    }
+}

@@ -1,0 +1,130 @@
+//! All open connections, and how many there may be.
+
+use super::{
+    connection::{Connection, Phase},
+    in_flight::InFlight,
+    proxies::Proxies,
+};
+use crate::domain::{Site, Subscriber};
+use std::{
+    collections::{HashMap, hash_map::Entry::Occupied},
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// How many connections may be open.
+pub struct Limits {
+    pub all: usize,
+    /// From one site, unless it is one of the proxies: those speak for many.
+    pub of_a_site: usize,
+    pub proxies: Proxies,
+}
+
+impl Limits {
+    /// With a share for each site: a quarter of all.
+    pub fn shared(all: usize, proxies: Proxies) -> Self {
+        Self { all, of_a_site: all.div_ceil(4), proxies }
+    }
+
+    /// Without shares.
+    pub fn unshared(all: usize) -> Self {
+        Self { all, of_a_site: all, proxies: Proxies::new(Vec::new()) }
+    }
+}
+
+/// All open connections.
+pub(super) struct Open {
+    limits: Limits,
+    last: AtomicU64,
+    table: Mutex<Table>,
+    in_flight: Arc<InFlight>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_number: HashMap<u64, Arc<Connection>>,
+    of_site: HashMap<Site, usize>,
+}
+
+impl Open {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, last: AtomicU64::new(0), table: Mutex::default(), in_flight: Arc::default() }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection. Where its site has its share already, that site's quietest one is closed; where there are too many
+    /// in all, the quietest of all.
+    pub(super) fn add(self: &Arc<Self>, peer: IpAddr) -> Entry {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        let site = Some(Subscriber::of(peer).site()).filter(|_| !self.limits.proxies.trusts(peer));
+        let connection = Arc::new(Connection::new(peer, site, self.in_flight.clone()));
+        let mut table = self.table();
+        if let Some(site) = site.filter(|site| table.count(*site) >= self.limits.of_a_site) {
+            table.close_quietest(|connection| connection.site == Some(site));
+        } else if table.by_number.len() >= self.limits.all {
+            table.close_quietest(|_| true);
+        }
+        table.insert(number, connection.clone());
+        drop(table);
+        Entry { open: self.clone(), number, connection }
+    }
+
+    pub(super) fn close_quietest(&self) {
+        self.table().close_quietest(|_| true);
+    }
+}
+
+impl Table {
+    fn count(&self, site: Site) -> usize {
+        self.of_site.get(&site).copied().unwrap_or(0)
+    }
+
+    fn insert(&mut self, number: u64, connection: Arc<Connection>) {
+        if let Some(site) = connection.site {
+            *self.of_site.entry(site).or_default() += 1;
+        }
+        self.by_number.insert(number, connection);
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
+        let connection = self.by_number.remove(&number)?;
+        if let Some(Occupied(mut count)) = connection.site.map(|site| self.of_site.entry(site)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(connection)
+    }
+
+    /// Closes the quietest connection of some.
+    fn close_quietest(&mut self, is_one: impl Fn(&Connection) -> bool) {
+        // Who waits for an answer is not cut off by others who only open connections.
+        let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
+        let some = self.by_number.iter().filter(|(_, connection)| is_one(connection));
+        let quietest = some.min_by_key(|(_, connection)| rank(connection)).map(|(number, _)| *number);
+        if let Some(connection) = quietest.and_then(|number| self.remove(number)) {
+            connection.close();
+        }
+    }
+}
+
+/// A connection's place among the open ones, given up when dropped.
+pub(super) struct Entry {
+    open: Arc<Open>,
+    number: u64,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.open.table().remove(self.number);
+        self.connection.hold_nothing();
+    }
+}

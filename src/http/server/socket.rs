@@ -1,0 +1,159 @@
+//! The socket beneath a connection, which waits for nobody for ever.
+
+use super::{
+    PATIENCE,
+    connection::{Connection, Phase},
+};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
+
+/// So much is read at a time, so that little is held of what a client sends ahead.
+const MAX_READ_BYTES: usize = 4 * 1024;
+
+/// A socket whose writes fail when the other side takes nothing for `PATIENCE`, and that notices a reset while a request
+/// is being answered.
+pub(super) struct Impatient {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection, stalled: None }
+    }
+
+    /// Starts the deadline at the first write that waits, and stops it at the next that does not.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stalled = None;
+            return wrote;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.connection.read_on();
+        ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
+        if self.connection.must_wait() {
+            cx.waker().wake_by_ref(); // behind those that are about to close
+            return Poll::Pending;
+        }
+        let room = buffer.remaining().min(MAX_READ_BYTES);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let count = part.filled().len();
+        buffer.advance(count);
+        self.connection.hold(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch(cx, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper flushes whenever the connection has something to do, and reads nothing while a request is being answered: it
+    /// would not hear of a client who is gone. One who sends nothing more is not gone, as far as anyone can tell.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.connection.is_in(Phase::Answering)
+            && let Poll::Ready(Err(error)) = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))
+        {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::server::{
+        connection::BYTES_OF_A_BUFFER,
+        in_flight::{InFlight, MAX_BYTES},
+    };
+    use std::{io::Write, task::Waker};
+    use tokio::{io::AsyncReadExt, net::TcpListener};
+
+    /// A connection as the server reads it, and its client.
+    async fn connected(in_flight: &Arc<InFlight>) -> (Impatient, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        (Impatient::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone()))), client)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_come_whole_is_counted_with_the_room_that_is_kept_for_it() {
+        let in_flight = Arc::<InFlight>::default();
+        let (mut reading, mut client) = connected(&in_flight).await;
+        let others = in_flight.begin(Arc::default());
+        others.grow_to(MAX_BYTES - BYTES_OF_A_BUFFER);
+        let mut byte = [0; 1];
+
+        client.write_all(b"a").unwrap();
+        reading.read_exact(&mut byte).await.unwrap();
+        assert!(!in_flight.is_crowded_for(true), "one that comes whole in one read is not counted");
+
+        let mut rest = Box::pin(reading.read_exact(&mut byte));
+        assert!(rest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(in_flight.is_crowded_for(true));
+    }
+
+    #[tokio::test]
+    async fn while_others_have_to_close_a_request_may_begin_and_its_rest_comes_later() {
+        // given
+        let in_flight = Arc::<InFlight>::default();
+        let (mut reading, mut client) = connected(&in_flight).await;
+        let mut byte = [0; 1];
+
+        // when
+        let crowd = in_flight.begin(Arc::default());
+        crowd.grow_to(usize::MAX / 2);
+        client.write_all(b"ab").unwrap();
+
+        // then
+        assert_eq!(reading.read_exact(&mut byte).await.map(|_| byte).unwrap(), *b"a");
+        let mut rest = Box::pin(reading.read_exact(&mut byte));
+        for _ in 0..10 {
+            assert!(rest.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(crowd);
+        rest.await.unwrap();
+        assert_eq!(byte, *b"b");
+    }
+}
