@@ -1,0 +1,17 @@
+//! The REST API, as its clients meet it: accounts, sessions, who may do what, and how guessing is slowed down.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod admission;
+mod clock;
+mod guard;
+mod hashing;
+mod lists;
+mod permissions;
+mod races;
+mod sessions;
+mod spec;
+mod throttle;
+mod users;
+mod verify;

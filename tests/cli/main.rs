@@ -1,0 +1,12 @@
+//! The command line and the running server, as administrators meet them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod audit;
+mod commands;
+mod examples;
+mod import;
+mod policy;
+mod serving;
+mod shell;
