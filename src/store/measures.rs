@@ -1,10 +1,5 @@
 //! How the store is doing: what its threads and connections have to do, and how much there is.
 
-use super::{Reader, Store, error::OrDomain};
-use crate::domain::{Error, Timestamp};
-use rusqlite::params;
-use std::{path::Path, sync::atomic::Ordering, time::Duration};
-
 /// How the store is doing at this moment.
 #[derive(Debug, Clone)]
 pub struct StoreMeasures {
@@ -27,40 +22,4 @@ pub struct Rows {
     pub users: i64,
     /// Sessions that can still be used.
     pub sessions: i64,
-}
-
-impl Store {
-    pub fn measures(&self) -> StoreMeasures {
-        StoreMeasures {
-            points: self.points.count(),
-            points_in_use: self.points.in_use(),
-            fallbacks: self.fallbacks.load(Ordering::Relaxed),
-            writer_queue: self.writer.waiting(),
-            scan_queue: self.scans.waiting(),
-            database_size: size(&self.files.paths()[0]),
-            log_size: size(&self.files.paths()[1]),
-        }
-    }
-}
-
-/// Asked of the folder, not of an open file: closing that would drop the locks that SQLite holds on it.
-fn size(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|metadata| metadata.len())
-}
-
-impl Reader<'_> {
-    /// Counts accounts, and sessions that are alive at `now`. Scans both.
-    pub fn count_rows(&self, now: Timestamp, idle_timeout: Duration) -> Result<Rows, Error> {
-        const SQL: &str = "SELECT (SELECT count(*) FROM users),
-                (SELECT count(*) FROM sessions WHERE expires_at > ?1 AND last_used_at > ?2)";
-        let unused = now - idle_timeout;
-        self.connection
-            .prepare_cached(SQL)
-            .and_then(|mut statement| {
-                statement.query_row(params![now.as_millis(), unused.as_millis()], |row| {
-                    Ok(Rows { users: row.get(0)?, sessions: row.get(1)? })
-                })
-            })
-            .or_domain()
-    }
 }

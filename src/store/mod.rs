@@ -2,142 +2,75 @@
 //!
 //! There are three doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
 //! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
-//! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. Statements live beside
-//! their row mappers, in files that are named after what they are about. No name of an SQL library leaves this folder.
+//! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. What
+//! runs through them is in `tables`, in SQL that more than one engine reads; what is SQLite's alone is in `sqlite`.
 
-mod audit;
-mod audit_list;
-mod backup;
 mod check;
-mod connection;
-mod error;
-mod file;
-mod invitations;
-mod maintenance;
 mod measures;
-mod migrate;
-mod points;
-mod policy;
-mod records;
-mod sessions;
-mod threads;
-mod throttle;
-mod user_list;
-mod users;
+mod sql;
+mod sqlite;
+mod tables;
 
 use crate::{
     clock::Clock,
-    domain::{Action, AuditEvent, Caller, ChainPoint, Error, Timestamp, UserId},
+    domain::{Action, AuditEvent, Caller, ChainPoint, Error, Timestamp, UserId, UserRecord},
 };
-pub use audit::Pruned;
 pub use check::{Finding, Verdict};
-use connection::Purpose;
-use error::OrDomain;
-use file::{Identity, OpenFiles};
-pub use file::{Lock, OpenError, locate};
 pub use measures::{Rows, StoreMeasures};
-pub use migrate::{Prepared, SchemaStatus};
-use points::Points;
-use rusqlite::Connection;
+use sql::Sql;
+use sqlite::{Engine, Patience};
+pub use sqlite::{Lock, OpenError, Prepared, SchemaStatus, locate};
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
-use threads::{Patience, Pool, Threads};
-
-/// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
-const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
-
-/// While one long list is read, look-ups that found no connection free still have a thread.
-const SCAN_THREADS: u32 = 2;
+pub use tables::Pruned;
 
 /// An open database. Dropping it finishes what has been taken on.
 pub struct Store {
-    files: Arc<OpenFiles>,
+    engine: Engine,
     clock: Clock,
-    points: Points,
-    /// Until when transactions may wait for other processes, once the server is to end.
-    end: Arc<OnceLock<Instant>>,
     /// How many look-ups had to run on a thread.
     fallbacks: AtomicU64,
-    writer: Threads,
-    scans: Threads,
-    /// Last, because it must be dropped after the connections.
-    _lock: Option<Lock>,
 }
 
 impl Store {
     /// Takes the right to serve or migrate a database. A file that is not ours is refused before anything is put beside it.
     pub fn lock(path: &Path) -> Result<Lock, OpenError> {
-        Self::schema_status(path)?;
-        Lock::acquire(path)
+        sqlite::lock(path)
     }
 
     /// Makes the database if there is none, and brings an older one up to date. Holding the lock is what allows it.
     pub fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
-        check_sqlite()?;
-        migrate::prepare(path, lock)
+        sqlite::prepare(path, lock)
     }
 
     /// How the file's schema compares with this program's, without writing.
     pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
-        check_sqlite()?;
-        file::refuse_displaced(path)?;
-        migrate::status(path)
+        sqlite::schema_status(path)
     }
 
     /// The policy with which a server was last started on the database, by the names of its settings; empty if none was.
     pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
-        check_sqlite()?;
-        file::refuse_displaced(path)?;
-        policy::read(path)
+        sqlite::policy(path)
     }
 
     /// Opens a database whose schema is up to date, perhaps beside a server. `workers` is how many threads look rows up at
     /// the same time.
     pub fn open(path: &Path, workers: u32, clock: Clock) -> Result<Self, OpenError> {
-        file::refuse_displaced(path)?;
-        Self::open_with(path, workers, clock, None)
+        sqlite::refuse_displaced(path)?;
+        Ok(Self::over(Engine::open(path, workers, None)?, clock))
     }
 
     /// The same for the server, which holds the lock for as long as the database is open.
     pub fn open_locked(path: &Path, workers: u32, clock: Clock, lock: Lock) -> Result<Self, OpenError> {
-        Self::open_with(path, workers, clock, Some(lock))
+        Ok(Self::over(Engine::open(path, workers, Some(lock))?, clock))
     }
 
-    fn open_with(path: &Path, workers: u32, clock: Clock, lock: Option<Lock>) -> Result<Self, OpenError> {
-        check_sqlite()?;
-        migrate::require_current(path)?;
-        file::warn_of_open_folder(path);
-        file::warn_of_read_only(path);
-        let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
-        let opener = Arc::new(scheduled_thread_pool());
-        let pool = |purpose, size| build_pool(path, opened, purpose, size, opener.clone());
-        let (writing, scanning) = (pool(Purpose::Thread, 1)?, pool(Purpose::Thread, SCAN_THREADS)?);
-        let threads = |name, pool: &Pool| {
-            Threads::start(name, pool.max_size(), pool).map_err(|error| OpenError::io(path, "opened", &error))
-        };
-        let points = Points::take_all(&pool(Purpose::Point, workers)?)
-            .map_err(|error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() })?;
-        let files = OpenFiles::of(path).map_err(|error| OpenError::io(path, "opened", &error))?;
-        if let Some(lock) = &lock {
-            lock.note(&files);
-        }
-        Ok(Self {
-            files: Arc::new(files),
-            clock,
-            points,
-            end: Arc::default(),
-            fallbacks: AtomicU64::new(0),
-            writer: threads("usher-writer", &writing)?,
-            scans: threads("usher-scan", &scanning)?,
-            _lock: lock,
-        })
+    fn over(engine: Engine, clock: Clock) -> Self {
+        Self { engine, clock, fallbacks: AtomicU64::new(0) }
     }
 
     /// Looks rows up by key, here and now; the work must take microseconds. Where every connection is in use or the
@@ -146,7 +79,7 @@ impl Store {
         &self,
         work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let here = self.points.with(|connection| work(&Reader { connection }));
+        let here = self.engine.look_up(|sql| work(&Reader { sql }));
         match here {
             None | Some(Err(Error::Overloaded)) => {
                 self.fallbacks.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +94,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.scans.run(Patience::UntilBegun, move |connection, _| work(&Reader { connection })).await
+        self.engine.scan(move |sql| work(&Reader { sql })).await
     }
 
     /// Runs one transaction, which is on disk when this returns `Ok` and has left no trace when it returns `Err`.
@@ -194,41 +127,36 @@ impl Store {
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
-        let (files, end) = (self.files.clone(), self.end.clone());
-        self.writer
-            .run(patience, move |connection, turn| {
-                connection::make_writable(connection, &files).or_domain()?;
-                let transaction =
-                    connection::begin_within(connection, turn.wait(), || end.get().copied()).or_domain()?;
-                migrate::require_not_migrated(&transaction)?;
-                let reader = Reader { connection: &transaction };
-                let mut writer = Writer { reader, caller, now: clock.now(), events: Vec::new() };
-                let value = work(&mut writer)?;
-                let events = std::mem::take(&mut writer.events);
-                writer.append_audit(&events)?;
-                still_there(&files)?; // what goes into a file that was removed is lost, and not confirmed
-                if turn.is_given_up() {
-                    return Err(Error::Overloaded); // the caller has been told so
-                }
-                transaction.commit().or_domain()?;
-                Ok(value)
-            })
-            .await
+        let transact = move |sql: &dyn Sql| {
+            let mut writer = Writer { reader: Reader { sql }, caller, now: clock.now(), events: Vec::new() };
+            let value = work(&mut writer)?;
+            let events = std::mem::take(&mut writer.events);
+            writer.append_audit(&events)?;
+            Ok(value)
+        };
+        self.engine.write(patience, transact).await
+    }
+
+    /// Hands over every account in the order of their ids, as all of them were at one moment, until `each` fails. What
+    /// `each` returns is handed to it with the next account. However long that takes, it holds nothing up.
+    pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
+        &self,
+        start: T,
+        each: impl FnMut(T, &UserRecord) -> Result<T, E> + Send + 'static,
+    ) -> Result<Result<T, E>, Error> {
+        self.engine.fold_records(start, each).await
     }
 
     /// From now on no transaction waits for other processes beyond `end`, also one that waits already.
     pub fn end_by(&self, end: Instant) {
-        let _ = self.end.set(end); // the server ends once
+        self.engine.end_by(end);
     }
 
     /// Copies a database into a new, private file, also while a server writes to it: verified, and as it is at one moment,
     /// with everything that was confirmed before. Returns where the copy's audit log ends. This process must not have the
     /// database open.
     pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
-        check_sqlite()?;
-        file::refuse_displaced(path)?;
-        migrate::require_current(path)?;
-        backup::back_up(path, target)
+        sqlite::back_up(path, target)
     }
 
     /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `tell` hears of each
@@ -239,60 +167,23 @@ impl Store {
         kept: Option<ChainPoint>,
         tell: &mut dyn FnMut(Finding),
     ) -> Option<ChainPoint> {
-        check::examine(path, now, kept, tell)
+        sqlite::examine(path, now, kept, tell)
     }
 
     /// Whether the database answers, and still consists of the files that were opened.
     pub async fn check(&self) -> Result<(), Error> {
-        still_there(&self.files)?;
-        self.point(|reader| reader.connection.query_row("SELECT 1 FROM audit_state", [], |_| Ok(())).or_domain()).await
+        self.engine.still_there()?;
+        self.point(|reader| reader.audit_head().map(drop)).await
     }
-}
 
-fn still_there(files: &OpenFiles) -> Result<(), Error> {
-    files.check().map_err(|displaced| Error::Storage(displaced.to_string()))
-}
-
-/// The bundled library is new enough today; this is for builds that link another one.
-fn check_sqlite() -> Result<(), OpenError> {
-    let (needed, text) = NEEDED_SQLITE;
-    if rusqlite::version_number() < needed {
-        return Err(OpenError::OldSqlite { found: rusqlite::version(), needed: text });
+    pub fn measures(&self) -> StoreMeasures {
+        self.engine.measures(self.fallbacks.load(Ordering::Relaxed))
     }
-    Ok(())
-}
-
-/// One thread opens the connections of all pools.
-fn scheduled_thread_pool() -> scheduled_thread_pool::ScheduledThreadPool {
-    scheduled_thread_pool::ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("usher-open").build()
-}
-
-/// A pool whose connections stay open: one that is opened later could be of another file under the same name.
-fn build_pool(
-    path: &Path,
-    opened: Identity,
-    purpose: Purpose,
-    size: u32,
-    opener: Arc<scheduled_thread_pool::ScheduledThreadPool>,
-) -> Result<Pool, OpenError> {
-    let name = path.to_owned();
-    let manager = r2d2_sqlite::SqliteConnectionManager::file(path)
-        .with_flags(connection::flags())
-        .with_init(move |connection| connection::prepare(connection, purpose, &name, opened));
-    r2d2::Pool::builder()
-        .max_size(size)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_on_check_out(false)
-        .connection_timeout(Duration::from_secs(5))
-        .thread_pool(opener)
-        .build(manager)
-        .map_err(|error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() })
 }
 
 /// Reads. What it finds is true at one moment and may be history the next.
 pub struct Reader<'c> {
-    connection: &'c Connection,
+    sql: &'c dyn Sql,
 }
 
 /// Reads and writes within one transaction, on behalf of one caller.
@@ -342,6 +233,7 @@ mod tests {
     use super::*;
     use crate::domain::AuditFilter;
     use futures_executor::block_on;
+    use std::sync::Arc;
 
     fn store() -> (tempfile::TempDir, Arc<Store>) {
         let folder = tempfile::tempdir().unwrap();
@@ -407,13 +299,10 @@ mod tests {
             Ok(())
         });
         block_on(recorded).unwrap();
-        let count = |reader: &Reader<'_>| {
-            reader
-                .connection
-                .query_row("SELECT group_concat(action) FROM audit", [], |row| row.get::<_, String>(0))
-                .or_domain()
+        let actions = |reader: &Reader<'_>| {
+            Ok(reader.sql.only("SELECT group_concat(action) FROM audit", &[], |row| row.text(0).map(str::to_owned))?)
         };
-        assert_eq!(block_on(store.point(count)).unwrap(), "user.registered");
+        assert_eq!(block_on(store.point(actions)).unwrap(), "user.registered");
     }
     #[test]
     fn what_was_not_answered_in_five_seconds_is_told_so_whatever_the_writer_does_and_comes_to_nothing() {

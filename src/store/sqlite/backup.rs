@@ -1,10 +1,14 @@
 //! Copies of the database.
 
 use super::{
-    Reader, connection,
-    file::{self, OpenError},
+    connection, file, lock,
+    open_error::OpenError,
+    paths::{beside, folder_of, rename_without_replacing},
 };
-use crate::domain::ChainPoint;
+use crate::{
+    domain::ChainPoint,
+    store::{Reader, sql::Fault},
+};
 use rusqlite::{Connection, backup::Backup};
 use std::{
     fs::File,
@@ -27,7 +31,7 @@ impl Draft {
     /// Copies a database beside the name that the copy is to get. What an interrupted attempt left there goes.
     pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
         let path = draft_name(target);
-        let draft = Self { _file: file::create_draft(&path)?, path };
+        let draft = Self { _file: lock::create_draft(&path)?, path };
         draft.delete_beside();
         fill(source, &draft.path).map_err(|error| OpenError::sqlite(&draft.path, &error))?;
         let synced = File::open(&draft.path).and_then(|file| file.sync_all());
@@ -37,20 +41,21 @@ impl Draft {
 
     fn delete_beside(&self) {
         for suffix in ["-journal", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(file::beside(&self.path, suffix)); // it is hardly ever there
+            let _ = std::fs::remove_file(beside(&self.path, suffix)); // it is hardly ever there
         }
     }
 
     /// Where the copy's audit log ends.
     fn audit_head(&self) -> Result<ChainPoint, OpenError> {
-        let read = || Reader { connection: &connection::open_to_look(&self.path)? }.audit_ends().map(|ends| ends.head);
-        read().map_err(|error| OpenError::sqlite(&self.path, &error))
+        let read =
+            || -> Result<_, Fault> { Ok(Reader { sql: &connection::open_to_look(&self.path)? }.audit_ends()?.head) };
+        read().map_err(|fault| OpenError::read(&self.path, &fault))
     }
 
     /// Gives the copy its name, unless there is something of that name.
     pub(super) fn publish(&self, target: &Path) -> Result<bool, OpenError> {
-        let named = file::rename_without_replacing(&self.path, target)
-            .and_then(|()| File::open(file::folder_of(target))?.sync_all());
+        let named =
+            rename_without_replacing(&self.path, target).and_then(|()| File::open(folder_of(target))?.sync_all());
         match named {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -99,7 +104,7 @@ pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenErro
     // A file of such a name would be taken for a part of the database.
     let belongs = ["-journal", "-wal", "-shm", ".lock"]
         .iter()
-        .any(|suffix| file::locate(target).ok() == Some(file::beside(path, suffix)));
+        .any(|suffix| file::locate(target).ok() == Some(beside(path, suffix)));
     if belongs || draft_name(target) == path {
         return Err(OpenError::OwnName(target.to_owned()));
     }

@@ -1,21 +1,21 @@
 //! The door for look-ups: connections that are used where the work stands, without waiting.
 
-use super::threads::Pool;
+use super::{connection::Manager, threads::Pool};
 use rusqlite::Connection;
 use std::sync::{
     Mutex, TryLockError,
     atomic::{AtomicUsize, Ordering},
 };
 
-type Pooled = r2d2::PooledConnection<r2d2_sqlite::SqliteConnectionManager>;
+type Pooled = r2d2::PooledConnection<Manager>;
 
 /// As many connections as there are threads that look rows up, taken from their pool once and for all. A thread tries
 /// the same one first each time, so that what SQLite knows stays in that processor's cache.
-pub(super) struct Points {
+pub(super) struct Lookups {
     connections: Vec<Mutex<Pooled>>,
 }
 
-impl Points {
+impl Lookups {
     pub(super) fn take_all(pool: &Pool) -> Result<Self, r2d2::Error> {
         let connections = (0..pool.max_size()).map(|_| pool.get().map(Mutex::new)).collect::<Result<_, _>>()?;
         Ok(Self { connections })

@@ -1,6 +1,6 @@
 //! The threaded door: work that writes, scans or waits runs here, never on an async worker.
 
-use super::connection::WRITER_WAIT;
+use super::connection::{Manager, WRITER_WAIT};
 use crate::domain::Error;
 use rusqlite::Connection;
 use std::{
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-pub(super) type Pool = r2d2::Pool<r2d2_sqlite::SqliteConnectionManager>;
+pub(super) type Pool = r2d2::Pool<Manager>;
 type Job = Box<dyn FnOnce(&Pool) + Send>;
 
 /// Beyond this many waiting jobs the answer is "overloaded" at once.
@@ -23,7 +23,7 @@ const QUEUE: usize = 4096;
 
 /// For how long the caller waits for the answer. Those who are not answered in time are told "overloaded".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
+pub enum Patience {
     /// Until the job begins at the latest: once it has begun, its answer is waited for.
     UntilBegun,
     /// Until the answer, begun or not.
@@ -42,15 +42,15 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// `count` threads over a pool with as many connections, and one that watches how long callers have waited.
-    pub(super) fn start(name: &str, count: u32, pool: &Pool) -> std::io::Result<Self> {
+    /// As many threads as a pool has connections, and one that watches how long callers have waited.
+    pub(super) fn start(name: &str, pool: &Pool) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         let start = |n: u32| {
             let (queue, pool) = (queue.clone(), pool.clone());
             std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || run(&queue, &pool))
         };
-        let handles = (0..count).map(start).collect::<Result<_, _>>()?;
+        let handles = (0..pool.max_size()).map(start).collect::<Result<_, _>>()?;
         let (deadlines, due) = channel();
         // Nobody waits for this one to end: it ends by itself, a few seconds after the last job.
         std::thread::Builder::new().name(format!("{name}-due")).spawn(move || watch(&due))?;

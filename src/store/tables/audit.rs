@@ -1,8 +1,12 @@
 //! Statements about the audit log: adding to its end, taking away from its beginning, and following the chain between.
 
-use super::{Reader, Writer, error::OrDomain};
-use crate::domain::{AuditEvent, ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry, Error, Timestamp, UserId};
-use rusqlite::{OptionalExtension, Row, Rows, params};
+use crate::{
+    domain::{AuditEvent, ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry, Error, Timestamp},
+    store::{
+        Reader, Writer,
+        sql::{Columns, Fault, Value, values},
+    },
+};
 use std::ops::RangeInclusive;
 
 /// What retention took away.
@@ -21,65 +25,52 @@ macro_rules! chained_columns {
 }
 pub(super) use chained_columns;
 
-fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r [u8]>> {
-    Ok(row.get_ref(column)?.as_bytes_or_null()?)
-}
-
 /// Reads an entry and its hash as they stand.
-fn chained<'r>(row: &'r Row<'_>) -> rusqlite::Result<(ChainedEntry<'r>, ChainHash)> {
+fn chained(row: &dyn Columns) -> Result<(ChainedEntry<'_>, ChainHash), Fault> {
     let entry = ChainedEntry {
-        id: row.get(0)?,
-        at: row.get(1)?,
-        action: bytes(row, 2)?.unwrap_or_default(),
-        actor: row.get(3)?,
-        subject: row.get(4)?,
-        ip: bytes(row, 5)?,
-        request_id: bytes(row, 6)?,
-        count: row.get(7)?,
+        id: row.number(0)?,
+        at: row.number(1)?,
+        action: row.bytes(2)?,
+        actor: row.nullable(3, |n| row.number(n))?,
+        subject: row.nullable(4, |n| row.number(n))?,
+        ip: row.nullable(5, |n| row.bytes(n))?,
+        request_id: row.nullable(6, |n| row.bytes(n))?,
+        count: row.number(7)?,
     };
-    Ok((entry, ChainHash(row.get(8)?)))
-}
-
-/// Follows the chain along what was found.
-fn follow(walk: &mut ChainWalk, mut rows: Rows<'_>) -> rusqlite::Result<()> {
-    while let Some(row) = rows.next()? {
-        match chained(row) {
-            Ok((entry, hash)) => walk.next(&entry, hash),
-            Err(_) => walk.next_unreadable(row.get(0)?), // a value of another type than was ever written
-        }
-    }
-    Ok(())
+    Ok((entry, ChainHash(row.array(8)?)))
 }
 
 /// Where the log begins and ends, as it was noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ends {
+pub(in crate::store) struct Ends {
     pub anchor: ChainPoint,
     pub head: ChainPoint,
 }
 
 impl Reader<'_> {
-    pub(super) fn audit_ends(&self) -> rusqlite::Result<Ends> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT anchor_id, anchor_hash, head_id, head_hash FROM audit_state")?;
-        statement.query_row([], |row| {
-            let anchor = ChainPoint { id: row.get(0)?, hash: ChainHash(row.get(1)?) };
-            Ok(Ends { anchor, head: ChainPoint { id: row.get(2)?, hash: ChainHash(row.get(3)?) } })
+    /// `None`: the row is gone.
+    pub(in crate::store) fn noted_audit_ends(&self) -> Result<Option<Ends>, Fault> {
+        const SQL: &str = "SELECT anchor_id, anchor_hash, head_id, head_hash FROM audit_state";
+        self.sql.first(SQL, &[], |row| {
+            let anchor = ChainPoint { id: row.number(0)?, hash: ChainHash(row.array(1)?) };
+            Ok(Ends { anchor, head: ChainPoint { id: row.number(2)?, hash: ChainHash(row.array(3)?) } })
         })
+    }
+
+    pub(in crate::store) fn audit_ends(&self) -> Result<Ends, Fault> {
+        let gone = || Fault::Other("where the audit log begins and ends is not noted any more".to_owned());
+        self.noted_audit_ends()?.ok_or_else(gone)
     }
 
     /// The last entry's id and hash. For the point door.
     pub fn audit_head(&self) -> Result<ChainPoint, Error> {
-        Ok(self.audit_ends().or_domain()?.head)
+        Ok(self.audit_ends()?.head)
     }
 
     /// When the oldest entry was written that is still there, those aside that are dated in the future. Scans.
     pub fn oldest_audit(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        self.connection
-            .prepare_cached("SELECT at FROM audit WHERE at <= ?1 ORDER BY id LIMIT 1")
-            .and_then(|mut statement| statement.query_row([now.as_millis()], |row| row.get(0)).optional())
-            .or_domain()
-            .map(|at| at.map(Timestamp::from_millis))
+        const SQL: &str = "SELECT at FROM audit WHERE at <= ?1 ORDER BY id LIMIT 1";
+        Ok(self.sql.first(SQL, values![now], |row| row.time(0))?)
     }
 
     /// Up to which entry the log is not kept; `None` where all of it is. What is more than `most` behind the head goes.
@@ -87,51 +78,50 @@ impl Reader<'_> {
     /// within it: the log has no holes, whatever the clock did between two entries. One that is dated after the span, in the
     /// future, holds nothing up: it goes with a later one that is old. Scans what goes.
     pub fn last_audit_to_go(&self, kept: Option<RangeInclusive<Timestamp>>, most: u32) -> Result<Option<i64>, Error> {
-        let look = || -> rusqlite::Result<_> {
-            let Ends { anchor, head } = self.audit_ends()?;
-            let beyond = head.id.saturating_sub(most.into()).max(anchor.id);
-            let Some(kept) = kept else { return Ok(Some(beyond).filter(|last| *last > anchor.id)) };
-            let (from, to) = (kept.start().as_millis(), kept.end().as_millis());
-            let stays: Option<i64> = self
-                .connection
-                .prepare_cached("SELECT id FROM audit WHERE id > ?1 AND at BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1")?
-                .query_row([beyond, from, to], |row| row.get(0))
-                .optional()?;
-            let old: Option<i64> = self
-                .connection
-                .prepare_cached("SELECT id FROM audit WHERE id > ?1 AND id < ?2 AND at < ?3 ORDER BY id DESC LIMIT 1")?
-                .query_row([beyond, stays.unwrap_or(i64::MAX), from], |row| row.get(0))
-                .optional()?;
-            Ok(Some(old.unwrap_or(beyond)).filter(|last| *last > anchor.id))
-        };
-        look().or_domain()
+        const STAYS: &str = "SELECT id FROM audit WHERE id > ?1 AND at BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
+        const OLD: &str = "SELECT id FROM audit WHERE id > ?1 AND id < ?2 AND at < ?3 ORDER BY id DESC LIMIT 1";
+        let Ends { anchor, head } = self.audit_ends()?;
+        let beyond = head.id.saturating_sub(most.into()).max(anchor.id);
+        let Some(kept) = kept else { return Ok(Some(beyond).filter(|last| *last > anchor.id)) };
+        let (from, to) = (*kept.start(), *kept.end());
+        let stays = self.sql.first(STAYS, values![beyond, from, to], |row| row.number(0))?;
+        let old = self.sql.first(OLD, values![beyond, stays.unwrap_or(i64::MAX), from], |row| row.number(0))?;
+        Ok(Some(old.unwrap_or(beyond)).filter(|last| *last > anchor.id))
     }
 
     /// Follows the whole chain from its anchor, one entry at a time. Scans.
-    pub(super) fn walk_audit(&self, ends: &Ends) -> rusqlite::Result<ChainWalk> {
-        let mut statement =
-            self.connection.prepare(concat!("SELECT ", chained_columns!(), " FROM audit ORDER BY id"))?;
-        let mut walk = ChainWalk::from(ends.anchor);
-        follow(&mut walk, statement.query([])?)?;
+    pub(in crate::store) fn walk_audit(&self, ends: &Ends) -> Result<ChainWalk, Fault> {
+        self.follow(ends.anchor, concat!("SELECT ", chained_columns!(), " FROM audit ORDER BY id"), &[])
+    }
+
+    /// Follows the chain along what a statement finds.
+    fn follow(&self, from: ChainPoint, sql: &str, given: &[Value<'_>]) -> Result<ChainWalk, Fault> {
+        let mut walk = ChainWalk::from(from);
+        self.sql.rows(sql, given, &mut |row| {
+            match chained(row) {
+                Ok((entry, hash)) => walk.next(&entry, hash),
+                Err(_) => walk.next_unreadable(row.number(0)?), // a value of another type than was ever written
+            }
+            Ok(true)
+        })?;
         Ok(walk)
     }
 
-    /// The highest id that was ever written, as SQLite itself counts.
-    pub(super) fn audit_ids_counted(&self) -> rusqlite::Result<i64> {
-        let mut statement = self.connection.prepare("SELECT max(seq) FROM sqlite_sequence WHERE name = 'audit'")?;
-        Ok(statement.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
+    /// The hash of one entry, where it is there.
+    pub(in crate::store) fn audit_hash(&self, id: i64) -> Result<Option<ChainHash>, Fault> {
+        self.sql.first("SELECT hash FROM audit WHERE id = ?1", values![id], |row| row.array(0).map(ChainHash))
     }
 
-    /// The hash of one entry, where it is there.
-    pub(super) fn audit_hash(&self, id: i64) -> rusqlite::Result<Option<ChainHash>> {
-        let mut statement = self.connection.prepare_cached("SELECT hash FROM audit WHERE id = ?1")?;
-        statement.query_row([id], |row| row.get(0).map(ChainHash)).optional()
+    /// How many entries are dated after a time, the first of them, and the latest time. Scans all.
+    pub(in crate::store) fn audit_after_time(&self, time: Timestamp) -> Result<(i64, i64, Timestamp), Error> {
+        const SQL: &str = "SELECT count(*), coalesce(min(id), 0), coalesce(max(at), 0) FROM audit WHERE at > ?1";
+        Ok(self.sql.only(SQL, values![time], |row| Ok((row.number(0)?, row.number(1)?, row.time(2)?)))?)
     }
 }
 
 impl Writer<'_> {
     /// Appends entries to the chain, each with the hash of the one before, and moves the head.
-    pub(super) fn append_audit(&mut self, events: &[AuditEvent]) -> Result<(), Error> {
+    pub(in crate::store) fn append_audit(&mut self, events: &[AuditEvent]) -> Result<(), Error> {
         if events.is_empty() {
             return Ok(());
         }
@@ -139,57 +129,42 @@ impl Writer<'_> {
         for event in events {
             id += 1;
             hash = event.chain(id, &hash);
-            self.insert_audit(id, event, &hash).or_domain()?;
+            self.insert_audit(id, event, &hash)?;
         }
-        self.connection
-            .prepare_cached("UPDATE audit_state SET head_id = ?1, head_hash = ?2")
-            .and_then(|mut statement| statement.execute(params![id, hash.0]))
-            .or_domain()
-            .map(drop)
+        self.sql.change("UPDATE audit_state SET head_id = ?1, head_hash = ?2", values![id, &hash.0[..]])?;
+        Ok(())
     }
 
-    fn insert_audit(&self, id: i64, event: &AuditEvent, hash: &ChainHash) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO audit (id, at, action, actor, subject, ip, request_id, count, hash)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        statement.execute(params![
+    fn insert_audit(&self, id: i64, event: &AuditEvent, hash: &ChainHash) -> Result<(), Fault> {
+        const SQL: &str = "INSERT INTO audit (id, at, action, actor, subject, ip, request_id, count, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let ip = event.ip.map(|ip| ip.to_string());
+        let given = values![
             id,
-            event.at.as_millis(),
+            event.at,
             event.action.as_str(),
-            event.actor.map(UserId::get),
-            event.subject.map(UserId::get),
-            event.ip.map(|ip| ip.to_string()),
+            event.actor,
+            event.subject,
+            ip.as_ref(),
             event.request_id.as_deref(),
             event.count,
-            hash.0,
-        ])?;
-        Ok(())
+            &hash.0[..],
+        ];
+        self.sql.change(SQL, given).map(drop)
     }
 
     /// Takes away up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_go`] found, and moves the
     /// anchor to the last of them.
     pub fn prune_audit(&mut self, up_to: i64, limit: u32) -> Result<Pruned, Error> {
-        self.prune(up_to, limit).or_domain()
-    }
-
-    fn prune(&mut self, up_to: i64, limit: u32) -> rusqlite::Result<Pruned> {
-        let Ends { anchor, .. } = self.audit_ends()?;
-        let mut going = self.connection.prepare_cached(concat!(
-            "SELECT ",
-            chained_columns!(),
-            " FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3"
-        ))?;
-        let mut walk = ChainWalk::from(anchor);
-        follow(&mut walk, going.query(params![anchor.id, up_to, limit])?)?;
+        const GOING: &str =
+            concat!("SELECT ", chained_columns!(), " FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+        let anchor = self.audit_ends()?.anchor;
+        let walk = self.follow(anchor, GOING, values![anchor.id, up_to, limit])?;
         let (last, entries) = (walk.last(), walk.entries());
         if last.id > anchor.id {
-            self.connection
-                .prepare_cached("DELETE FROM audit WHERE id > ?1 AND id <= ?2")?
-                .execute([anchor.id, last.id])?;
-            self.connection
-                .prepare_cached("UPDATE audit_state SET anchor_id = ?1, anchor_hash = ?2")?
-                .execute(params![last.id, last.hash.0])?;
+            let moved = values![last.id, &last.hash.0[..]];
+            self.sql.change("DELETE FROM audit WHERE id > ?1 AND id <= ?2", values![anchor.id, last.id])?;
+            self.sql.change("UPDATE audit_state SET anchor_id = ?1, anchor_hash = ?2", moved)?;
         }
         Ok(Pruned { entries, faults: walk.end(last).0 })
     }
@@ -197,6 +172,7 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{self, empty, reader};
     use super::*;
     use crate::domain::{Action, Caller};
     use rusqlite::Connection;
@@ -207,8 +183,7 @@ mod tests {
 
     /// A log with one entry for each time.
     fn log(times: &[i64]) -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        let connection = empty();
         let events: Vec<AuditEvent> =
             times.iter().map(|time| AuditEvent::new(at(*time), Action::SignedIn, &Caller::shell(), None)).collect();
         writer(&connection).append_audit(&events).unwrap();
@@ -216,12 +191,12 @@ mod tests {
     }
 
     fn writer(connection: &Connection) -> Writer<'_> {
-        Writer { reader: Reader { connection }, caller: Caller::shell(), now: at(0), events: vec![] }
+        fixture::writer(connection, at(0))
     }
 
     /// Takes away what is older than a time, while it is 100, or more than `most` behind the head.
     fn prune(connection: &Connection, older_than: i64, most: u32, limit: u32) -> Pruned {
-        let reader = Reader { connection };
+        let reader = reader(connection);
         match reader.last_audit_to_go(Some(at(older_than)..=at(100)), most).unwrap() {
             Some(last) => writer(connection).prune_audit(last, limit).unwrap(),
             None => Pruned { entries: 0, faults: vec![] },
@@ -231,7 +206,7 @@ mod tests {
     /// What is left, and that it can be proven from the anchor to the head.
     #[track_caller]
     fn left(connection: &Connection) -> Vec<i64> {
-        let reader = Reader { connection };
+        let reader = reader(connection);
         let ends = reader.audit_ends().unwrap();
         assert_eq!(reader.walk_audit(&ends).unwrap().end(ends.head), (vec![], 0));
         let mut ids = connection.prepare("SELECT id FROM audit ORDER BY id").unwrap();
@@ -277,7 +252,7 @@ mod tests {
     #[test]
     fn where_no_age_is_given_only_the_number_of_entries_counts() {
         let connection = log(&[10, 20, 30]);
-        let reader = Reader { connection: &connection };
+        let reader = reader(&connection);
         assert_eq!(reader.last_audit_to_go(None, 3).unwrap(), None);
         assert_eq!(reader.last_audit_to_go(None, 2).unwrap(), Some(1));
         assert_eq!(reader.last_audit_to_go(Some(at(15)..=at(100)), 1).unwrap(), Some(2), "whichever takes more");
@@ -287,8 +262,8 @@ mod tests {
     #[test]
     fn the_oldest_entry_is_not_one_from_the_future() {
         let connection = log(&[900, 20, 10]);
-        assert_eq!(Reader { connection: &connection }.oldest_audit(at(100)).unwrap(), Some(at(20)));
-        assert_eq!(Reader { connection: &connection }.oldest_audit(at(20)).unwrap(), Some(at(20)));
+        assert_eq!(reader(&connection).oldest_audit(at(100)).unwrap(), Some(at(20)));
+        assert_eq!(reader(&connection).oldest_audit(at(20)).unwrap(), Some(at(20)));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! Statements about sessions.
 
 use super::{
-    Reader, Writer,
-    error::OrDomain,
     maintenance::HouseTurn,
     users::{user_columns, user_from},
 };
-use crate::domain::{
-    Error, NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId,
+use crate::{
+    domain::{
+        Error, NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId,
+    },
+    store::{
+        Reader, Rows, Writer,
+        sql::{Columns, Fault, values},
+    },
 };
-use rusqlite::{OptionalExtension, Row, ToSql, params};
+use std::time::Duration;
 
 /// Sessions of disabled accounts don't count, although disabling ends them.
 macro_rules! select_signed_in {
@@ -24,57 +28,46 @@ macro_rules! select_signed_in {
     };
 }
 
-fn signed_in_from(row: &Row<'_>) -> rusqlite::Result<SignedIn> {
+/// Reads a session from four columns of a row: id, created, last used, absolute end.
+fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> Result<Session, Fault> {
+    Ok(Session {
+        id: SessionId::from_stored(row.text(first)?.to_owned()),
+        user_id,
+        created_at: row.time(first + 1)?,
+        last_used_at: row.time(first + 2)?,
+        expires_at: row.time(first + 3)?,
+    })
+}
+
+fn signed_in_from(row: &dyn Columns) -> Result<SignedIn, Fault> {
     let user = user_from(row)?;
-    let session = Session {
-        id: SessionId::from_stored(row.get(10)?),
-        user_id: user.id,
-        created_at: Timestamp::from_millis(row.get(11)?),
-        last_used_at: Timestamp::from_millis(row.get(12)?),
-        expires_at: Timestamp::from_millis(row.get(13)?),
-    };
-    Ok(SignedIn { user, session })
+    Ok(SignedIn { session: session_from(row, 10, user.id)?, user })
 }
 
 impl Reader<'_> {
     /// A session and whose it is, in one statement, whether or not it has expired. For the point door.
     pub fn signed_in_by_token(&self, token: &TokenHash) -> Result<Option<SignedIn>, Error> {
-        self.signed_in(select_signed_in!("s.token_hash = ?1"), token.as_bytes())
+        Ok(self.sql.first(select_signed_in!("s.token_hash = ?1"), values![token], signed_in_from)?)
     }
 
     /// The same by the session's public name, to see within a transaction whether it still stands.
     pub fn signed_in_by_session(&self, id: &SessionId) -> Result<Option<SignedIn>, Error> {
-        self.signed_in(select_signed_in!("s.id = ?1"), &id.as_str())
-    }
-
-    fn signed_in(&self, sql: &str, key: &dyn ToSql) -> Result<Option<SignedIn>, Error> {
-        self.connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([key], signed_in_from).optional())
-            .or_domain()
+        Ok(self.sql.first(select_signed_in!("s.id = ?1"), values![id], signed_in_from)?)
     }
 
     /// The sessions of an account, the newest first, whether or not they have ended. Scans.
     pub fn sessions_of(&self, user: UserId) -> Result<Vec<SessionDetails>, Error> {
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
-                 WHERE user_id = ?1 ORDER BY created_at DESC, place DESC",
-            )
-            .or_domain()?;
-        let details = |row: &Row<'_>| {
-            let session = Session {
-                id: SessionId::from_stored(row.get(0)?),
-                user_id: user,
-                created_at: Timestamp::from_millis(row.get(1)?),
-                last_used_at: Timestamp::from_millis(row.get(2)?),
-                expires_at: Timestamp::from_millis(row.get(3)?),
-            };
-            let ip: Option<String> = row.get(4)?;
-            Ok(SessionDetails { session, ip: ip.and_then(|ip| ip.parse().ok()), user_agent: row.get(5)? })
+        const SQL: &str = "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
+             WHERE user_id = ?1 ORDER BY created_at DESC, place DESC";
+        let details = |row: &dyn Columns| {
+            let ip = row.nullable(4, |n| row.text(n))?;
+            Ok(SessionDetails {
+                session: session_from(row, 0, user)?,
+                ip: ip.and_then(|ip| ip.parse().ok()),
+                user_agent: row.nullable(5, |n| row.text(n).map(str::to_owned))?,
+            })
         };
-        statement.query_map([user.get()], details).and_then(Iterator::collect).or_domain()
+        Ok(self.sql.all(SQL, values![user], details)?)
     }
 
     /// Of the next `count` sessions in the order of their rows, after `place`, those that ended before the given times (the
@@ -86,22 +79,25 @@ impl Reader<'_> {
         place: i64,
         count: u32,
     ) -> Result<Option<(Vec<SessionId>, i64)>, Error> {
-        let look = || -> rusqlite::Result<_> {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT place, expires_at < ?1 OR last_used_at < ?2, id FROM sessions WHERE place > ?3
-                 ORDER BY place LIMIT ?4",
-            )?;
-            let mut rows = statement.query(params![expired.as_millis(), unused.as_millis(), place, count])?;
-            let (mut ended, mut last) = (Vec::new(), None);
-            while let Some(row) = rows.next()? {
-                last = Some(row.get(0)?);
-                if row.get(1)? {
-                    ended.push(SessionId::from_stored(row.get(2)?));
-                }
+        const SQL: &str = "SELECT place, expires_at < ?1 OR last_used_at < ?2, id FROM sessions WHERE place > ?3
+             ORDER BY place LIMIT ?4";
+        let (mut ended, mut last) = (Vec::new(), None);
+        self.sql.rows(SQL, values![expired, unused, place, count], &mut |row| {
+            last = Some(row.number(0)?);
+            if row.flag(1)? {
+                ended.push(SessionId::from_stored(row.text(2)?.to_owned()));
             }
-            Ok(last.map(|last| (ended, last)))
-        };
-        look().or_domain()
+            Ok(true)
+        })?;
+        Ok(last.map(|last| (ended, last)))
+    }
+
+    /// Counts accounts, and sessions that are alive at `now`. Scans both.
+    pub fn count_rows(&self, now: Timestamp, idle_timeout: Duration) -> Result<Rows, Error> {
+        const SQL: &str = "SELECT (SELECT count(*) FROM users),
+                (SELECT count(*) FROM sessions WHERE expires_at > ?1 AND last_used_at > ?2)";
+        let rows = |row: &dyn Columns| Ok(Rows { users: row.number(0)?, sessions: row.number(1)? });
+        Ok(self.sql.only(SQL, values![now, now - idle_timeout], rows)?)
     }
 }
 
@@ -114,79 +110,57 @@ impl Writer<'_> {
         password_version: i64,
         limits: &SessionLimits,
     ) -> Result<bool, Error> {
-        let inserted = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
-                 SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?7 AND disabled = FALSE AND password_version = ?8",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    session.id.as_str(),
-                    session.token_hash.as_bytes(),
-                    self.now.as_millis(),
-                    session.expires_at.as_millis(),
-                    self.caller.client.ip.map(|ip| ip.to_string()),
-                    session.user_agent,
-                    session.user_id.get(),
-                    password_version,
-                ])
-            })
-            .or_domain()?;
-        self.connection
-            .prepare_cached(
-                "DELETE FROM sessions WHERE user_id = ?1 AND id IN
-                    (SELECT id FROM sessions WHERE user_id = ?1
-                     ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, place DESC
-                     LIMIT 9223372036854775807 OFFSET ?2)",
-            )
-            .and_then(|mut statement| {
-                let unused = self.now - limits.idle_timeout;
-                let (user, new) = (session.user_id.get(), session.id.as_str());
-                statement.execute(params![user, limits.max_per_user, new, self.now.as_millis(), unused.as_millis()])
-            })
-            .or_domain()?;
+        const INSERT: &str =
+            "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
+             SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users
+             WHERE id = ?7 AND disabled = FALSE AND password_version = ?8";
+        const TRIM: &str = "DELETE FROM sessions WHERE user_id = ?1 AND id IN
+            (SELECT id FROM sessions WHERE user_id = ?1
+             ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, place DESC
+             LIMIT 9223372036854775807 OFFSET ?2)";
+        let (id, user) = (&session.id, session.user_id);
+        let ip = self.caller.client.ip.map(|ip| ip.to_string());
+        let inserted = self.sql.change(
+            INSERT,
+            values![
+                id,
+                &session.token_hash,
+                self.now,
+                session.expires_at,
+                ip.as_ref(),
+                session.user_agent.as_ref(),
+                user,
+                password_version,
+            ],
+        )?;
+        let unused = self.now - limits.idle_timeout;
+        self.sql.change(TRIM, values![user, limits.max_per_user, id, self.now, unused])?;
         Ok(inserted == 1)
     }
 
     /// Ends one session. `false` where it had ended already.
     pub fn delete_session(&mut self, id: &SessionId) -> Result<bool, Error> {
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE id = ?1")
-            .and_then(|mut statement| statement.execute([id.as_str()]))
-            .or_domain()
-            .map(|deleted| deleted == 1)
+        Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1", values![id])? == 1)
     }
 
     /// Ends one session of an account. `false` where the account has no such session.
     pub fn delete_session_of(&mut self, user: UserId, id: &SessionId) -> Result<bool, Error> {
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2")
-            .and_then(|mut statement| statement.execute(params![id.as_str(), user.get()]))
-            .or_domain()
-            .map(|deleted| deleted == 1)
+        Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2", values![id, user])? == 1)
     }
 
-    /// Ends every session of an account but the one named, and tells how many that were.
+    /// Ends every session of an account but the one named, and returns how many that were.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2")
-            .and_then(|mut statement| statement.execute(params![user.get(), but.map(SessionId::as_str)]))
-            .or_domain()
-            .map(|deleted| u32::try_from(deleted).unwrap_or(u32::MAX))
+        const SQL: &str = "DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2";
+        Ok(u32::try_from(self.sql.change(SQL, values![user, but])?).unwrap_or(u32::MAX))
     }
 
     /// Records a use of a session that still stands; one that has ended stays ended, and time does not run backwards,
     /// except from a time that is yet to come: that was stored while the clock was wrong.
     pub fn set_last_used(&mut self, id: &SessionId, at: Timestamp) -> Result<(), Error> {
-        self.connection
-            .prepare_cached(
-                "UPDATE sessions SET last_used_at = ?2
-                 WHERE id = ?1 AND (last_used_at < ?2 OR last_used_at > ?3) AND expires_at > ?2",
-            )
-            .and_then(|mut statement| statement.execute(params![id.as_str(), at.as_millis(), self.now.as_millis()]))
-            .or_domain()
-            .map(drop)
+        const SQL: &str = "UPDATE sessions SET last_used_at = ?2
+             WHERE id = ?1 AND (last_used_at < ?2 OR last_used_at > ?3) AND expires_at > ?2";
+        self.sql.change(SQL, values![id, at, self.now])?;
+        Ok(())
     }
 
     /// Deletes rows that `ended_sessions` found, unless the session was used since, until the turn is over. Returns those
@@ -199,9 +173,8 @@ impl Writer<'_> {
     ) -> Result<Vec<SessionId>, Error> {
         const SQL: &str = "DELETE FROM sessions WHERE id = ?1 AND (expires_at < ?2 OR last_used_at < ?3)";
         let (turn, mut left) = (HouseTurn::begin(), ended.into_iter());
-        let mut statement = self.connection.prepare_cached(SQL).or_domain()?;
         for id in left.by_ref() {
-            statement.execute(params![id.as_str(), expired.as_millis(), unused.as_millis()]).or_domain()?;
+            self.sql.change(SQL, values![&id, expired, unused])?;
             if turn.is_over() {
                 break;
             }
@@ -212,10 +185,9 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture;
     use super::*;
-    use crate::domain::Caller;
-    use rusqlite::Connection;
-    use std::time::Duration;
+    use rusqlite::{Connection, params};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -223,8 +195,7 @@ mod tests {
 
     /// A database with an account and its sessions: id, last use and absolute end.
     fn database(sessions: &[(&str, i64, i64)]) -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        let connection = fixture::empty();
         connection
             .execute_batch(
                 "INSERT INTO users (id, username, username_key, email, email_key, email_verified, password_hash, password_version, role, disabled,
@@ -244,7 +215,7 @@ mod tests {
     }
 
     fn writer(connection: &Connection, now: i64) -> Writer<'_> {
-        Writer { reader: Reader { connection }, caller: Caller::shell(), now: at(now), events: vec![] }
+        fixture::writer(connection, at(now))
     }
 
     fn id(text: &str) -> SessionId {
@@ -273,7 +244,7 @@ mod tests {
     #[test]
     fn a_session_that_was_used_since_it_was_looked_at_is_not_swept() {
         let connection = database(&[("expired", 90, 10), ("unused", 10, 900), ("used", 10, 900), ("young", 90, 900)]);
-        let found = Reader { connection: &connection }.ended_sessions(at(20), at(20), 0, 10).unwrap();
+        let found = fixture::reader(&connection).ended_sessions(at(20), at(20), 0, 10).unwrap();
         let (ended, _) = found.unwrap();
         assert_eq!(ended, [id("expired"), id("unused"), id("used")]);
         writer(&connection, 100).set_last_used(&id("used"), at(95)).unwrap();

@@ -1,9 +1,15 @@
 //! How every connection is opened: flags, hardening, durability; each setting is read back.
 
-use super::file::{self, Identity, OpenFiles};
+use super::{
+    file,
+    open_files::{Identity, OpenFiles},
+    paths::beside,
+};
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, ffi};
+use scheduled_thread_pool::ScheduledThreadPool;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -39,20 +45,57 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a connection that only looks: a log that somebody left beside the file is not written into it, and none is left.
 pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
-    let has_log = std::fs::metadata(file::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let connection = open(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
+/// Opens the connections of a pool. A pool keeps them open: one that is opened later could be of another file under the
+/// same name. It replaces one that came back within a transaction, because ending that had failed.
+pub(super) struct Manager {
+    pub path: PathBuf,
+    pub opened: Identity,
+    pub purpose: Purpose,
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let mut connection = Connection::open_with_flags(&self.path, flags())?;
+        prepare(&mut connection, self.purpose, &self.path, self.opened)?;
+        Ok(connection)
+    }
+
+    /// Not asked: a database in a file does not hang up.
+    fn is_valid(&self, _: &mut Connection) -> rusqlite::Result<()> {
+        Ok(())
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        !connection.is_autocommit()
+    }
+}
+
+impl Manager {
+    /// Opens `size` connections, on a thread that all pools share.
+    pub(super) fn pool(self, size: u32, opener: Arc<ScheduledThreadPool>) -> Result<r2d2::Pool<Self>, r2d2::Error> {
+        r2d2::Pool::builder()
+            .max_size(size)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_on_check_out(false)
+            .connection_timeout(Duration::from_secs(5))
+            .thread_pool(opener)
+            .build(self)
+    }
+}
+
 /// Sets up a pooled connection, and refuses it when the path now leads to another file than was opened first.
-pub(super) fn prepare(
-    connection: &mut Connection,
-    purpose: Purpose,
-    path: &Path,
-    opened: Identity,
-) -> rusqlite::Result<()> {
+fn prepare(connection: &mut Connection, purpose: Purpose, path: &Path, opened: Identity) -> rusqlite::Result<()> {
     if Identity::of(path).ok() != Some(opened) {
         return Err(failure(ffi::SQLITE_CANTOPEN, "the database file was removed or replaced"));
     }

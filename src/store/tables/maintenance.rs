@@ -1,8 +1,12 @@
 //! Statements of housekeeping: deleting a few rows at a time, and what is known of the clock.
 
-use super::{Reader, Writer, error::OrDomain};
-use crate::domain::{ClockWatch, Error, Timestamp};
-use rusqlite::{OptionalExtension, params};
+use crate::{
+    domain::{ClockWatch, Error, Timestamp},
+    store::{
+        Reader, Writer,
+        sql::{Columns, values},
+    },
+};
 use std::time::{Duration, Instant};
 
 /// How long one transaction goes on deleting before others have their turn. Its commit comes on top.
@@ -48,26 +52,28 @@ impl Reader<'_> {
     pub fn clock_watch(&self) -> Result<ClockWatch, Error> {
         const SQL: &str =
             "SELECT coalesce(seen_at, (SELECT at FROM audit ORDER BY id DESC LIMIT 1)), hold_until FROM clock";
-        let time = |at: Option<i64>| at.map(Timestamp::from_millis);
-        self.connection
-            .query_row(SQL, [], |row| Ok(ClockWatch { seen_at: time(row.get(0)?), hold_until: time(row.get(1)?) }))
-            .optional()
-            .or_domain()
-            .map(Option::unwrap_or_default)
+        let watch = |row: &dyn Columns| {
+            let time = |n| row.nullable(n, |n| row.time(n));
+            Ok(ClockWatch { seen_at: time(0)?, hold_until: time(1)? })
+        };
+        Ok(self.sql.first(SQL, &[], watch)?.unwrap_or_default())
+    }
+
+    /// The latest time that something was written with.
+    pub(in crate::store) fn newest_time(&self) -> Result<Option<Timestamp>, Error> {
+        const SQL: &str =
+            "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM audit ORDER BY id DESC LIMIT 1) AS newest
+            UNION ALL SELECT max(last_used_at) FROM sessions UNION ALL SELECT max(created_at) FROM users) AS times";
+        Ok(self.sql.only(SQL, &[], |row| row.nullable(0, |n| row.time(n)))?)
     }
 }
 
 impl Writer<'_> {
     pub fn set_clock_watch(&mut self, watch: ClockWatch) -> Result<(), Error> {
-        let ClockWatch { seen_at, hold_until } = watch;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO clock (only_row, seen_at, hold_until) VALUES (1, ?1, ?2)
-                 ON CONFLICT (only_row) DO UPDATE SET seen_at = excluded.seen_at, hold_until = excluded.hold_until",
-            )
-            .and_then(|mut it| it.execute([seen_at.map(Timestamp::as_millis), hold_until.map(Timestamp::as_millis)]))
-            .or_domain()
-            .map(drop)
+        const SQL: &str = "INSERT INTO clock (only_row, seen_at, hold_until) VALUES (1, ?1, ?2)
+            ON CONFLICT (only_row) DO UPDATE SET seen_at = excluded.seen_at, hold_until = excluded.hold_until";
+        self.sql.change(SQL, values![watch.seen_at, watch.hold_until])?;
+        Ok(())
     }
 
     /// Deletes invitations that expired before a time, for a turn. This and what follows returns whether some may be left.
@@ -96,8 +102,7 @@ impl Writer<'_> {
     /// Repeats a statement until nothing is left for it, or the turn is over.
     fn delete_for_a_turn(&self, sql: &str, before: Timestamp) -> Result<bool, Error> {
         let turn = HouseTurn::begin();
-        let mut statement = self.connection.prepare_cached(sql).or_domain()?;
-        while statement.execute(params![before.as_millis(), ROWS]).or_domain()? == ROWS as usize {
+        while self.sql.change(sql, values![before, ROWS])? == u64::from(ROWS) {
             if turn.is_over() {
                 return Ok(true);
             }

@@ -1,55 +1,67 @@
 //! Parts of the audit log, from either end. A page costs what its entries cost, however many entries there are: every
 //! combination of filters has an index, in which they come first and the id last.
 
-use super::{Reader, audit::chained_columns, error::OrDomain};
-use crate::domain::{AuditCursor, AuditEntry, AuditFilter, ChainHash, Error, Page, PageSize, Timestamp, UserId};
-use rusqlite::{Row, ToSql, params};
+use super::audit::chained_columns;
+use crate::{
+    domain::{AuditCursor, AuditEntry, AuditFilter, ChainHash, Error, Page, PageSize},
+    store::{
+        Reader,
+        sql::{Columns, Fault, Sql, Value},
+    },
+};
 
 /// The index of a filter. Named in the statement, so that no statistics in the file lead elsewhere.
-fn indexed_by(filter: &AuditFilter) -> &'static str {
+fn index(filter: &AuditFilter) -> Option<&'static str> {
     match (filter.actor.is_some(), filter.subject.is_some(), filter.action.is_some()) {
-        (false, false, false) => "",
-        (false, false, true) => "INDEXED BY audit_by_action",
-        (true, false, false) => "INDEXED BY audit_by_actor",
-        (false, true, false) => "INDEXED BY audit_by_subject",
-        (true, false, true) => "INDEXED BY audit_by_actor_action",
-        (false, true, true) => "INDEXED BY audit_by_subject_action",
-        (true, true, false) => "INDEXED BY audit_by_actor_subject",
-        (true, true, true) => "INDEXED BY audit_by_actor_subject_action",
+        (false, false, false) => None,
+        (false, false, true) => Some("audit_by_action"),
+        (true, false, false) => Some("audit_by_actor"),
+        (false, true, false) => Some("audit_by_subject"),
+        (true, false, true) => Some("audit_by_actor_action"),
+        (false, true, true) => Some("audit_by_subject_action"),
+        (true, true, false) => Some("audit_by_actor_subject"),
+        (true, true, true) => Some("audit_by_actor_subject_action"),
     }
 }
 
-/// Chooses entries by a filter, from an id (`?1`) on in one direction, up to a number of them (`?2`).
-fn sql(columns: &str, filter: &AuditFilter, newest_first: bool) -> String {
+/// Chooses up to `limit` entries by a filter, from an id on in one direction.
+fn query<'f>(
+    engine: &dyn Sql,
+    columns: &str,
+    filter: &'f AuditFilter,
+    newest_first: bool,
+    place: i64,
+    limit: u32,
+) -> (String, Vec<Value<'f>>) {
     let (beyond, order) = if newest_first { ('<', "DESC") } else { ('>', "ASC") };
-    let mut conditions = format!("id {beyond} ?1");
-    for (wanted, condition) in [
-        (filter.actor.is_some(), " AND actor = ?3"),
-        (filter.subject.is_some(), " AND subject = ?4"),
-        (filter.action.is_some(), " AND action = ?5"),
+    let (mut conditions, mut given) = (format!("id {beyond} ?1"), vec![place.into(), limit.into()]);
+    for (column, wanted) in [
+        ("actor", filter.actor.map(Value::from)),
+        ("subject", filter.subject.map(Value::from)),
+        ("action", filter.action.as_ref().map(|action| action.as_str().into())),
     ] {
-        conditions += if wanted { condition } else { "" };
+        if let Some(value) = wanted {
+            given.push(value);
+            conditions += &format!(" AND {column} = ?{}", given.len());
+        }
     }
-    let index = indexed_by(filter);
-    format!("SELECT {columns} FROM audit {index} WHERE {conditions} ORDER BY id {order} LIMIT ?2")
+    let index = index(filter).map_or_else(String::new, |index| engine.indexed_by(index));
+    (format!("SELECT {columns} FROM audit {index} WHERE {conditions} ORDER BY id {order} LIMIT ?2"), given)
 }
 
 /// Texts are shown as far as they are text: the file may have been written by anybody.
-fn entry_from(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
-    let text = |column: usize| -> rusqlite::Result<Option<String>> {
-        let bytes = row.get_ref(column)?.as_bytes_or_null()?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-    };
+fn entry_from(row: &dyn Columns) -> Result<AuditEntry, Fault> {
+    let text = |n| row.bytes(n).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     Ok(AuditEntry {
-        id: row.get(0)?,
-        at: Timestamp::from_millis(row.get(1)?),
-        action: text(2)?.unwrap_or_default(),
-        actor: row.get(3)?,
-        subject: row.get(4)?,
-        ip: text(5)?,
-        request_id: text(6)?,
-        count: row.get(7)?,
-        hash: ChainHash(row.get(8)?),
+        id: row.number(0)?,
+        at: row.time(1)?,
+        action: text(2)?,
+        actor: row.nullable(3, |n| row.number(n))?,
+        subject: row.nullable(4, |n| row.number(n))?,
+        ip: row.nullable(5, text)?,
+        request_id: row.nullable(6, text)?,
+        count: row.number(7)?,
+        hash: ChainHash(row.array(8)?),
     })
 }
 
@@ -76,42 +88,32 @@ impl Reader<'_> {
         if newest == 0 {
             return Ok(self.audit_head()?.id);
         }
-        let sql = format!("SELECT min(id) - 1 FROM ({})", sql("id", filter, true));
-        self.query(&sql, filter, i64::MAX, newest, |row| row.get::<_, Option<i64>>(0))
-            .map(|found| found.into_iter().flatten().next().unwrap_or(0))
+        let (sql, given) = query(self.sql, "id", filter, true, i64::MAX, newest);
+        let sql = format!("SELECT min(id) FROM ({sql}) AS newest");
+        let first = self.sql.only(&sql, &given, |row| row.nullable(0, |n| row.number(n)))?;
+        Ok(first.map_or(0, |first| first - 1))
     }
 
     fn entries(&self, filter: &AuditFilter, down: bool, place: i64, limit: u32) -> Result<Vec<AuditEntry>, Error> {
-        self.query(&sql(chained_columns!(), filter, down), filter, place, limit, entry_from)
-    }
-
-    fn query<T>(
-        &self,
-        sql: &str,
-        filter: &AuditFilter,
-        place: i64,
-        limit: u32,
-        read: fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, Error> {
-        let (actor, subject) = (filter.actor.map(UserId::get), filter.subject.map(UserId::get));
-        let action = filter.action.map(|action| action.as_str());
-        let given: &[&dyn ToSql] = params![place, limit, actor, subject, action];
-        let mut statement = self.connection.prepare_cached(sql).or_domain()?;
-        let given = &given[..statement.parameter_count()];
-        statement.query_map(given, read).and_then(Iterator::collect).or_domain()
+        let (sql, given) = query(self.sql, chained_columns!(), filter, down, place, limit);
+        Ok(self.sql.all(&sql, &given, entry_from)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixture::{empty, reader};
     use super::*;
-    use crate::domain::Action;
+    use crate::domain::{Action, UserId};
     use rusqlite::{Connection, StatementStatus};
+
+    fn sql(connection: &Connection, filter: &AuditFilter, newest_first: bool) -> String {
+        query(connection, chained_columns!(), filter, newest_first, 0, 0).0
+    }
 
     /// Two users, one of whom is guessed at all the time, and a third who hardly appears.
     fn database(entries: u32) -> Connection {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        let connection = empty();
         connection
             .execute(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
@@ -140,7 +142,7 @@ mod tests {
         let connection = database(10);
         for filter in filters() {
             for newest_first in [false, true] {
-                let sql = format!("EXPLAIN QUERY PLAN {}", sql(chained_columns!(), &filter, newest_first));
+                let sql = format!("EXPLAIN QUERY PLAN {}", sql(&connection, &filter, newest_first));
                 let mut statement = connection.prepare(&sql).unwrap();
                 let lines: Vec<String> =
                     statement.raw_query().mapped(|row| row.get(3)).collect::<Result<_, _>>().unwrap();
@@ -148,8 +150,8 @@ mod tests {
                 let given = given.into_iter().chain([("action", filter.action.is_some())]);
                 let columns: Vec<&str> = given.filter(|(_, is)| *is).map(|(column, _)| column).collect();
                 let columns = columns.iter().fold(String::new(), |text, column| text + column + "=? AND ");
-                let (index, id) = match indexed_by(&filter).split_once(' ').and_then(|(_, rest)| rest.split_once(' ')) {
-                    Some((_, name)) => (format!("INDEX {name}"), "id"),
+                let (index, id) = match index(&filter) {
+                    Some(name) => (format!("INDEX {name}"), "id"),
                     None => ("INTEGER PRIMARY KEY".to_owned(), "rowid"),
                 };
                 let end = if newest_first { '<' } else { '>' };
@@ -160,11 +162,11 @@ mod tests {
 
     /// Every entry, page by page, and how many steps SQLite's machine took for the dearest page.
     fn walk(connection: &Connection, filter: &AuditFilter, size: &str) -> (Vec<i64>, i32) {
-        let (reader, mut ids, mut dearest) = (Reader { connection }, Vec::new(), 0);
+        let (reader, mut ids, mut dearest) = (reader(connection), Vec::new(), 0);
         let mut cursor = None;
         loop {
             let page = reader.audit(filter, cursor, PageSize::parse(size).unwrap()).unwrap();
-            let statement = connection.prepare_cached(&sql(chained_columns!(), filter, true)).unwrap();
+            let statement = connection.prepare_cached(&sql(connection, filter, true)).unwrap();
             dearest = dearest.max(statement.reset_status(StatementStatus::VmStep));
             ids.extend(page.items.iter().map(|entry| entry.id));
             cursor = page.next;
@@ -177,7 +179,7 @@ mod tests {
     #[test]
     fn the_pages_are_the_whole_log_from_either_end() {
         let connection = database(3_000);
-        let reader = Reader { connection: &connection };
+        let reader = reader(&connection);
         for filter in filters() {
             let mut expected = reader.audit_after(&AuditFilter::default(), 0, u32::MAX).unwrap();
             expected.retain(|entry| {
@@ -204,7 +206,7 @@ mod tests {
     #[test]
     fn the_newest_so_many_begin_after_the_one_before_them() {
         let connection = database(10);
-        let reader = Reader { connection: &connection };
+        let reader = reader(&connection);
         let all = AuditFilter::default();
         assert_eq!(reader.audit_before_newest(&all, 3).unwrap(), 7);
         assert_eq!(reader.audit_before_newest(&all, 99).unwrap(), 0);
@@ -222,8 +224,7 @@ mod tests {
                 "INSERT INTO audit VALUES (2, -1, 'user.levitated', -5, 0, CAST(x'ff41' AS TEXT), '\u{1b}[2J', 99, zeroblob(32))",
             )
             .unwrap();
-        let page =
-            Reader { connection: &connection }.audit(&AuditFilter::default(), None, PageSize::default()).unwrap();
+        let page = reader(&connection).audit(&AuditFilter::default(), None, PageSize::default()).unwrap();
         let found = &page.items[0];
         assert_eq!((found.action.as_str(), found.actor, found.subject), ("user.levitated", Some(-5), Some(0)));
         assert_eq!((found.ip.as_deref(), found.count), (Some("\u{fffd}A"), 99));

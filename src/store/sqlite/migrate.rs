@@ -3,7 +3,10 @@
 use super::{
     backup, connection,
     error::OrDomain,
-    file::{self, Found, Lock, OpenError},
+    file::{self, Found},
+    lock::Lock,
+    open_error::OpenError,
+    paths::beside,
 };
 use crate::domain::Error;
 use rusqlite::{Connection, TransactionBehavior};
@@ -32,11 +35,11 @@ impl Schema {
 /// Each change of the schema is a step of its own, and a step never changes once it has landed.
 const CURRENT: Schema = Schema {
     application_id: 0x7573_6872,
-    sql: include_str!("../../schema.sql"),
+    sql: include_str!("../../../schema.sql"),
     steps: &[
-        M::up(include_str!("migrations/1.sql")),
-        M::up(include_str!("migrations/2.sql")),
-        M::up(include_str!("migrations/3.sql")),
+        M::up(include_str!("../migrations/1.sql")),
+        M::up(include_str!("../migrations/2.sql")),
+        M::up(include_str!("../migrations/3.sql")),
     ],
 };
 
@@ -225,14 +228,14 @@ fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError>
 /// Keeps a copy as `usher.db.v1`, or under the first free of the names `usher.db.v1.2` and so on: what an earlier migration
 /// kept is never overwritten. One that is there already, byte for byte, will do.
 fn keep_copy(path: &Path, connection: &Connection, from: i64) -> Result<PathBuf, OpenError> {
-    let name = file::beside(path, &format!(".v{from}"));
+    let name = beside(path, &format!(".v{from}"));
     let draft = backup::Draft::of(connection, &name)?;
     let mut target = name.clone();
     for n in 2.. {
         if draft.publish(&target)? || draft.is_same_as(&target)? {
             break;
         }
-        target = file::beside(&name, &format!(".{n}"));
+        target = beside(&name, &format!(".{n}"));
     }
     Ok(target)
 }

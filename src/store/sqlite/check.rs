@@ -1,0 +1,219 @@
+//! A look at an SQLite file from all sides, which changes nothing: what is wrong, and what to do about it.
+
+use super::{
+    check_version,
+    file::{self, OddDisk},
+    lock, migrate,
+    open_error::OpenError,
+    paths::{beside, folder_of},
+};
+use crate::{
+    domain::{ChainPoint, Timestamp},
+    store::{
+        Reader,
+        check::{self, Finding, Verdict},
+        sql::Fault,
+    },
+};
+use rusqlite::Connection;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use std::{
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+/// With less room than this, changes are about to be refused.
+const LITTLE_ROOM: u64 = 16 * 1024 * 1024;
+
+/// Tells of each subject in turn, and returns the head of the audit log, if there is one to be read.
+pub fn examine(
+    path: &Path,
+    now: Timestamp,
+    kept: Option<ChainPoint>,
+    tell: &mut dyn FnMut(Finding),
+) -> Option<ChainPoint> {
+    let opened = lock::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
+    let connection = opened.map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
+    let (mut head, mut newest, mut hold) = (None, None, None);
+    if let Some(connection) = &connection {
+        tell(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
+        let schema = schema(path, connection);
+        let is_current = schema.is_ok();
+        tell(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
+        if !migrate::is_in_use(connection) {
+            let text = "it is a copy that has not been put into use: other commands refuse it until 'usher migrate' or \
+                        'usher serve' has run on it";
+            tell(Finding::warning("in use", text));
+        }
+        tell(integrity(connection));
+        if is_current {
+            let reader = Reader { sql: connection };
+            check::content(&reader, now, tell);
+            head = audit(connection, kept, tell);
+            check::notes(&reader, now, tell);
+            hold = reader.clock_watch().ok().and_then(|watch| watch.hold_until);
+            newest = reader.newest_time().ok().flatten();
+        }
+    }
+    drop(connection); // its files beside the database go with it, unless somebody else has it open
+    tell(modes(path));
+    tell(check::clock(now, newest, hold));
+    tell(disk(path));
+    tell(version());
+    head
+}
+
+/// Fails where the rest can't be looked at, because it is laid out otherwise.
+fn schema(path: &Path, connection: &Connection) -> Result<Finding, OpenError> {
+    let version = migrate::require_current_in(path, connection)?;
+    let differences = migrate::differences(connection).map_err(|error| OpenError::sqlite(path, &error))?;
+    if differences.is_empty() {
+        return Ok(Finding::ok("schema", format!("version {version}, as this usher makes it")));
+    }
+    let text = format!("{}: somebody has changed the schema; undo that, or restore a backup", differences.join(", "));
+    Ok(Finding::error("schema", text))
+}
+
+fn integrity(connection: &Connection) -> Finding {
+    let faults = || -> rusqlite::Result<Vec<String>> {
+        let mut check = connection.prepare("PRAGMA integrity_check(5)")?;
+        let found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        let mut faults: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
+        let mut keys =
+            connection.prepare("SELECT count(*), \"table\", parent FROM pragma_foreign_key_check GROUP BY 2, 3")?;
+        let orphans = keys.query_map([], |row| {
+            let (count, table, parent) = (row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?);
+            Ok(format!("{count} rows of {table} refer to nothing in {parent}"))
+        })?;
+        faults.extend(orphans.collect::<Result<Vec<_>, _>>()?);
+        Ok(faults)
+    };
+    match faults() {
+        Ok(faults) if faults.is_empty() => Finding::ok("integrity", "no damage"),
+        Ok(faults) => Finding::error(
+            "integrity",
+            format!(
+                "{}; stop the server, and restore a backup or repair the file with 'sqlite3 .recover'",
+                faults.join("; ")
+            ),
+        ),
+        Err(error) => Finding::error(
+            "integrity",
+            format!("{error}; restore a backup, or repair the file with 'sqlite3 .recover'"),
+        ),
+    }
+}
+
+/// The chain at one moment, beside the count that SQLite itself keeps of the ids.
+fn audit(connection: &Connection, kept: Option<ChainPoint>, tell: &mut dyn FnMut(Finding)) -> Option<ChainPoint> {
+    const COUNTED: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'";
+    let counted = || Ok::<_, Fault>(connection.query_row(COUNTED, [], |row| row.get(0))?);
+    let moment = connection.unchecked_transaction();
+    let counted = moment.as_ref().map_err(|error| Fault::Other(error.to_string())).and_then(|_| counted());
+    check::audit(&Reader { sql: connection }, counted, kept, tell)
+}
+
+fn modes(path: &Path) -> Finding {
+    let owner = std::fs::metadata(path).map(|metadata| metadata.uid()).ok();
+    let (mut wrong, mut shared, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let name = beside(path, suffix);
+        let Ok(metadata) = std::fs::metadata(&name) else { continue };
+        let (name, mode) = (name.display(), metadata.permissions().mode() & 0o777);
+        if mode & 0o077 != 0 {
+            shared.push(format!("{name} has mode {mode:03o}"));
+            names.push(name.to_string());
+        }
+        if owner.is_some_and(|owner| owner != metadata.uid()) {
+            let text = format!("{name} belongs to another user than {} does: chown it to that one", path.display());
+            wrong.push((Verdict::Error, text));
+        }
+    }
+    if owner.is_some() && file::is_read_only(path) {
+        let name = path.display();
+        wrong.push((Verdict::Error, format!("{name} can only be read, so every change is refused: chmod u+w {name}")));
+    }
+    if !shared.is_empty() {
+        let text = format!("{}, and others may use them: chmod 600 {}", shared.join(", "), names.join(" "));
+        wrong.push((Verdict::Error, text));
+    }
+    if let Some((folder, mode)) = file::open_folder(path) {
+        let folder = folder.display();
+        let text =
+            format!("other users can reach {folder} (mode {mode:03o}): better a folder of its own with chmod 700");
+        wrong.push((Verdict::Warning, text));
+    }
+    Finding::of("modes", wrong, || "only their owner can read and write the files".to_owned())
+}
+
+fn disk(path: &Path) -> Finding {
+    let stat = match statvfs(folder_of(path)) {
+        Ok(stat) => stat,
+        Err(error) => return Finding::error("disk", format!("{} can't be asked: {error}", folder_of(path).display())),
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let used = length(path) + length(&beside(path, "-wal"));
+    let mut wrong = Vec::new();
+    if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        wrong.push((
+            Verdict::Error,
+            "it is mounted read-only, so every change is refused: mount it for writing".to_owned(),
+        ));
+    }
+    if free < LITTLE_ROOM {
+        let text = format!("{} are free, and changes are refused when it is full: make room", size(free));
+        wrong.push((Verdict::Error, text));
+    } else if free < used {
+        let text =
+            format!("{} are free, too little for a copy of the database ({}): make room", size(free), size(used));
+        wrong.push((Verdict::Warning, text));
+    }
+    if let Some(OddDisk::Doubtful(kind)) = file::odd_disk(path) {
+        wrong.push((
+            Verdict::Warning,
+            format!("it is {kind}, where SQLite's locks may not work: a local disk is safer"),
+        ));
+    }
+    Finding::of("disk", wrong, || format!("{} free", size(free)))
+}
+
+fn version() -> Finding {
+    let text = format!("usher {}, SQLite {}", env!("CARGO_PKG_VERSION"), rusqlite::version());
+    match check_version() {
+        Ok(()) => Finding::ok("version", text),
+        Err(error) => Finding::error("version", error.to_string()),
+    }
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+/// For people: `1.5 MiB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut tenths, mut unit) = (bytes.saturating_mul(10), 0);
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_told_in_the_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KiB"),
+            (16 * 1024 * 1024, "16.0 MiB"),
+            (u64::MAX, "1677721.5 TiB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What SQLite reports, as ways in which a statement can fail. The one place where this is decided.
+
+use crate::{
+    domain::Error,
+    store::sql::{Fault, Unique},
+};
+use rusqlite::ErrorCode;
+
+/// Uniqueness is recognized by the names of columns; everything else by SQLite's primary codes.
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) if text.contains("users.username_key") => {
+                Self::Taken(Unique::Username)
+            }
+            Some(ErrorCode::ConstraintViolation) if text.contains("users.email_key") => Self::Taken(Unique::Email),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(
+                ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::PermissionDenied,
+            ) => Self::Storage(text),
+            _ => Self::Other(text),
+        }
+    }
+}
+
+/// Shortens `result.map_err(|error| Fault::from(error).into())`.
+pub(super) trait OrDomain<T> {
+    fn or_domain(self) -> Result<T, Error>;
+}
+
+impl<T> OrDomain<T> for rusqlite::Result<T> {
+    fn or_domain(self) -> Result<T, Error> {
+        self.map_err(|error| Fault::from(error).into())
+    }
+}

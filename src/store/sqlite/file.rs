@@ -1,0 +1,202 @@
+//! The database as a file: what is looked at before SQLite opens it, and making a new one.
+
+use super::{
+    open_error::OpenError,
+    open_files::OpenFiles,
+    paths::{beside, folder_of},
+};
+use rustix::fs::{Access, access, statfs};
+use std::{
+    fs::{File, Metadata, OpenOptions, Permissions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// The one name of a database file, whatever it was called: absolute, and with links followed. The lock beside it is
+/// then the same for everyone, and SQLite takes no name for an URI or for `:memory:`.
+pub fn locate(path: &Path) -> Result<PathBuf, OpenError> {
+    if let Ok(found) = std::fs::canonicalize(path) {
+        return Ok(found);
+    }
+    if path.is_symlink() {
+        return Err(OpenError::NotAFile(path.to_owned())); // it leads nowhere; what is made there would have two names
+    }
+    let name = path.file_name().ok_or_else(|| OpenError::NotAFile(path.to_owned()))?;
+    let folder = std::fs::canonicalize(folder_of(path)).map_err(|error| OpenError::io(path, "created", &error))?;
+    Ok(folder.join(name))
+}
+
+/// What the first bytes of a file say about it. Whether it is whole only SQLite can tell: after a kill what is missing
+/// in it may be in the log or the journal beside it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No file, an empty one, or one whose creation was cut short: there is nothing to lose.
+    Nothing,
+    Database {
+        application_id: u32,
+    },
+}
+
+/// Looks at a file without SQLite, and without writing. Only before this process has the database open: closing
+/// a descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
+pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
+    refuse_network_disks(path)?;
+    refuse_odd_files_beside(path)?;
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(path),
+        Err(error) => return Err(OpenError::io(path, "read", &error)),
+    };
+    if !metadata.is_file() {
+        return Err(OpenError::NotAFile(path.to_owned()));
+    }
+    refuse_links(path, &metadata)?;
+    if OpenFiles::noted(path).is_some_and(|noted| noted.left_its_log_beside_another()) {
+        return Err(OpenError::LogOfAnother(path.to_owned()));
+    }
+    if metadata.len() == 0 {
+        return nothing(path);
+    }
+    // sqlite.org/fileformat2.html, section 1.3
+    let header: Option<[u8; 100]> = first_bytes(path)?;
+    match header.filter(|header| header.starts_with(b"SQLite format 3\0")) {
+        Some(header) => {
+            let application_id = u32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+            Ok(Found::Database { application_id })
+        }
+        None if was_being_created(path)? => Ok(Found::Nothing),
+        None => Err(OpenError::NotADatabase(path.to_owned())),
+    }
+}
+
+/// What is written under one of several names would be looked for beside another one.
+pub(super) fn refuse_links(path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
+    match metadata.nlink() {
+        links if links > 1 && metadata.is_file() => Err(OpenError::Linked { path: path.to_owned(), links }),
+        _ => Ok(()),
+    }
+}
+
+/// SQLite opens what has these names: a pipe would keep it waiting for the other end, and a device may do anything.
+fn refuse_odd_files_beside(path: &Path) -> Result<(), OpenError> {
+    let names = ["-journal", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+    let odd = names.into_iter().find(|name| std::fs::metadata(name).is_ok_and(|found| !found.is_file()));
+    odd.map_or(Ok(()), |name| Err(OpenError::NotAFileBeside(name)))
+}
+
+/// An empty file beside a write-ahead log is what is left of a database, not a new one. SQLite would delete the log.
+fn nothing(path: &Path) -> Result<Found, OpenError> {
+    if std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::LogAlone(path.to_owned()));
+    }
+    Ok(Found::Nothing)
+}
+
+/// The beginning of a file, unless it is shorter.
+fn first_bytes<const COUNT: usize>(path: &Path) -> Result<Option<[u8; COUNT]>, OpenError> {
+    let mut bytes = [0; COUNT];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut bytes)) {
+        Ok(()) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(OpenError::io(path, "read", &error)),
+    }
+}
+
+/// Whether the rollback journal beside a file says that the file was empty before (sqlite.org/fileformat2.html, section 3).
+/// After a loss of power the pages of a database that was being created may be there without the first one.
+fn was_being_created(path: &Path) -> Result<bool, OpenError> {
+    const JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let journal = beside(path, "-journal");
+    if !std::fs::metadata(&journal).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(false);
+    }
+    let header: Option<[u8; 20]> = first_bytes(&journal)?;
+    Ok(header.is_some_and(|header| header.starts_with(&JOURNAL) && header[16..20] == [0; 4]))
+}
+
+/// A file system on which locks or shared memory don't work, or may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OddDisk {
+    Network(&'static str),
+    Doubtful(&'static str),
+}
+
+/// Which file system a file is on, where that is not a usual one.
+pub(super) fn odd_disk(path: &Path) -> Option<OddDisk> {
+    const ODD: [(i64, OddDisk); 6] = [
+        (0x6969, OddDisk::Network("NFS")),
+        (0x517B, OddDisk::Network("SMB")),
+        (0xFF53_4D42, OddDisk::Network("CIFS")),
+        (0xFE53_4D42, OddDisk::Network("SMB2")),
+        (0x6573_5546, OddDisk::Doubtful("FUSE")),
+        (0x0102_1997, OddDisk::Doubtful("9p")),
+    ];
+    // A folder that can't be asked is reported by whatever opens the file.
+    #[allow(clippy::useless_conversion, reason = "the width of f_type differs between platforms")]
+    let kind = statfs(folder_of(path)).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF).ok()?;
+    ODD.iter().find(|(magic, _)| *magic == kind).map(|(_, disk)| *disk)
+}
+
+fn refuse_network_disks(path: &Path) -> Result<(), OpenError> {
+    match odd_disk(path) {
+        Some(OddDisk::Network(kind)) => return Err(OpenError::NetworkDisk { path: path.to_owned(), kind }),
+        Some(OddDisk::Doubtful(kind)) => {
+            tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Whether a database can't be written by who runs this. Commands of root are not held up by modes.
+pub(super) fn is_read_only(path: &Path) -> bool {
+    access(path, Access::WRITE_OK).is_err()
+}
+
+pub(super) fn warn_of_read_only(path: &Path) {
+    if is_read_only(path) {
+        tracing::warn!(database = %path.display(), "the database can only be read; changes are refused until it can be written, too");
+    }
+}
+
+/// What SQLite puts beside a database has its mode. Beside one that can only be read that would hinder later writing.
+pub(super) fn make_private_beside(path: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600)); // it may not be there
+    }
+}
+
+/// Opens for writing with mode 0600: nobody else on the machine reads it.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+/// Makes an empty file for SQLite to fill, or takes the empty one that is there.
+pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
+    private()
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|error| OpenError::io(path, "created", &error))
+}
+
+/// The mode of the folder, where other users of the machine can reach it: the files are private, but their names and
+/// sizes, and with write permission the files themselves, are within reach.
+pub(super) fn open_folder(path: &Path) -> Option<(&Path, u32)> {
+    let folder = folder_of(path);
+    let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o777;
+    (mode & 0o007 != 0).then_some((folder, mode))
+}
+
+pub(super) fn warn_of_open_folder(path: &Path) {
+    if let Some((folder, mode)) = open_folder(path) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "other users can reach the database's folder (mode {mode:03o}); a folder of its own with 'chmod 700' is safer"
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! The right to serve or migrate a database: a lock beside it.
+
+use super::{
+    file,
+    open_error::{Displaced, OpenError},
+    open_files::{Identity, OPEN_FILES, OpenFiles, open_regular},
+    paths::beside,
+};
+use rustix::fs::OFlags;
+use std::{
+    fs::{File, Permissions, TryLockError},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+/// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`, and where that
+/// does not get in SQLite's way one on the database itself. The first is there before the database is; the second holds
+/// when the first is deleted, and for other names of the same file, such as a bind mount.
+///
+/// To be dropped after the last connection: closing the database here drops the locks that SQLite holds on it.
+#[derive(Debug)]
+pub struct Lock {
+    name: File,
+    _database: Option<File>,
+}
+
+impl Lock {
+    pub(super) fn acquire(database: &Path) -> Result<Self, OpenError> {
+        let path = beside(database, ".lock");
+        loop {
+            let name = open_lock(&path)?;
+            lock_exclusively(&name, &path, database)?;
+            // One that was deleted or replaced before it was locked is not the one that others look at.
+            let locked = name.metadata().map_err(|error| OpenError::io(&path, "read", &error))?;
+            if Identity::of(&path).ok() == Some(Identity::from(&locked)) {
+                if OpenFiles::noted(database).is_some_and(|noted| noted.left_its_log_beside_another()) {
+                    return Err(OpenError::LogOfAnother(database.to_owned()));
+                }
+                let _ = name.set_len(0); // which files its last holder had open
+                let database = if LOCKS_ARE_APART { Some(lock_database(database)?) } else { None };
+                return Ok(Self { name, _database: database });
+            }
+        }
+    }
+
+    /// Notes beside the database which files its server has open, for the commands beside it.
+    pub(super) fn note(&self, open: &OpenFiles) {
+        // On a full disk they are not noted, and commands see only that a file is missing.
+        let _ = self.name.write_all_at(open.to_note().as_bytes(), 0);
+    }
+}
+
+/// Makes an empty, private file to write a copy into, locked as long as it is open.
+pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
+    let file = open_lock(path)?;
+    if LOCKS_ARE_APART {
+        lock_exclusively(&file, path, path)?;
+    }
+    file.set_len(0)
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
+        .map_err(|error| OpenError::io(path, "written", &error))?;
+    Ok(file)
+}
+
+/// Whether locks of whole files (flock) and those of SQLite (POSIX) know nothing of each other. On a BSD or macOS the one
+/// would keep SQLite out.
+const LOCKS_ARE_APART: bool = cfg!(target_os = "linux");
+
+/// Opens or creates the file to lock. Opening a pipe would wait for its other end, and opening a device may do anything.
+fn open_lock(path: &Path) -> Result<File, OpenError> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(OpenError::NotALock(path.to_owned()));
+    }
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+    file::private()
+        .read(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| OpenError::io(path, "created", &error))
+}
+
+fn lock_database(path: &Path) -> Result<File, OpenError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => file::create_private(path)
+            .and_then(|()| File::open(path).map_err(|error| OpenError::io(path, "read", &error)))?,
+        opened => opened.map_err(|error| OpenError::io(path, "read", &error))?,
+    };
+    lock_exclusively(&file, path, path)?;
+    Ok(file)
+}
+
+/// A command that looks whether a server runs holds a lock for a moment, and so does a program that is just being started.
+fn lock_exclusively(file: &File, path: &Path, database: &Path) -> Result<(), OpenError> {
+    const TRIES: u32 = 50;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(OpenError::io(path, "locked", &error)),
+        }
+    }
+    Err(OpenError::InUse(database.to_owned()))
+}
+
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Refuses a database beside whose server nothing can be written, because it has other files open than are there.
+/// For those who work beside a server, and only before this process has the database open (see `inspect`).
+pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
+    // Under another name of its file a server seems to have lost its log.
+    if let Ok(metadata) = std::fs::metadata(path) {
+        file::refuse_links(path, &metadata)?;
+    }
+    let lock = open_regular(&beside(path, ".lock"));
+    let is_served = lock.as_ref().is_some_and(is_locked);
+    let checked = match lock.and_then(|_| OpenFiles::noted(path)) {
+        Some(noted) => noted.check(),
+        None if is_served => return Ok(()), // it is about to start
+        None => OPEN_FILES
+            .iter()
+            .map(|suffix| beside(path, suffix))
+            .find(|name| !name.exists())
+            .map_or(Ok(()), |name| Err(Displaced(name))),
+    };
+    match checked {
+        Err(displaced) if is_served || open_regular(path).as_ref().is_some_and(is_locked) => {
+            Err(OpenError::Displaced { path: path.to_owned(), displaced })
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many descriptors of this process are open on a file, which may have lost its name.
+    fn descriptors(of: Identity) -> usize {
+        let all = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.filter(|entry| Identity::of(&entry.path()).ok() == Some(of)).count()
+    }
+
+    /// One try, which comes to nothing on a machine that stands still for as long as a lock is waited for.
+    fn lock_that_is_replaced_meanwhile_is_left_for_the_new_one() -> Result<(), OpenError> {
+        // given: somebody holds the lock, and somebody else waits for it
+        let folder = tempfile::tempdir().unwrap();
+        let (database, path) = (folder.path().join("usher.db"), folder.path().join("usher.db.lock"));
+        let held = open_lock(&path).unwrap();
+        held.lock().unwrap();
+        let old = Identity::of(&path).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::acquire(&database));
+            while descriptors(old) < 2 && !waiting.is_finished() {
+                std::thread::yield_now();
+            }
+
+            // when: it is replaced, and then let go
+            let draft = folder.path().join("new");
+            std::fs::write(&draft, "").unwrap();
+            std::fs::rename(&draft, &path).unwrap();
+            drop(held);
+
+            // then: the one is locked that others find
+            let _lock = waiting.join().unwrap()?;
+            assert!(is_locked(&File::open(&path).unwrap()));
+            Ok(())
+        })
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_lock_that_was_replaced_while_it_was_waited_for_is_taken_again_by_its_name() {
+        let outcome = (0..100).map(|_| lock_that_is_replaced_meanwhile_is_left_for_the_new_one());
+        let mut decided = outcome.filter(|outcome| !matches!(outcome, Err(OpenError::InUse(_))));
+        decided.next().expect("one of them is decided").unwrap();
+    }
+
+    #[test]
+    fn a_log_that_came_to_stand_beside_another_file_before_the_lock_was_had_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [database, log, index, lock, moved] =
+            ["", "-wal", "-shm", ".lock", ".moved"].map(|suffix| folder.path().join(format!("usher.db{suffix}")));
+        for path in [&database, &log, &index] {
+            std::fs::write(path, "something").unwrap();
+        }
+        Lock::acquire(&database).unwrap().note(&OpenFiles::of(&database).unwrap());
+        std::fs::rename(&database, &moved).unwrap();
+        std::fs::write(&database, "another").unwrap();
+        let noted = std::fs::read(&lock).unwrap();
+
+        assert!(matches!(Lock::acquire(&database), Err(OpenError::LogOfAnother(_))));
+
+        assert!(!noted.is_empty() && std::fs::read(&lock).unwrap() == noted, "what it says is kept for the next one");
+        std::fs::rename(&moved, &database).unwrap();
+        assert!(Lock::acquire(&database).is_ok());
+    }
+}

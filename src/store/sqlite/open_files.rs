@@ -1,0 +1,90 @@
+//! Which files a database consists of, whatever their names are at the moment.
+
+use super::{open_error::Displaced, paths::beside};
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// Which file it is, whatever its name: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity(u64, u64);
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
+}
+
+/// The three files of an open database: itself, the write-ahead log, and the index of that.
+pub(super) const OPEN_FILES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// Which files a database consisted of when it was opened. What is written while one of them is not at its place any more
+/// is lost, or destroys what others write.
+#[derive(Debug)]
+pub(super) struct OpenFiles {
+    paths: [PathBuf; 3],
+    identities: [Identity; 3],
+}
+
+impl OpenFiles {
+    /// Those that are there now. A connection must be open.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        let [database, log, index] = &paths;
+        let identities = [Identity::of(database)?, Identity::of(log)?, Identity::of(index)?];
+        Ok(Self { paths, identities })
+    }
+
+    /// Those that the server noted. `None`: it did not, or there is no lock.
+    pub(super) fn noted(path: &Path) -> Option<Self> {
+        let mut text = String::new();
+        open_regular(&beside(path, ".lock"))?.read_to_string(&mut text).ok()?;
+        let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        let identities: Vec<Identity> = numbers.chunks_exact(2).map(|pair| Identity(pair[0], pair[1])).collect();
+        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        Some(Self { paths, identities: identities.try_into().ok()? })
+    }
+
+    pub(super) fn database(&self) -> (&Path, Identity) {
+        (&self.paths[0], self.identities[0])
+    }
+
+    /// As the server notes them beside the database.
+    pub(super) fn to_note(&self) -> String {
+        let noted = self.identities.iter().map(|Identity(device, inode)| format!("{device} {inode}"));
+        noted.collect::<Vec<_>>().join(" ") + "\n"
+    }
+
+    pub(super) fn paths(&self) -> &[PathBuf; 3] {
+        &self.paths
+    }
+
+    /// Whether the log of these files stands beside another database, which it would be laid over.
+    pub(super) fn left_its_log_beside_another(&self) -> bool {
+        let [database, log, _] = &self.paths;
+        let is_another = Identity::of(database).is_ok_and(|found| found != self.identities[0]);
+        let has_changes = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);
+        is_another && has_changes && Identity::of(log).ok() == Some(self.identities[1])
+    }
+
+    /// Fails unless each is where it was.
+    pub(super) fn check(&self) -> Result<(), Displaced> {
+        let mut files = self.paths.iter().zip(&self.identities);
+        let displaced = files.find(|(path, identity)| Identity::of(path).ok().as_ref() != Some(identity));
+        displaced.map_or(Ok(()), |(path, _)| Err(Displaced(path.clone())))
+    }
+}
+
+pub(super) fn open_regular(path: &Path) -> Option<File> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    found.is_file().then(|| File::open(path).ok()).flatten()
+}

@@ -1,0 +1,54 @@
+//! Statements about accounts that move from one service to another.
+
+use super::users::user_from;
+use crate::{
+    domain::{Error, PasswordHash, User, UserRecord},
+    store::{
+        Writer,
+        sql::{Columns, Fault, values},
+    },
+};
+
+/// The columns that `record_from` reads, for a table named `u`.
+macro_rules! record_columns {
+    () => {
+        concat!($crate::store::tables::user_columns!(), ", u.password_hash")
+    };
+}
+pub(in crate::store) use record_columns;
+
+pub(in crate::store) fn record_from(row: &dyn Columns) -> Result<UserRecord, Fault> {
+    let User { username, email, email_verified, role, disabled, created_at, .. } = user_from(row)?;
+    let password_hash = PasswordHash::from_text(row.text(10)?.to_owned());
+    Ok(UserRecord { username, email, email_verified, role, disabled, password_hash, created_at: Some(created_at) })
+}
+
+impl Writer<'_> {
+    /// Gets ready for many rows. Names come in no order, and so touch all pages of their indexes again and again.
+    pub fn expect_many_rows(&mut self) -> Result<(), Error> {
+        Ok(self.sql.expect_many_rows()?)
+    }
+
+    /// Stores an account that comes from elsewhere, with a new id. Fails with `UsernameTaken` or `EmailTaken`, and only the
+    /// constraint says so: many are stored at once, and were looked up before.
+    pub fn insert_record(&mut self, record: &UserRecord) -> Result<(), Error> {
+        const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
+                                    password_version, role, disabled, revision, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10)";
+        let (username_key, email_key) = (record.username.key(), record.email.key());
+        let given = values![
+            &record.username,
+            &username_key,
+            &record.email,
+            &email_key,
+            record.email_verified,
+            &record.password_hash,
+            record.role.as_str(),
+            record.disabled,
+            record.created_at.unwrap_or(self.now),
+            self.now,
+        ];
+        self.sql.change(SQL, given)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,285 @@
+//! Statements about accounts.
+
+use crate::{
+    domain::{
+        Credentials, DamagedUser, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, User, UserId, UserUpdate,
+        Username, fold,
+    },
+    store::{
+        Reader, Writer,
+        sql::{Columns, Fault, values},
+    },
+};
+use std::borrow::Cow;
+
+/// The columns that `user_from` reads, for a table named `u`.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.email, u.email_verified, u.role, u.disabled, u.revision, u.created_at, u.updated_at, u.last_login_at"
+    };
+}
+pub(in crate::store) use user_columns;
+
+/// Where an account stands on the ring of `users_by_place`; the index is used only for these very words.
+macro_rules! place {
+    () => {
+        "((id & 2147483647) * 1327217885 & 2147483647)"
+    };
+}
+
+/// Chooses an account with its password hash by a condition.
+macro_rules! select_credentials {
+    ($by:literal) => {
+        concat!("SELECT ", user_columns!(), ", u.password_hash, u.password_version FROM users u WHERE ", $by)
+    };
+}
+
+/// Reads the columns of `user_columns!` from the front of a row. Somebody who wrote to the file may have left what can't be
+/// read; each such field is named, and stands as something harmless, so that the account can be repaired or deleted.
+pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault> {
+    let (id, mut faults) = (row.number(0)?, Faults::default());
+    let id = UserId::new(id).ok_or_else(|| Fault::Other(format!("there is an account {id}")))?;
+    let username = faults.collect("username", Username::parse(&text(row, 1)?));
+    let email = faults.collect("email", EmailAddress::parse(&text(row, 2)?));
+    let role = faults.collect("role", Role::parse(&text(row, 4)?));
+    let email_verified = faults.collect("email_verified", truth(row, 3));
+    let disabled = faults.collect("disabled", truth(row, 5));
+    let revision = faults.collect("revision", count(row.number(6)?));
+    let stand_in = || format!("damaged-{id}");
+    let user = User {
+        id,
+        username: username.unwrap_or_else(|| Username::parse(&stand_in()).expect("a username")),
+        email: email.unwrap_or_else(|| EmailAddress::parse(&(stand_in() + "@unverified.invalid")).expect("an address")),
+        email_verified: email_verified.unwrap_or(false),
+        role: role.unwrap_or(Role::User),
+        disabled: disabled.unwrap_or(true),
+        revision: revision.unwrap_or(1),
+        created_at: row.time(7)?,
+        updated_at: row.time(8)?,
+        last_login_at: row.nullable(9, |n| row.time(n))?,
+    };
+    Ok((user, faults))
+}
+
+pub(super) fn text(row: &dyn Columns, n: usize) -> Result<Cow<'_, str>, Fault> {
+    row.bytes(n).map(String::from_utf8_lossy)
+}
+
+fn truth(row: &dyn Columns, n: usize) -> Result<bool, Cow<'static, str>> {
+    row.flag(n).map_err(|_| "must be 0 or 1".into())
+}
+
+/// The highest revision, and the highest version of a password.
+const MAX_COUNT: i64 = i64::MAX - 1;
+
+fn count(stored: i64) -> Result<i64, Cow<'static, str>> {
+    match stored {
+        1..=MAX_COUNT => Ok(stored),
+        _ => Err(format!("must be between 1 and {MAX_COUNT}").into()),
+    }
+}
+
+/// The same where nothing may stand for something else.
+pub(super) fn user_from(row: &dyn Columns) -> Result<User, Fault> {
+    let (user, faults) = user_and_faults(row)?;
+    if faults.is_empty() {
+        return Ok(user);
+    }
+    Err(Fault::Other(DamagedUser { id: user.id, faults }.to_string()))
+}
+
+fn with_password(user: User, row: &dyn Columns) -> Result<Credentials, Fault> {
+    let password_hash = PasswordHash::from_text(row.text(10)?.to_owned());
+    Ok(Credentials { user, password_hash, password_version: row.number(11)? })
+}
+
+fn credentials_from(row: &dyn Columns) -> Result<Credentials, Fault> {
+    with_password(user_from(row)?, row)
+}
+
+impl Reader<'_> {
+    /// An account and its password hash, for one who changes or deletes it, and whether something of it is damaged: that
+    /// stands as something harmless. For the point door.
+    pub fn credentials_to_change(&self, id: UserId) -> Result<Option<(Credentials, bool)>, Error> {
+        let read = |row: &dyn Columns| {
+            let (user, faults) = user_and_faults(row)?;
+            Ok((with_password(user, row)?, !faults.is_empty()))
+        };
+        Ok(self.sql.first(select_credentials!("u.id = ?1"), values![id], read)?)
+    }
+
+    /// Every account of which something can't be read. Scans all.
+    pub fn damaged_users(&self) -> Result<Vec<DamagedUser>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
+        let mut damaged = Vec::new();
+        self.sql.rows(SQL, &[], &mut |row| {
+            let (user, faults) = user_and_faults(row)?;
+            if !faults.is_empty() {
+                damaged.push(DamagedUser { id: user.id, faults });
+            }
+            Ok(true)
+        })?;
+        Ok(damaged)
+    }
+
+    /// For the point door.
+    pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
+        Ok(self.sql.first(SQL, values![id], user_from)?)
+    }
+
+    /// An account and its password hash. For the point door.
+    pub fn credentials(&self, id: UserId) -> Result<Option<Credentials>, Error> {
+        Ok(self.sql.first(select_credentials!("u.id = ?1"), values![id], credentials_from)?)
+    }
+
+    /// Looks for an e-mail address without regard to case. Takes any text: one that is no e-mail address belongs to nobody,
+    /// and is looked for all the same, so that the work tells nothing. For the point door.
+    pub fn credentials_by_email(&self, email: &str) -> Result<Option<Credentials>, Error> {
+        Ok(self.sql.first(select_credentials!("u.email_key = ?1"), values![&fold(email)], credentials_from)?)
+    }
+
+    /// The same for somebody who must not learn whether there is such an account: where there is none, the one next to
+    /// `place` on the ring is read, and told apart by `false`. An e-mail address that nobody has costs what any other
+    /// does. For the point door.
+    pub fn credentials_or_decoy(&self, email: &str, place: u32) -> Result<Option<(Credentials, bool)>, Error> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", u.password_hash, u.password_version, u.email_key = ?1 FROM users u WHERE u.id = coalesce(
+                (SELECT id FROM users WHERE email_key = ?1),
+                (SELECT id FROM users WHERE ",
+            place!(),
+            " >= ?2 ORDER BY ",
+            place!(),
+            " LIMIT 1),
+                (SELECT id FROM users ORDER BY ",
+            place!(),
+            " LIMIT 1))"
+        );
+        let found = |row: &dyn Columns| match (credentials_from(row), row.flag(12)?) {
+            (Err(_), false) => Ok(None), // a row that can't be read is a fault for its owner alone
+            (credentials, is_meant) => Ok(Some((credentials?, is_meant))),
+        };
+        Ok(self.sql.first(SQL, values![&fold(email), place], found)?.flatten())
+    }
+
+    /// Looks for a username without regard to case. For the point door.
+    pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
+        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username_key = ?1");
+        Ok(self.sql.first(SQL, values![&username.key()], user_from)?)
+    }
+
+    /// Whether anybody can administer this installation.
+    pub fn has_enabled_admin(&self) -> Result<bool, Error> {
+        self.has_enabled_admin_beside(None)
+    }
+
+    /// Whether an enabled administrator would be left without `user`.
+    pub fn has_enabled_admin_beside(&self, user: Option<UserId>) -> Result<bool, Error> {
+        const SQL: &str =
+            "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = FALSE AND id IS DISTINCT FROM ?1)";
+        Ok(self.sql.only(SQL, values![user], |row| row.flag(0))?)
+    }
+
+    /// Whether some account has this name, and whether some account has this address.
+    pub fn are_taken(&self, username: Option<&Username>, email: Option<&EmailAddress>) -> Result<(bool, bool), Error> {
+        self.belong_to_other(username, email, None)
+    }
+
+    /// Whether another account than `id` has this username, and whether one has this e-mail address.
+    fn belong_to_other(
+        &self,
+        username: Option<&Username>,
+        email: Option<&EmailAddress>,
+        id: Option<UserId>,
+    ) -> Result<(bool, bool), Error> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM users WHERE username_key = ?1 AND id IS DISTINCT FROM ?3),
+                                  EXISTS (SELECT 1 FROM users WHERE email_key = ?2 AND id IS DISTINCT FROM ?3)";
+        let (username, email) = (username.map(Username::key), email.map(EmailAddress::key));
+        let given = values![username.as_ref(), email.as_ref(), id];
+        Ok(self.sql.only(SQL, given, |row| Ok((row.flag(0)?, row.flag(1)?)))?)
+    }
+}
+
+impl Writer<'_> {
+    /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; where both are, with the former.
+    pub fn insert_user(&mut self, new: &NewUser) -> Result<User, Error> {
+        const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
+                                    password_version, role, disabled, revision, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, FALSE, 1, ?8, ?8) RETURNING id";
+        self.refuse_taken(&new.username, &new.email, None)?;
+        let (username_key, email_key) = (new.username.key(), new.email.key());
+        let given = values![
+            &new.username,
+            &username_key,
+            &new.email,
+            &email_key,
+            new.email_verified,
+            &new.password_hash,
+            new.role.as_str(),
+            self.now,
+        ];
+        let id = self.sql.only(SQL, given, |row| row.number(0))?;
+        let id = UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
+        self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that made it".into()))
+    }
+
+    /// Writes every field of an account, and counts one more revision; what can't be counted up stands for 1, and begins
+    /// again. Fails as `insert_user` does.
+    pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
+        const SQL: &str =
+            "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6, role = ?7,
+                    disabled = ?8, password_hash = coalesce(?9, password_hash),
+                    password_version = CASE WHEN password_version BETWEEN 1 AND ?11 THEN password_version ELSE 1 END
+                        + CASE WHEN ?9 IS NULL THEN 0 ELSE 1 END,
+                    revision = CASE WHEN revision BETWEEN 1 AND ?11 THEN revision ELSE 1 END + 1, updated_at = ?10
+             WHERE id = ?1";
+        self.refuse_taken(&update.username, &update.email, Some(id))?;
+        let (username_key, email_key) = (update.username.key(), update.email.key());
+        let given = values![
+            id,
+            &update.username,
+            &username_key,
+            &update.email,
+            &email_key,
+            update.email_verified,
+            update.role.as_str(),
+            update.disabled,
+            update.password_hash.as_ref(),
+            self.now,
+            MAX_COUNT - 1,
+        ];
+        self.sql.change(SQL, given)?;
+        self.user(id)?.ok_or(Error::UserNotFound)
+    }
+
+    /// Asked before the row is written: which of two violated constraints a database reports is not promised. They remain
+    /// the last guard.
+    fn refuse_taken(&self, username: &Username, email: &EmailAddress, id: Option<UserId>) -> Result<(), Error> {
+        match self.belong_to_other(Some(username), Some(email), id)? {
+            (true, _) => Err(Error::UsernameTaken),
+            (false, true) => Err(Error::EmailTaken),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Deletes an account; its sessions and everything else that hangs on it go too.
+    pub fn delete_user(&mut self, id: UserId) -> Result<(), Error> {
+        self.sql.change("DELETE FROM users WHERE id = ?1", values![id])?;
+        Ok(())
+    }
+
+    /// Notes a sign-in, which is not a change of the account: the revision stays.
+    pub fn set_last_login(&mut self, id: UserId) -> Result<(), Error> {
+        self.sql.change("UPDATE users SET last_login_at = ?2 WHERE id = ?1", values![id, self.now])?;
+        Ok(())
+    }
+
+    /// Replaces a hash with another one of the same password, unless the password was changed meanwhile.
+    pub fn replace_password_hash(&mut self, id: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<(), Error> {
+        const SQL: &str = "UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2";
+        self.sql.change(SQL, values![id, old, new])?;
+        Ok(())
+    }
+}
