@@ -8,6 +8,8 @@ use super::{
     Policy,
     access::{Operation, decide},
     audit::journal::Journal,
+    maintenance::flushes::Flushes,
+    sessions::uses::Uses,
     throttle::Throttle,
 };
 use crate::{
@@ -26,12 +28,16 @@ pub(super) struct Core {
     /// What was attempted and refused.
     pub journal: Journal,
     pub throttle: Throttle,
+    /// Uses of sessions that wait to be written.
+    pub uses: Uses,
+    pub flushes: Flushes,
 }
 
 impl Core {
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         let throttle = Throttle::new(policy.throttle, clock.clone());
-        Self { store, hashing, journal: Journal::new(clock.clone()), throttle, clock, policy }
+        let journal = Journal::new(clock.clone());
+        Self { store, hashing, clock, policy, journal, throttle, uses: Uses::default(), flushes: Flushes::default() }
     }
 
     /// Allows or refuses what somebody is about to do, and records it where it is refused. Asked by itself before work

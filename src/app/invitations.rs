@@ -1,10 +1,10 @@
 //! Invitations: created, listed and taken back by administrators; spent by registering.
 
-use super::{App, access::Operation};
+use super::{access::Operation, core::Core};
 use crate::domain::{
     Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize, Role,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What an invitation is for.
 #[derive(Debug, Clone)]
@@ -23,9 +23,14 @@ pub struct Invited {
     pub invitation: Invitation,
 }
 
-impl App {
+/// Invitations to register.
+pub struct Invitations {
+    pub(super) core: Arc<Core>,
+}
+
+impl Invitations {
     /// Creates an invitation.
-    pub async fn invite(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
+    pub async fn create(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
         let token = InvitationToken::generate();
         let new = NewInvitation {
             token_hash: token.hash(),
@@ -42,7 +47,7 @@ impl App {
     }
 
     /// Lists the invitations that can still be used, in the order in which they were created.
-    pub async fn invitations(
+    pub async fn list(
         &self,
         caller: &Caller,
         after: Option<InvitationId>,
@@ -53,7 +58,7 @@ impl App {
     }
 
     /// Takes an invitation back.
-    pub async fn delete_invitation(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
+    pub async fn delete(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
         self.core
             .change(caller, Operation::Invite, move |writer, _| {
                 let id = id.ok_or(Error::InvitationNotFound)?;

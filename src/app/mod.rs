@@ -12,17 +12,18 @@ mod maintenance;
 mod measures;
 mod resets;
 mod sessions;
+mod sign_in;
 mod throttle;
-mod transfer;
 mod undeclared;
-mod unlocking;
 
-pub use accounts::{ExpectedRevision, NewAccount, UserList};
-pub use invitations::{Invite, Invited};
+pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
+pub use audit::AuditLog;
+pub use invitations::{Invitations, Invite, Invited};
+pub use maintenance::Maintenance;
 pub use measures::{HashMeasures, Measures, Rows, StoreMeasures, Waits};
-pub use resets::IssuedReset;
-pub use sessions::{Ending, ListedSession, SignIn};
-pub use transfer::ImportLine;
+pub use resets::{IssuedReset, Resets};
+pub use sessions::{ListedSession, SessionScope, Sessions};
+pub use sign_in::{SignIn, SignIns};
 
 use crate::{
     clock::Clock,
@@ -32,10 +33,11 @@ use crate::{
 };
 use access::Operation;
 use core::Core;
-use maintenance::{Flushes, WatchedClock};
 use measures::Counted;
-use sessions::Uses;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use undeclared::Undeclared;
 
 /// What an operator decides.
@@ -81,12 +83,17 @@ impl Default for Policy {
     }
 }
 
-/// The service, without a way in: HTTP and the command line are two.
+/// The service, without a way in: HTTP and the command line are two. It is made of parts over one core.
 pub struct App {
-    core: Core,
-    uses: Uses,
-    flushes: Flushes,
-    watched_clock: WatchedClock,
+    pub accounts: Accounts,
+    pub transfer: Transfer,
+    pub sign_in: SignIns,
+    pub sessions: Sessions,
+    pub invitations: Invitations,
+    pub resets: Resets,
+    pub audit: AuditLog,
+    pub maintenance: Maintenance,
+    core: Arc<Core>,
     undeclared: Undeclared,
     started_at: Timestamp,
     counted: Counted,
@@ -94,33 +101,22 @@ pub struct App {
 
 impl App {
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
+        let started_at = clock.now();
+        let core = Arc::new(Core::new(store, hashing, clock, policy));
         Self {
-            uses: Uses::default(),
+            accounts: Accounts { core: core.clone() },
+            transfer: Transfer { core: core.clone() },
+            sign_in: SignIns { core: core.clone() },
+            sessions: Sessions { core: core.clone() },
+            invitations: Invitations { core: core.clone() },
+            resets: Resets { core: core.clone() },
+            audit: AuditLog { core: core.clone() },
+            maintenance: Maintenance::new(core.clone()),
+            core,
             undeclared: Undeclared::default(),
-            started_at: clock.now(),
-            core: Core::new(store, hashing, clock, policy),
-            flushes: Flushes::default(),
-            watched_clock: WatchedClock::default(),
+            started_at,
             counted: Counted::default(),
         }
-    }
-
-    /// Takes up what an earlier run of the server left. Belongs before the first request.
-    pub async fn resume(&self) -> Result<(), Error> {
-        let left = self
-            .core
-            .survey(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
-        let (secret, accounts, clock) = left.await?;
-        self.watch_clock(Some(clock));
-        let (now, as_of) = (self.core.clock.now(), clock.resumes_at(self.core.clock.now()));
-        self.core.throttle.resume(secret, accounts, as_of);
-        if as_of != now {
-            // So that the next start finds budgets and what is known of the clock by the same time.
-            if let Err(error) = self.flush().await {
-                tracing::warn!(%error, "the accounts' budgets could not be stored by this clock; it is tried again");
-            }
-        }
-        Ok(())
     }
 
     pub fn policy(&self) -> &Policy {

@@ -1,7 +1,8 @@
 //! New passwords for those who forgot theirs, without mail: an administrator creates a token and hands it over.
 
-use super::{ADDRESSES, App, access::Operation, throttle::Limit};
-use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserChanges, UserId, UserUpdate};
+use super::{ADDRESSES, access::Operation, core::Core, throttle::Limit};
+use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserId, UserUpdate};
+use std::sync::Arc;
 
 /// A new reset token. It can't be had again.
 #[derive(Debug)]
@@ -10,9 +11,14 @@ pub struct IssuedReset {
     pub expires_at: Timestamp,
 }
 
-impl App {
+/// Tokens to set a new password with.
+pub struct Resets {
+    pub(super) core: Arc<Core>,
+}
+
+impl Resets {
     /// Creates a token with which the password of an account can be set once. Earlier ones are void.
-    pub async fn issue_reset(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
+    pub async fn issue(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
         let (token, expires_at) = (ResetToken::generate(), self.core.clock.now() + self.core.policy.reset_lifetime);
         let hash = token.hash();
         self.core
@@ -45,9 +51,8 @@ impl App {
         let found =
             self.core.read(caller, Operation::ResetPassword, move |reader| reader.reset_target(&token, now)).await?;
         let user = found.ok_or(Error::InvalidResetToken)?;
-        let changes = UserChanges { password: Some(password.clone()), ..UserChanges::default() };
-        self.check_password_fits(&user, &changes)?;
-        let password_hash = self.core.hashing.admit(caller.client.site())?.hash(password).await?;
+        let names = [user.username.as_str(), user.email.as_str()];
+        let password_hash = self.core.hash_new_password(caller, password, names).await?;
         let subscriber = caller.client.subscriber();
         self.core
             .change(caller, Operation::ResetPassword, move |writer, _| {

@@ -4,7 +4,7 @@ use super::{explain, password::PasswordSource};
 use crate::{
     app::{App, NewAccount},
     config::{CostSettings, PasswordSettings},
-    domain::{Caller, EmailAddress, Error, Faults, PasswordPolicy, Role, UserName, Username},
+    domain::{Caller, EmailAddress, Error, Faults, Role, UserName, Username},
 };
 use anyhow::Result;
 use clap::Args;
@@ -40,7 +40,7 @@ impl AccountFlags {
             self.check_names(app).map_err(explain)?;
         }
         let typed = self.source.read()?;
-        let account = self.parse(role, &typed, &app.policy().passwords).map_err(explain)?;
+        let account = self.parse(role, &typed, app).map_err(explain)?;
         Ok((account, typed))
     }
 
@@ -50,18 +50,19 @@ impl AccountFlags {
         let username = faults.collect("username", Username::parse(&self.username));
         let email = faults.collect("email", EmailAddress::parse(&self.email));
         let (Some(username), Some(email)) = (username, email) else { return Err(Error::Invalid(faults)) };
-        let is_taken = |name| block_on(app.user_named(&Caller::shell(), name)).is_ok();
+        let is_taken = |name| block_on(app.accounts.find(&Caller::shell(), name)).is_ok();
         if is_taken(UserName::Username(username)) {
             return Err(Error::UsernameTaken);
         }
         if is_taken(UserName::Email(email)) { Err(Error::EmailTaken) } else { Ok(()) }
     }
 
-    fn parse(&self, role: Role, password: &str, policy: &PasswordPolicy) -> Result<NewAccount, Error> {
+    fn parse(&self, role: Role, password: &str, app: &App) -> Result<NewAccount, Error> {
         let mut faults = Faults::default();
         let username = faults.collect("username", Username::parse(&self.username));
         let email = faults.collect("email", EmailAddress::parse(&self.email));
-        let password = faults.collect("password", policy.accept(password, &[&self.username, &self.email]));
+        let password =
+            faults.collect("password", app.accounts.accept_password(password, &[&self.username, &self.email]));
         match (username, email, password) {
             (Some(username), Some(email), Some(password)) => {
                 Ok(NewAccount { username, email, password, role, invitation: None })

@@ -75,7 +75,7 @@ async fn id_of(app: &App, name: Option<&UserName>) -> Result<Option<UserId>> {
         None => None,
         Some(UserName::Id(id)) => Some(*id),
         Some(name) => {
-            let found = app.user_named(&Caller::shell(), name.clone()).await;
+            let found = app.accounts.find(&Caller::shell(), name.clone()).await;
             Some(found.map_err(explain).with_context(|| name.to_string())?.id)
         }
     })
@@ -102,12 +102,12 @@ impl Audit {
         let (shell, filter) = (Caller::shell(), self.filter(app).await?);
         let mut place = match self.limit.or(self.follow.then_some(FIRST_SHOWN)) {
             None => 0,
-            Some(newest) => app.audit_before_newest(&shell, filter, newest).await.map_err(explain)?,
+            Some(newest) => app.audit.before_newest(&shell, filter, newest).await.map_err(explain)?,
         };
         let mut form = Form::of(self);
         show(form.beginning())?;
         loop {
-            let entries = match app.audit_after(&shell, filter, place, AT_ONCE).await {
+            let entries = match app.audit.after(&shell, filter, place, AT_ONCE).await {
                 Err(Error::Overloaded) if self.follow => Vec::new(),
                 read => read.map_err(explain)?,
             };
@@ -140,7 +140,7 @@ async fn usernames(app: &App, entries: &[AuditEntry]) -> Result<HashMap<i64, Str
     let ids: BTreeSet<i64> = entries.iter().flat_map(|entry| [entry.actor, entry.subject]).flatten().collect();
     let mut names = HashMap::new();
     for id in ids {
-        match app.user(&Caller::shell(), UserId::new(id)).await {
+        match app.accounts.get(&Caller::shell(), UserId::new(id)).await {
             Ok(user) => drop(names.insert(id, user.username.to_string())),
             Err(error @ Error::Overloaded) => return Err(explain(error)),
             Err(_) => {}

@@ -38,7 +38,7 @@ impl Backup {
         let head = Store::back_up(database, &target)?;
         tell(&format!("{} is a copy of {}", target.display(), database.display()));
         let noted = open(database, Policy::default())
-            .and_then(|app| block_on(app.note_backup(&Caller::shell())).map_err(explain));
+            .and_then(|app| block_on(app.transfer.note_backup(&Caller::shell())).map_err(explain));
         if let Err(error) = noted {
             tell(&format!("the backup could not be noted in the audit log: {error}"));
         }

@@ -21,7 +21,7 @@ impl CreateAdmin {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
         let (account, password) = self.flags.account(&app, Role::Admin)?;
-        let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
+        let user = block_on(app.accounts.register(&Caller::shell(), account)).map_err(explain)?;
         tell(&format!("{} is an administrator, with the id {}", user.username, user.id));
         self.flags.source.reveal(&password)
     }

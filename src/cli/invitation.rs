@@ -44,7 +44,7 @@ impl Invite {
         let policy = Policy { invitation_lifetime: self.settings.invitation_lifetime, ..Policy::default() };
         let app = open(database, policy)?;
         let invite = Invitation { email: self.email.clone(), role: self.role, expires_in: None };
-        let invited = block_on(app.invite(&Caller::shell(), invite)).map_err(explain)?;
+        let invited = block_on(app.invitations.create(&Caller::shell(), invite)).map_err(explain)?;
         let invitation = &invited.invitation;
         tell(&format!(
             "invitation {}, for the role {}, until {}",
@@ -62,7 +62,7 @@ impl Invite {
 
 /// Says that nobody can register with an invitation for an e-mail address which an account has. It may be given up later.
 fn warn_of_account(app: &App, email: &EmailAddress) {
-    if let Ok(user) = block_on(app.user_named(&Caller::shell(), UserName::Email(email.clone()))) {
+    if let Ok(user) = block_on(app.accounts.find(&Caller::shell(), UserName::Email(email.clone()))) {
         let User { id, username, .. } = user;
         tell(&format!(
             "warning: {email} is the e-mail address of an account already ({username}, id {id}); while that is so, nobody \
@@ -101,7 +101,7 @@ impl List {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let shell = Caller::shell();
-            let listed = app.invitations(&shell, after, PageSize::LARGEST);
+            let listed = app.invitations.list(&shell, after, PageSize::LARGEST);
             let Page { items, next } = block_on(listed).map_err(explain)?;
             all.extend(items);
             after = next;
@@ -142,7 +142,7 @@ fn invitation_id(text: &str) -> Result<InvitationId, String> {
 impl Delete {
     fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
-        block_on(app.delete_invitation(&Caller::shell(), Some(self.id))).map_err(explain)?;
+        block_on(app.invitations.delete(&Caller::shell(), Some(self.id))).map_err(explain)?;
         tell(&format!("invitation {} can't be used any more", self.id));
         Ok(())
     }

@@ -125,7 +125,7 @@ async fn serve(
         report_metrics(metrics.local_addr()?);
     }
     let signals = Signals::handle()?;
-    app.resume().await.map_err(|error| anyhow!(error))?;
+    app.maintenance.resume().await.map_err(|error| anyhow!(error))?;
     store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
     if settings.docs {

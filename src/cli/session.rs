@@ -7,7 +7,7 @@ use super::{
     user::Named,
 };
 use crate::{
-    app::{Ending, Policy},
+    app::{Policy, SessionScope},
     config::LifetimeSettings,
     domain::{Caller, SessionId, SessionLimits},
     http::answers,
@@ -54,7 +54,7 @@ impl List {
         let sessions = self.lifetimes.limits(SessionLimits::default().max_per_user)?;
         let app = open(database, Policy { sessions, ..Policy::default() })?;
         let user = self.named.find(&app)?;
-        let listed = block_on(app.sessions(&Caller::shell(), Some(user.id))).map_err(explain)?;
+        let listed = block_on(app.sessions.list(&Caller::shell(), Some(user.id))).map_err(explain)?;
         if self.json {
             return show_json(&answers::SessionList::from(listed));
         }
@@ -90,8 +90,8 @@ impl Revoke {
     fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
         let user = self.named.find(&app)?;
-        let which = self.id.clone().map_or(Ending::All, |id| Ending::One(SessionId::from_stored(id)));
-        block_on(app.end_sessions(&Caller::shell(), Some(user.id), which)).map_err(explain)?;
+        let which = self.id.clone().map_or(SessionScope::All, |id| SessionScope::One(SessionId::from_stored(id)));
+        block_on(app.sessions.end(&Caller::shell(), Some(user.id), which)).map_err(explain)?;
         let what = if self.id.is_some() { "the session" } else { "all sessions" };
         tell(&format!("{what} of {} ended", user.username));
         Ok(())

@@ -138,20 +138,14 @@ impl PasswordPolicy {
         if text.contains('\0') {
             return Err("must not contain the character NUL".into());
         }
-        self.accept_for(text, names)?;
-        if self.blocklist.as_ref().is_some_and(|list| list.contains(text)) {
-            return Err("is on a list of common passwords; choose another".into());
-        }
-        Ok(Password(Zeroizing::new(text.to_owned())))
-    }
-
-    /// The part of the policy that depends on whose password it is.
-    pub fn accept_for(&self, text: &str, names: &[&str]) -> Result<(), Cow<'static, str>> {
         let is_a_name = names.iter().any(|name| name.eq_ignore_ascii_case(text));
         if self.blocklist.is_some() && is_a_name {
             return Err("must not be the account's username or e-mail address".into());
         }
-        Ok(())
+        if self.blocklist.as_ref().is_some_and(|list| list.contains(text)) {
+            return Err("is on a list of common passwords; choose another".into());
+        }
+        Ok(Password(Zeroizing::new(text.to_owned())))
     }
 }
 

@@ -105,7 +105,7 @@ pub async fn serve(
     };
     let (end_maintenance, ended) = oneshot::channel::<()>();
     let maintaining = app.clone();
-    let mut maintenance = tokio::spawn(async move { maintaining.run_maintenance(async { drop(ended.await) }).await });
+    let mut maintenance = tokio::spawn(async move { maintaining.maintenance.run(async { drop(ended.await) }).await });
     let end = tokio::select! {
         _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
@@ -116,7 +116,7 @@ pub async fn serve(
     if let Err(error) = maintenance.await {
         tracing::error!(%error, "maintenance did not come to its end");
     }
-    if let Err(error) = app.log_audit_head().await {
+    if let Err(error) = app.audit.log_head().await {
         tracing::error!(%error, "the end of the audit log could not be read");
     }
     end

@@ -18,7 +18,7 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 const RIGHT: Timestamp = Timestamp::from_millis(START);
 
 fn sweep(server: &Server) {
-    futures_executor::block_on(server.app.sweep()).expect("it can be written");
+    futures_executor::block_on(server.app.maintenance.sweep()).expect("it can be written");
 }
 
 /// How many rows each table has, but for what each start forgets; of the log, the first entry that is there.
@@ -204,7 +204,7 @@ fn before_a_server_that_starts_by_a_wrong_clock_is_asked_anything_what_it_took_u
     // when
     let (clock, hashing) = (Clock::set_to(RIGHT + YEAR), HashPool::start(crate::support::CHEAP, 0, 1).unwrap());
     let app = App::new(Store::open(&copy, 1, clock.clone()).unwrap(), hashing, clock, Policy::default());
-    futures_executor::block_on(app.resume()).unwrap();
+    futures_executor::block_on(app.maintenance.resume()).unwrap();
 
     // then
     let stored = |sql: &str| rusqlite::Connection::open(&copy).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0));

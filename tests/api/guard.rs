@@ -6,7 +6,7 @@ use futures_executor::block_on;
 use serde_json::json;
 use std::sync::Arc;
 use usher::{
-    app::{App, Ending, ExpectedRevision, Invite, NewAccount},
+    app::{App, ExpectedRevision, Invite, NewAccount, SessionScope},
     domain::{
         Actor, Caller, EmailAddress, Error, InvitationId, Password, PasswordPolicy, Role, SessionToken, UserChanges,
         UserId, Username,
@@ -39,7 +39,7 @@ impl Scene {
 
     fn caller(server: &Server, client: &Client) -> Caller {
         let token = client.token.as_deref().and_then(SessionToken::parse).expect("a token");
-        let signed_in = block_on(server.app.authenticate(&token)).expect("a session");
+        let signed_in = block_on(server.app.sessions.authenticate(&token)).expect("a session");
         Caller { actor: Actor::SignedIn(Arc::new(signed_in)), ..Caller::shell() }
     }
 
@@ -93,11 +93,11 @@ fn password() -> Password {
 }
 
 fn update(app: &App, scene: &Scene, target: &Client, changes: UserChanges) -> Result<(), Error> {
-    block_on(app.update_user(&scene.caller, Scene::id(target), changes, ExpectedRevision::Any)).map(drop)
+    block_on(app.accounts.update(&scene.caller, Scene::id(target), changes, ExpectedRevision::Any)).map(drop)
 }
 
-fn end(app: &App, scene: &Scene, target: &Client, which: Ending) -> Result<(), Error> {
-    block_on(app.end_sessions(&scene.caller, Scene::id(target), which))
+fn end(app: &App, scene: &Scene, target: &Client, which: SessionScope) -> Result<(), Error> {
+    block_on(app.sessions.end(&scene.caller, Scene::id(target), which))
 }
 
 /// Use cases on the caller's own account.
@@ -108,18 +108,18 @@ const OWN: &[(&str, UseCase)] = &[
         update(app, scene, &scene.own, changes)
     }),
     ("delete the account", |app, scene| {
-        block_on(app.delete_user(&scene.caller, Scene::id(&scene.own), ExpectedRevision::Any))
+        block_on(app.accounts.delete(&scene.caller, Scene::id(&scene.own), ExpectedRevision::Any))
     }),
-    ("end all sessions", |app, scene| end(app, scene, &scene.own, Ending::All)),
-    ("end the other sessions", |app, scene| end(app, scene, &scene.own, Ending::Others)),
+    ("end all sessions", |app, scene| end(app, scene, &scene.own, SessionScope::All)),
+    ("end the other sessions", |app, scene| end(app, scene, &scene.own, SessionScope::Others)),
     ("end one session", |app, scene| {
         let ids = scene.server.query::<String>(&format!(
             "SELECT coalesce(max(id), 'none') FROM sessions WHERE user_id = {}",
             scene.own.id
         ));
-        end(app, scene, &scene.own, Ending::One(usher::domain::SessionId::from_stored(ids)))
+        end(app, scene, &scene.own, SessionScope::One(usher::domain::SessionId::from_stored(ids)))
     }),
-    ("sign out", |app, scene| block_on(app.sign_out(&scene.caller))),
+    ("sign out", |app, scene| block_on(app.sessions.sign_out(&scene.caller))),
 ];
 
 /// Use cases of administrators, and what one who was demoted is told.
@@ -135,31 +135,31 @@ const ADMINISTRATIVE: &[(&str, UseCase, Error)] = &[
     ),
     (
         "delete another account",
-        |app, scene| block_on(app.delete_user(&scene.caller, Scene::id(&scene.other), ExpectedRevision::Any)),
+        |app, scene| block_on(app.accounts.delete(&scene.caller, Scene::id(&scene.other), ExpectedRevision::Any)),
         Error::UserNotFound,
     ),
-    ("end another's sessions", |app, scene| end(app, scene, &scene.other, Ending::All), Error::UserNotFound),
+    ("end another's sessions", |app, scene| end(app, scene, &scene.other, SessionScope::All), Error::UserNotFound),
     (
         "issue a reset",
-        |app, scene| block_on(app.issue_reset(&scene.caller, Scene::id(&scene.other))).map(drop),
+        |app, scene| block_on(app.resets.issue(&scene.caller, Scene::id(&scene.other))).map(drop),
         Error::Forbidden,
     ),
     (
         "invite",
         |app, scene| {
             let invite = Invite { email: None, role: Role::User, expires_in: None };
-            block_on(app.invite(&scene.caller, invite)).map(drop)
+            block_on(app.invitations.create(&scene.caller, invite)).map(drop)
         },
         Error::Forbidden,
     ),
     (
         "unlock an account",
-        |app, scene| block_on(app.unlock_user(&scene.caller, Scene::id(&scene.other))),
+        |app, scene| block_on(app.accounts.unlock(&scene.caller, Scene::id(&scene.other))),
         Error::Forbidden,
     ),
     (
         "delete an invitation",
-        |app, scene| block_on(app.delete_invitation(&scene.caller, InvitationId::new(scene.invitation))),
+        |app, scene| block_on(app.invitations.delete(&scene.caller, InvitationId::new(scene.invitation))),
         Error::Forbidden,
     ),
 ];
@@ -227,7 +227,7 @@ fn a_registration_on_behalf_of_a_former_administrator_makes_no_account() {
         let scene = Scene { server, root, caller, own, other, invitation };
         meanwhile.happens(&scene);
         let before = scene.state();
-        let result = block_on(scene.server.app.register(&scene.caller, account())).map(drop);
+        let result = block_on(scene.server.app.accounts.register(&scene.caller, account())).map(drop);
         assert_eq!(scene.state(), before, "{meanwhile:?}");
         result
     };

@@ -159,7 +159,7 @@ fn unknown_addresses_cost_what_accounts_cost_in_the_same_proportion_and_each_the
         }),
     };
     let records = (0..300).map(|n| (n as u64, record(n))).collect();
-    block_on(server.app.import_users(&Caller::shell(), records)).unwrap();
+    block_on(server.app.transfer.import(&Caller::shell(), records)).unwrap();
     server.sql().execute("DELETE FROM users WHERE id BETWEEN 30 AND 150", []).unwrap();
     let is_slow = cost_of(&server);
 

@@ -447,12 +447,12 @@ fn an_address_that_was_the_accounts_own_and_is_changed_meanwhile_needs_proof_aga
     let ada = server.user("ada");
     server.clock.advance(Duration::from_hours(1));
     let token = SessionToken::parse(&ada.token.clone().unwrap()).unwrap();
-    let signed_in = block_on(server.app.authenticate(&token)).unwrap();
+    let signed_in = block_on(server.app.sessions.authenticate(&token)).unwrap();
     let target = Some(signed_in.user.id);
     let caller = Caller { actor: Actor::SignedIn(signed_in.into()), ..Caller::shell() };
     let changes = UserChanges { email: EmailAddress::parse("ada@example.com").ok(), ..UserChanges::default() };
     let held = held(&server);
-    let mut change = Box::pin(server.app.update_user(&caller, target, changes, ExpectedRevision::Any));
+    let mut change = Box::pin(server.app.accounts.update(&caller, target, changes, ExpectedRevision::Any));
     assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the lock");
 
     // when

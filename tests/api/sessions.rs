@@ -189,7 +189,7 @@ fn a_clock_set_back_ends_nothing() {
 fn ended_sessions_are_swept_a_week_later() {
     let server = Server::start();
     server.user("ada");
-    let sweep = || futures_executor::block_on(server.app.sweep()).unwrap();
+    let sweep = || futures_executor::block_on(server.app.maintenance.sweep()).unwrap();
     let count = || server.query::<i64>("SELECT count(*) FROM sessions");
     server.clock.advance(7 * DAY + 7 * DAY);
     sweep();
@@ -205,7 +205,7 @@ fn a_clock_that_jumps_a_year_and_comes_back_destroys_only_what_was_swept() {
     let ada = server.user("ada");
     server.clock.advance(6 * DAY + 7 * DAY);
     ada.get("/auth/me").is(401, "invalid_token");
-    futures_executor::block_on(server.app.sweep()).unwrap();
+    futures_executor::block_on(server.app.maintenance.sweep()).unwrap();
     server.clock.set(Timestamp::from_millis(crate::support::START));
     assert_eq!(ada.get("/auth/me").status, 200);
 }

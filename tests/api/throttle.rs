@@ -657,16 +657,16 @@ fn what_there_was_no_room_to_hash_is_given_back() {
     let server = server.restart(|settings| (settings.hash_threads, settings.hash_queue) = (0, 4));
     let app = &server.app;
     let one = caller("203.0.113.7");
-    let signed_in = futures_executor::block_on(app.authenticate(&own)).unwrap();
+    let signed_in = futures_executor::block_on(app.sessions.authenticate(&own)).unwrap();
     let target = Some(signed_in.user.id);
     let owner = Caller { actor: Actor::SignedIn(signed_in.into()), ..one.clone() };
     let password = || account("x").password;
     let changes = || UserChanges { password: Some(password()), ..UserChanges::default() };
-    let register = || app.register(&one, account("bob"));
-    let reset = || app.reset_password(&one, &token, password());
-    let change = || app.update_user(&owner, target, changes(), ExpectedRevision::Any);
+    let register = || app.accounts.register(&one, account("bob"));
+    let reset = || app.resets.reset_password(&one, &token, password());
+    let change = || app.accounts.update(&owner, target, changes(), ExpectedRevision::Any);
     let neighbour = caller("203.0.113.8");
-    let mut waiting = Box::pin(app.register(&neighbour, account("eve")));
+    let mut waiting = Box::pin(app.accounts.register(&neighbour, account("eve")));
     assert_eq!(begin(&mut waiting), None);
 
     // when
@@ -674,14 +674,14 @@ fn what_there_was_no_room_to_hash_is_given_back() {
         assert_eq!(begin(&mut Box::pin(register())), Some(Error::Overloaded));
         assert_eq!(begin(&mut Box::pin(reset())), Some(Error::Overloaded));
         assert_eq!(begin(&mut Box::pin(change())), Some(Error::Overloaded));
-        let sign_in = app.sign_in(&one, "ada@example.com", PASSWORD, None);
+        let sign_in = app.sign_in.with_password(&one, "ada@example.com", PASSWORD, None);
         assert_eq!(begin(&mut Box::pin(sign_in)), Some(Error::Overloaded));
     }
     drop(waiting);
 
     // then
     assert_eq!([admitted(register), admitted(reset), admitted(change)], [30, 30, 30]);
-    assert_eq!(admitted(|| app.sign_in(&one, "ada@example.com", PASSWORD, None)), 10);
+    assert_eq!(admitted(|| app.sign_in.with_password(&one, "ada@example.com", PASSWORD, None)), 10);
 }
 
 #[test]
@@ -692,7 +692,7 @@ fn a_sign_in_that_slow_hashes_left_no_room_for_is_given_back() {
     let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
     server.sql().execute("UPDATE users SET password_hash = ?1", [bcrypt]).unwrap();
     let server = server.restart(|settings| (settings.hash_threads, settings.hash_queue) = (0, 4));
-    let sign_in = |caller| server.app.sign_in(caller, "ada@example.com", PASSWORD, None);
+    let sign_in = |caller| server.app.sign_in.with_password(caller, "ada@example.com", PASSWORD, None);
     let (first, second, one) = (caller("192.0.2.1"), caller("198.51.100.1"), caller("203.0.113.7"));
     let mut waiting = [Box::pin(sign_in(&first)), Box::pin(sign_in(&second))];
     assert!(waiting.iter_mut().all(|one| begin(one).is_none()));

@@ -393,7 +393,7 @@ fn keeping_a_day() -> Server {
 }
 
 fn prune(server: &Server) {
-    futures_executor::block_on(server.app.sweep()).expect("it can be written");
+    futures_executor::block_on(server.app.maintenance.sweep()).expect("it can be written");
 }
 
 fn left(server: &Server) -> (i64, i64) {

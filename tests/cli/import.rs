@@ -481,13 +481,13 @@ fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole()
         password_hash: Some(PasswordHash::from_text(DJANGO.into())),
         ..ImportLine::new(number)
     };
-    let reviewed = block_on(server.app.review_import(&shell, vec![read(1, "ada"), read(2, "bob")])).unwrap();
+    let reviewed = block_on(server.app.transfer.review(&shell, vec![read(1, "ada"), read(2, "bob")])).unwrap();
     assert!(reviewed.iter().all(|line| line.faults.is_empty()));
 
     // when
     server.user("BOB");
     let records = reviewed.into_iter().map(|line| (line.number, line.record().unwrap())).collect();
-    let refused = block_on(server.app.import_users(&shell, records));
+    let refused = block_on(server.app.transfer.import(&shell, records));
 
     // then
     let Err(Error::Invalid(faults)) = refused else { panic!("{refused:?}") };
@@ -500,9 +500,9 @@ fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole()
 fn nobody_but_the_shell_moves_accounts() {
     let server = Server::start();
     let anonymous = Caller { actor: usher::domain::Actor::Anonymous, ..Caller::shell() };
-    assert_eq!(block_on(server.app.import_users(&anonymous, vec![])).err(), Some(Error::Forbidden));
-    assert!(block_on(server.app.review_import(&anonymous, vec![])).is_err());
-    let exported = block_on(server.app.export_users(&anonymous, (), |(), _| Ok::<_, ()>(())));
+    assert_eq!(block_on(server.app.transfer.import(&anonymous, vec![])).err(), Some(Error::Forbidden));
+    assert!(block_on(server.app.transfer.review(&anonymous, vec![])).is_err());
+    let exported = block_on(server.app.transfer.export(&anonymous, (), |(), _| Ok::<_, ()>(())));
     assert_eq!(exported, Err(Error::Forbidden));
 }
 

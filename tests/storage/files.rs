@@ -593,7 +593,7 @@ fn register(app: &App, name: &str) -> Result<User, Error> {
         role: Role::User,
         invitation: None,
     };
-    block_on(app.register(&Caller::shell(), account))
+    block_on(app.accounts.register(&Caller::shell(), account))
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn who_waits_five_seconds_for_a_reader_is_told_to_come_again() {
                 begin.send(()).unwrap();
                 held.lock().unwrap().recv().map_err(|_| ())
             };
-            scope.spawn(|| futures_executor::block_on(server.app.export_users(&Caller::shell(), (), wait)));
+            scope.spawn(|| futures_executor::block_on(server.app.transfer.export(&Caller::shell(), (), wait)));
             begun.recv().unwrap();
         }
 
@@ -98,7 +98,7 @@ fn a_reader_of_the_log_who_hangs_up_takes_nothing_along_that_was_being_written()
         runtime.block_on(async {
             let shell = Caller::shell();
             let mut reading =
-                std::pin::pin!(server.app.audit(&shell, AuditFilter::default(), None, PageSize::default()));
+                std::pin::pin!(server.app.audit.page(&shell, AuditFilter::default(), None, PageSize::default()));
             // Once is enough to begin whatever it has to do.
             std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await;
         });
@@ -115,7 +115,7 @@ fn what_could_not_be_written_is_written_the_next_time() {
     // given
     let server = Server::with(|settings| settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
     let ada = server.user("ada");
-    let flush = || futures_executor::block_on(server.app.flush());
+    let flush = || futures_executor::block_on(server.app.maintenance.flush());
     flush().unwrap();
     server.sql().execute_batch(BREAK).unwrap();
 
@@ -209,7 +209,7 @@ fn others_write_between_the_deletions_of_a_sweep() {
 
     // when
     std::thread::scope(|scope| {
-        let sweeping = scope.spawn(|| futures_executor::block_on(server.app.sweep()));
+        let sweeping = scope.spawn(|| futures_executor::block_on(server.app.maintenance.sweep()));
         until("the sweep has begun", || (rows() < 200_000).then_some(()));
         server.user("ada");
 

@@ -107,7 +107,7 @@ impl Server {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                serving.resume().await.expect("the database answers");
+                serving.maintenance.resume().await.expect("the database answers");
                 let listen = || async { tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port") };
                 let metrics = if settings.metrics { Some(listen().await) } else { None };
                 let listeners = Listeners { public: listen().await, metrics };
@@ -147,7 +147,7 @@ impl Server {
 
     /// Writes what was gathered, now.
     pub fn flush(&self) {
-        futures_executor::block_on(self.app.flush()).expect("it can be written");
+        futures_executor::block_on(self.app.maintenance.flush()).expect("it can be written");
     }
 
     /// Somebody without a token.
@@ -172,7 +172,7 @@ impl Server {
             role: Role::Admin,
             invitation: None,
         };
-        futures_executor::block_on(self.app.register(&Caller::shell(), account)).expect("an account");
+        futures_executor::block_on(self.app.accounts.register(&Caller::shell(), account)).expect("an account");
         self.sign_in(name)
     }
 

@@ -35,7 +35,7 @@ impl Target {
 /// Changes an account that has been looked up.
 fn change(app: &App, id: UserId, changes: UserChanges, json: bool, says: impl FnOnce(&User) -> String) -> Result<()> {
     let shell = Caller::shell();
-    let changed = app.update_user(&shell, Some(id), changes, ExpectedRevision::Any);
+    let changed = app.accounts.update(&shell, Some(id), changes, ExpectedRevision::Any);
     let user = block_on(changed).map_err(explain)?;
     tell(&says(&user));
     if json { show_json(&answers::User::from(user)) } else { Ok(()) }
@@ -158,7 +158,7 @@ impl SetPassword {
         let user = self.named.find_to_change(&app)?;
         let typed = self.source.read()?;
         let names = [user.username.as_str(), user.email.as_str()];
-        let accepted = app.policy().passwords.accept(&typed, &names);
+        let accepted = app.accounts.accept_password(&typed, &names);
         let password = accepted.map_err(|fault| anyhow!("password {fault}"))?;
         let changes = UserChanges { password: Some(password), ..UserChanges::default() };
         let says = |user: &User| format!("{} has a new password, and no sessions", user.username);

@@ -32,7 +32,7 @@ impl Create {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
         let (account, password) = self.flags.account(&app, self.role)?;
-        let user = block_on(app.register(&Caller::shell(), account)).map_err(explain)?;
+        let user = block_on(app.accounts.register(&Caller::shell(), account)).map_err(explain)?;
         tell(&format!("{} was created, with the id {} and the role {}", user.username, user.id, user.role));
         if self.json { show_json(&answers::User::from(user)) } else { self.flags.source.reveal(&password) }
     }

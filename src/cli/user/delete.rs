@@ -36,7 +36,7 @@ impl Delete {
             ask(&user)?;
         }
         let shell = Caller::shell();
-        let deleted = app.delete_user(&shell, Some(user.id), ExpectedRevision::Any);
+        let deleted = app.accounts.delete(&shell, Some(user.id), ExpectedRevision::Any);
         block_on(deleted).map_err(explain)?;
         tell(&format!("{} ({}) is gone", user.username, user.email));
         Ok(())

@@ -55,7 +55,7 @@ impl Export {
     #[allow(clippy::unused_self, reason = "it has no arguments yet, and is run as every command is")]
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let (app, caller) = (open(database, Policy::default())?, Caller::shell());
-        let exported = app.export_users(&caller, BufWriter::new(io::stdout()), write_line);
+        let exported = app.transfer.export(&caller, BufWriter::new(io::stdout()), write_line);
         let written = block_on(exported).map_err(explain)?.and_then(|mut out| out.flush());
         written.context("standard output can't be written")
     }

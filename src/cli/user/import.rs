@@ -84,7 +84,7 @@ impl Import {
         let app = open_hashing(database, Policy::default(), self.cost.cost()?, 0)?;
         self.skip_refused.as_deref().map_or(Ok(()), refused::check)?;
         let (lines, texts) = self.read()?;
-        let lines = block_on(app.review_import(&Caller::shell(), lines)).map_err(explain)?;
+        let lines = block_on(app.transfer.review(&Caller::shell(), lines)).map_err(explain)?;
         if self.dry_run {
             return report_what_would_be(lines);
         }
@@ -141,7 +141,7 @@ fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
     let records: Vec<(u64, UserRecord)> =
         lines.into_iter().filter_map(|line| Some((line.number, line.record()?))).collect();
     let count = users(records.len());
-    block_on(app.import_users(&Caller::shell(), records)).map_err(explain)?;
+    block_on(app.transfer.import(&Caller::shell(), records)).map_err(explain)?;
     tell(&format!("{count} imported"));
     Ok(())
 }

@@ -106,9 +106,10 @@ impl List {
                 disabled: self.disabled,
                 except: damaged.iter().map(|damaged| damaged.id).collect(),
             };
-            let listed = block_on(app.users(&shell, filter, self.sort, after.clone(), PageSize::LARGEST, false));
+            let listed =
+                block_on(app.accounts.list(&shell, filter, self.sort, after.clone(), PageSize::LARGEST, false));
             if matches!(listed, Err(Error::Internal(_))) && damaged.is_empty() {
-                damaged = block_on(app.damaged_users(&shell)).map_err(explain)?;
+                damaged = block_on(app.accounts.damaged(&shell)).map_err(explain)?;
                 if !damaged.is_empty() {
                     continue;
                 }

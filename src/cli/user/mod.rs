@@ -76,13 +76,13 @@ pub(super) fn user_name(text: &str) -> Result<UserName, String> {
 impl Named {
     /// Looks the account up.
     pub(super) fn find(&self, app: &App) -> Result<User> {
-        let found = block_on(app.user_named(&Caller::shell(), self.user.clone()));
+        let found = block_on(app.accounts.find(&Caller::shell(), self.user.clone()));
         found.map_err(explain).with_context(|| self.user.to_string())
     }
 
     /// The same to change or delete it: a damaged one is found by its id.
     pub(super) fn find_to_change(&self, app: &App) -> Result<User> {
-        let found = block_on(app.user_to_change(&Caller::shell(), self.user.clone()));
+        let found = block_on(app.accounts.find_to_change(&Caller::shell(), self.user.clone()));
         found.map_err(explain).with_context(|| self.user.to_string())
     }
 }

@@ -35,7 +35,7 @@ impl ResetToken {
         let policy = Policy { reset_lifetime: self.settings.reset_lifetime, ..Policy::default() };
         let app = open(database, policy)?;
         let user = self.named.find(&app)?;
-        let issued = block_on(app.issue_reset(&Caller::shell(), Some(user.id))).map_err(explain)?;
+        let issued = block_on(app.resets.issue(&Caller::shell(), Some(user.id))).map_err(explain)?;
         tell(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
         if self.json {
             return print(&json(&answers::PasswordResetIssued::from(issued))?);

@@ -27,7 +27,7 @@ impl Unlock {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
         let user = self.named.find(&app)?;
-        block_on(app.unlock_user(&Caller::shell(), Some(user.id))).map_err(explain)?;
+        block_on(app.accounts.unlock(&Caller::shell(), Some(user.id))).map_err(explain)?;
         tell(&format!("{}: the failed sign-ins are forgotten", user.username));
         Ok(())
     }

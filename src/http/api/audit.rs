@@ -179,7 +179,7 @@ impl Audit {
         let before = cursor.map(|cursor| AuditCursor::parse(cursor.place()));
         let before = before.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
         let filter = AuditFilter { action, actor, subject: user };
-        let page = self.app.audit(&caller.0, filter, before, limit.unwrap_or_default()).await?;
+        let page = self.app.audit.page(&caller.0, filter, before, limit.unwrap_or_default()).await?;
         Ok(Listed::Events(Json(page.into())))
     }
 }

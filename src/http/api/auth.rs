@@ -144,7 +144,7 @@ impl Auth {
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
         let Login { email, password } = body.0;
-        let signed_in = self.app.sign_in(&caller.0, &email, &password, user_agent(headers)).await?;
+        let signed_in = self.app.sign_in.with_password(&caller.0, &email, &password, user_agent(headers)).await?;
         Ok(SignedIn::Session(Json(signed_in.into())))
     }
 
@@ -153,7 +153,7 @@ impl Auth {
     /// Ends the session whose token is sent. Other sessions of the account stay.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: SignedInCaller) -> Result<SignedOut, ApiError> {
-        self.app.sign_out(&caller.0).await?;
+        self.app.sessions.sign_out(&caller.0).await?;
         Ok(SignedOut::Message(Json(Message { message: SIGNED_OUT })))
     }
 
@@ -165,7 +165,7 @@ impl Auth {
     #[oai(path = "/auth/password-reset", method = "post", operation_id = "resetPassword")]
     async fn reset_password(&self, caller: AnyCaller, body: Body<PasswordReset>) -> Result<Reset, ApiError> {
         let PasswordReset { token, password } = body.0;
-        self.app.reset_password(&caller.0, &token, password).await?;
+        self.app.resets.reset_password(&caller.0, &token, password).await?;
         Ok(Reset::Done)
     }
 
@@ -175,6 +175,6 @@ impl Auth {
     #[oai(path = "/auth/me", method = "get", operation_id = "getMe")]
     async fn me(&self, caller: SignedInCaller) -> Result<Found, ApiError> {
         let caller = caller.0;
-        Ok(Found::new(self.app.user(&caller, caller.user_id()).await?))
+        Ok(Found::new(self.app.accounts.get(&caller, caller.user_id()).await?))
     }
 }

@@ -178,7 +178,7 @@ impl Invitations {
         let NewInvitation { email, role, expires_in } = body.0;
         let expires_in = expires_in.map(|Seconds(span)| span);
         let invite = Invite { email, role: role.unwrap_or(Role::User), expires_in };
-        Ok(Created::Invitation(Json(self.app.invite(&caller.0, invite).await?.into())))
+        Ok(Created::Invitation(Json(self.app.invitations.create(&caller.0, invite).await?.into())))
     }
 
     /// List invitations
@@ -190,7 +190,7 @@ impl Invitations {
         let ListInvitations { limit, cursor } = query.0;
         let after = cursor.map(|cursor| InvitationId::parse(cursor.place()));
         let after = after.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
-        let page = self.app.invitations(&caller.0, after, limit.unwrap_or_default()).await?;
+        let page = self.app.invitations.list(&caller.0, after, limit.unwrap_or_default()).await?;
         Ok(Listed::Invitations(Json(page.into())))
     }
 
@@ -204,7 +204,7 @@ impl Invitations {
         /// The invitation's id
         invitation_id: Path<IdPath<InvitationId>>,
     ) -> Result<Deleted, ApiError> {
-        self.app.delete_invitation(&caller.0, invitation_id.0.0).await?;
+        self.app.invitations.delete(&caller.0, invitation_id.0.0).await?;
         Ok(Deleted::Gone)
     }
 }

@@ -1,7 +1,7 @@
 //! Lists of sessions over HTTP, and ending them.
 
 use crate::{
-    app::{App, Ending, ListedSession},
+    app::{App, ListedSession, SessionScope},
     domain::{SessionId, SessionLimits, Timestamp, UserId},
     http::{
         auth::SignedInCaller,
@@ -115,7 +115,7 @@ impl Sessions {
     /// Where somebody is signed in to the caller's account, this session included.
     #[oai(path = "/auth/sessions", method = "get", operation_id = "listOwnSessions")]
     async fn list_own(&self, caller: SignedInCaller) -> Result<Listed, ApiError> {
-        let sessions = self.app.sessions(&caller.0, caller.0.user_id()).await?;
+        let sessions = self.app.sessions.list(&caller.0, caller.0.user_id()).await?;
         Ok(Listed::Sessions(Json(sessions.into())))
     }
 
@@ -124,7 +124,7 @@ impl Sessions {
     /// All but the one that the request is sent with.
     #[oai(path = "/auth/sessions", method = "delete", operation_id = "deleteOtherSessions")]
     async fn end_others(&self, caller: SignedInCaller) -> Result<Ended, ApiError> {
-        self.app.end_sessions(&caller.0, caller.0.user_id(), Ending::Others).await?;
+        self.app.sessions.end(&caller.0, caller.0.user_id(), SessionScope::Others).await?;
         Ok(Ended::Gone)
     }
 
@@ -138,8 +138,8 @@ impl Sessions {
         /// The session's id
         session_id: Path<String>,
     ) -> Result<Ended, ApiError> {
-        let which = Ending::One(SessionId::from_stored(session_id.0));
-        self.app.end_sessions(&caller.0, caller.0.user_id(), which).await?;
+        let which = SessionScope::One(SessionId::from_stored(session_id.0));
+        self.app.sessions.end(&caller.0, caller.0.user_id(), which).await?;
         Ok(Ended::Gone)
     }
 
@@ -153,7 +153,7 @@ impl Sessions {
         /// The account's id
         user_id: Path<IdPath<UserId>>,
     ) -> Result<Listed, ApiError> {
-        Ok(Listed::Sessions(Json(self.app.sessions(&caller.0, user_id.0.0).await?.into())))
+        Ok(Listed::Sessions(Json(self.app.sessions.list(&caller.0, user_id.0.0).await?.into())))
     }
 
     /// End all sessions of an account
@@ -166,7 +166,7 @@ impl Sessions {
         /// The account's id
         user_id: Path<IdPath<UserId>>,
     ) -> Result<Ended, ApiError> {
-        self.app.end_sessions(&caller.0, user_id.0.0, Ending::All).await?;
+        self.app.sessions.end(&caller.0, user_id.0.0, SessionScope::All).await?;
         Ok(Ended::Gone)
     }
 }

@@ -246,7 +246,7 @@ impl Users {
     async fn create(&self, caller: AnyCaller, body: Body<NewUser>) -> Result<Created, ApiError> {
         let NewUser { username, email, password, invitation } = body.0;
         let account = NewAccount { username, email, password, role: Role::User, invitation };
-        let user = self.app.register(&caller.0, account).await?;
+        let user = self.app.accounts.register(&caller.0, account).await?;
         let (location, tag) = (format!("/api/v1/users/{}", user.id), entity_tag(&user));
         Ok(Created::User(Json(user.into()), location, tag))
     }
@@ -264,7 +264,7 @@ impl Users {
         let after = cursor.map(|cursor| UserCursor::parse(cursor.place()).filter(|cursor| cursor.sort == sort));
         let after = after.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
         let size = limit.unwrap_or_default();
-        let list = self.app.users(&caller.0, filter, sort, after, size, count == Some(true)).await?;
+        let list = self.app.accounts.list(&caller.0, filter, sort, after, size, count == Some(true)).await?;
         Ok(Listed::Users(Json(list.into())))
     }
 
@@ -279,7 +279,7 @@ impl Users {
         /// The account's id
         user_id: Path<IdPath<UserId>>,
     ) -> Result<Found, ApiError> {
-        Ok(Found::new(self.app.user(&caller.0, user_id.0.0).await?))
+        Ok(Found::new(self.app.accounts.get(&caller.0, user_id.0.0).await?))
     }
 
     /// Change an account
@@ -298,7 +298,7 @@ impl Users {
         #[oai(name = "If-Match")] if_match: IfMatch,
         body: Body<UserUpdate>,
     ) -> Result<Found, ApiError> {
-        let user = self.app.update_user(&caller.0, user_id.0.0, body.0.into(), if_match.0).await?;
+        let user = self.app.accounts.update(&caller.0, user_id.0.0, body.0.into(), if_match.0).await?;
         Ok(Found::new(user))
     }
 
@@ -315,7 +315,7 @@ impl Users {
         user_id: Path<IdPath<UserId>>,
         #[oai(name = "If-Match")] if_match: IfMatch,
     ) -> Result<Deleted, ApiError> {
-        self.app.delete_user(&caller.0, user_id.0.0, if_match.0).await?;
+        self.app.accounts.delete(&caller.0, user_id.0.0, if_match.0).await?;
         Ok(Deleted::Gone)
     }
 
@@ -330,7 +330,7 @@ impl Users {
         /// The account's id
         user_id: Path<IdPath<UserId>>,
     ) -> Result<ResetIssued, ApiError> {
-        let issued = self.app.issue_reset(&caller.0, user_id.0.0).await?;
+        let issued = self.app.resets.issue(&caller.0, user_id.0.0).await?;
         Ok(ResetIssued::Token(Json(issued.into())))
     }
 
@@ -346,7 +346,7 @@ impl Users {
         /// The account's id
         user_id: Path<IdPath<UserId>>,
     ) -> Result<Unlocked, ApiError> {
-        self.app.unlock_user(&caller.0, user_id.0.0).await?;
+        self.app.accounts.unlock(&caller.0, user_id.0.0).await?;
         Ok(Unlocked::Done)
     }
 }

@@ -70,6 +70,6 @@ impl Verify {
     #[allow(clippy::unused_async, reason = "a handler must be asynchronous; the account was read with the session")]
     async fn verify(&self, caller: SignedInCaller, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
         let role = query.0.role.unwrap_or(Role::User);
-        Ok(self.app.verify(&caller.0, role)?.into())
+        Ok(self.app.sessions.verify(&caller.0, role)?.into())
     }
 }

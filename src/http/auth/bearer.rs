@@ -53,7 +53,7 @@ async fn caller(request: &Request) -> Result<Caller, ApiError> {
     let context = Context::of(request)?;
     let actor = match sent(request.headers())? {
         Sent::Nothing => Actor::Anonymous,
-        Sent::Token(token) => Actor::SignedIn(Arc::new(context.app.authenticate(&token).await?)),
+        Sent::Token(token) => Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)),
     };
     let caller = Caller { actor, client: context.client, request_id: Some(context.request_id.clone()) };
     if let Some(id) = caller.user_id() {

@@ -6,7 +6,8 @@ use super::{
     schema::{Described, Seconds},
 };
 use crate::{
-    domain::{EmailAddress, Faults, Password, PasswordPolicy, Role, StrictObject, Username, plain_name},
+    app::Accounts,
+    domain::{EmailAddress, Faults, Password, Role, StrictObject, Username, plain_name},
     http::context::Context,
 };
 use poem::{
@@ -87,7 +88,7 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
         refuse_announced_size(request.headers())?;
         let bytes = read(body).await?;
         context.connection.has_complete_request();
-        let parsed = parse(&bytes, &context.app.policy().passwords)?;
+        let parsed = parse(&bytes, &context.app.accounts)?;
         Ok(Self(parsed))
     }
 }
@@ -135,12 +136,12 @@ async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
     Ok(bytes)
 }
 
-fn parse<T: FromFields>(bytes: &[u8], policy: &PasswordPolicy) -> Result<T, ApiError> {
+fn parse<T: FromFields>(bytes: &[u8], accounts: &Accounts) -> Result<T, ApiError> {
     let (mut faults, mut json) = (Faults::default(), serde_json::Deserializer::from_slice(bytes));
     let values = StrictObject(&mut faults).deserialize(&mut json).and_then(|values| json.end().map(|()| values));
     // The library's text would repeat parts of the body.
     let values = values.map_err(|_| ApiError::new(ErrorCode::MalformedRequest))?;
-    let mut fields = Fields { values, known: Vec::new(), faults, policy };
+    let mut fields = Fields { values, known: Vec::new(), faults, accounts };
     let parsed = T::read(&mut fields);
     fields.refuse_the_rest();
     match parsed {
@@ -155,7 +156,7 @@ pub struct Fields<'p> {
     /// The names that were asked for.
     known: Vec<&'static str>,
     faults: Faults,
-    policy: &'p PasswordPolicy,
+    accounts: &'p Accounts,
 }
 
 impl Fields<'_> {
@@ -240,7 +241,7 @@ impl FromJson for Role {
 impl FromJson for Password {
     fn from_json(value: &Value, fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         let names: Vec<&str> = ["username", "email"].into_iter().filter_map(|name| fields.text(name)).collect();
-        fields.policy.accept(text(value)?, &names)
+        fields.accounts.accept_password(text(value)?, &names)
     }
 }
 

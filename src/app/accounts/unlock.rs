@@ -1,11 +1,14 @@
 //! Letting the owner of an account that others guessed at sign in again.
 
-use super::{App, access::Operation, throttle::AccountKey};
-use crate::domain::{Action, Caller, Error, UserId};
+use super::Accounts;
+use crate::{
+    app::{access::Operation, throttle::AccountKey},
+    domain::{Action, Caller, Error, UserId},
+};
 
-impl App {
+impl Accounts {
     /// Forgets the failed sign-ins of an account, from wherever they came. Running servers notice at the next attempt.
-    pub async fn unlock_user(&self, caller: &Caller, target: Option<UserId>) -> Result<(), Error> {
+    pub async fn unlock(&self, caller: &Caller, target: Option<UserId>) -> Result<(), Error> {
         self.core
             .change(caller, Operation::Unlock(target), move |writer, _| {
                 let id = target.ok_or(Error::UserNotFound)?;

@@ -1,55 +1,50 @@
 //! What goes on by itself: writing what requests have gathered, and deleting what has ended.
 
-use super::{ADDRESS_KEPT, App};
+pub(super) mod flushes;
+
+use super::{ADDRESS_KEPT, audit, core::Core, sessions};
 use crate::{
     domain::{ClockWatch, Error, SessionLimits, Timestamp},
     store::Writer,
 };
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
-
-/// Where the one task that writes what was gathered, and the requests that wait for it, meet. Requests don't write
-/// themselves: one whose caller hangs up would take along what it had begun to write.
-#[derive(Debug)]
-pub(super) struct Flushes {
-    /// How often somebody has asked.
-    asked: watch::Sender<u64>,
-    /// Up to which of them an attempt has been made since, whatever came of it.
-    tried: watch::Sender<u64>,
-    /// Held while what was gathered is being written.
-    writing: tokio::sync::Mutex<()>,
-}
-
-impl Default for Flushes {
-    fn default() -> Self {
-        Self { asked: watch::Sender::new(0), tried: watch::Sender::new(0), writing: tokio::sync::Mutex::default() }
-    }
-}
-
-impl Flushes {
-    /// How long a request waits for what was gathered before it: on a full disk, or while another process writes, it goes
-    /// on without.
-    const WAITED_FOR: Duration = Duration::from_secs(1);
-
-    /// Returns once all that was gathered before has been written, or could not be. Needs the server's runtime.
-    pub(super) async fn wait(&self) {
-        let mut mine = 0;
-        self.asked.send_modify(|asked| {
-            *asked += 1;
-            mine = *asked;
-        });
-        let mut tried = self.tried.subscribe();
-        let _ = tokio::time::timeout(Self::WAITED_FOR, tried.wait_for(|tried| *tried >= mine)).await;
-    }
-}
+use tokio::time::MissedTickBehavior;
 
 /// What is known of the clock, and since when by the time that nobody sets. `None` before the first look.
-pub(super) type WatchedClock = Mutex<Option<(ClockWatch, Duration)>>;
+type WatchedClock = Mutex<Option<(ClockWatch, Duration)>>;
 
-impl App {
+/// The service's own housekeeping.
+pub struct Maintenance {
+    core: Arc<Core>,
+    watched_clock: WatchedClock,
+}
+
+impl Maintenance {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, watched_clock: WatchedClock::default() }
+    }
+
+    /// Takes up what an earlier run of the server left. Belongs before the first request.
+    pub async fn resume(&self) -> Result<(), Error> {
+        let left = self
+            .core
+            .survey(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
+        let (secret, accounts, clock) = left.await?;
+        self.watch_clock(Some(clock));
+        let (now, as_of) = (self.core.clock.now(), clock.resumes_at(self.core.clock.now()));
+        self.core.throttle.resume(secret, accounts, as_of);
+        if as_of != now {
+            // So that the next start finds budgets and what is known of the clock by the same time.
+            if let Err(error) = self.flush().await {
+                tracing::warn!(%error, "the accounts' budgets could not be stored by this clock; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
     /// How often what was gathered is written: uses of sessions, failed and refused attempts.
     const FLUSH_EVERY: Duration = Duration::from_millis(250);
     const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -57,7 +52,7 @@ impl App {
     /// Writes what was gathered and sweeps what has ended, until `stopped` ends; then writes the last of it. Sweeping may
     /// take long, and writing does not wait for it. This must be polled to its end: dropped, it takes along what it had
     /// begun to write.
-    pub async fn run_maintenance(&self, stopped: impl Future<Output = ()>) {
+    pub async fn run(&self, stopped: impl Future<Output = ()>) {
         tokio::select! {
             () = self.sweep_regularly() => {}
             () = self.flush_until(stopped) => {}
@@ -79,7 +74,7 @@ impl App {
     }
 
     async fn flush_until(&self, stopped: impl Future<Output = ()>) {
-        let mut asked = self.flushes.asked.subscribe();
+        let mut asked = self.core.flushes.asked.subscribe();
         let mut stopped = std::pin::pin!(stopped);
         let (mut tick, mut failing) = (ticking(Self::FLUSH_EVERY), Failing::default());
         loop {
@@ -90,7 +85,7 @@ impl App {
             }
             let generation = *asked.borrow_and_update();
             failing.note("writing what was gathered", &self.flush_due().await);
-            self.flushes.tried.send_replace(generation);
+            self.core.flushes.tried.send_replace(generation);
         }
     }
 
@@ -106,9 +101,9 @@ impl App {
     }
 
     async fn write_gathered(&self, now: Option<Timestamp>) -> Result<(), Error> {
-        let _only_one = self.flushes.writing.lock().await;
+        let _only_one = self.core.flushes.writing.lock().await;
         let (uses, refused, budgets) =
-            (self.uses.waiting(), self.core.journal.take(now), self.core.throttle.changed_accounts());
+            (self.core.uses.waiting(), self.core.journal.take(now), self.core.throttle.changed_accounts());
         let watch = budgets.clock_was_set.then(|| self.watch_clock(None));
         if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() {
             return Ok(());
@@ -127,7 +122,7 @@ impl App {
             })
             .await;
         if written.is_ok() {
-            self.uses.settle(&uses);
+            self.core.uses.settle(&uses);
         } else {
             self.core.journal.put_back(refused);
             self.core.throttle.put_back(&budgets);
@@ -136,7 +131,7 @@ impl App {
     }
 
     /// Looks at the clock, and keeps what is known of it from then on. `earlier` is what was known before a restart.
-    pub(super) fn watch_clock(&self, earlier: Option<ClockWatch>) -> ClockWatch {
+    fn watch_clock(&self, earlier: Option<ClockWatch>) -> ClockWatch {
         let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, steady) = (self.core.clock.now(), self.core.clock.steady());
         let (before, elapsed) = match (earlier, *watched) {
@@ -172,15 +167,15 @@ impl App {
         let now = watch.trusted();
         if let Some(now) = now {
             let expired = now - SessionLimits::KEPT_AFTER_END;
-            self.sweep_sessions(expired).await?;
+            sessions::sweep::sweep(&self.core, expired).await?;
             self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
             self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
             self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_KEPT)).await?;
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
         }
-        self.prune_audit(now).await?;
+        audit::retention::prune(&self.core, now).await?;
         self.trust_clock();
-        self.log_audit_head().await
+        audit::AuditLog { core: self.core.clone() }.log_head().await
     }
 
     /// Deletes in many short transactions, between which others write, until nothing is left to delete.

@@ -1,11 +1,11 @@
 //! Moving accounts from one service to another: all of a file or nothing of it.
 
-use super::{App, access::Operation};
 use crate::{
+    app::{access::Operation, core::Core},
     domain::{Action, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username},
     hashing::{is_unusable, recognize},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// What a line of a file says of an account, and what is wrong with it.
 #[derive(Debug, Clone)]
@@ -47,10 +47,15 @@ impl ImportLine {
     }
 }
 
-impl App {
+/// What is done to many accounts at once.
+pub struct Transfer {
+    pub(in crate::app) core: Arc<Core>,
+}
+
+impl Transfer {
     /// Finds out what is in the way of each line: a hash that can't be verified here, or a name or address that an
     /// earlier line or an account has. Changes nothing.
-    pub async fn review_import(&self, caller: &Caller, mut lines: Vec<ImportLine>) -> Result<Vec<ImportLine>, Error> {
+    pub async fn review(&self, caller: &Caller, mut lines: Vec<ImportLine>) -> Result<Vec<ImportLine>, Error> {
         self.core.decide(caller, Operation::TransferUsers)?;
         let (mut usernames, mut emails) = (HashMap::new(), HashMap::new());
         for line in &mut lines {
@@ -79,7 +84,7 @@ impl App {
     /// Adds every account or none; each comes with the number of its line. One without a password gets a hash that no
     /// password has, and can sign in once its password is set. Everything that takes time has been done before, so that
     /// others who write wait for the rows alone.
-    pub async fn import_users(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
+    pub async fn import(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
         self.core.decide(caller, Operation::TransferUsers)?;
         for (_, record) in records.iter_mut().filter(|(_, record)| is_unusable(&record.password_hash)) {
             record.password_hash = self.core.hashing.unusable();
@@ -111,7 +116,7 @@ impl App {
 
     /// Hands over every account with its password hash, as all of them are at one moment, until `each` fails. What `each`
     /// returns is handed to it with the next account.
-    pub async fn export_users<T: Send + 'static, E: Send + 'static>(
+    pub async fn export<T: Send + 'static, E: Send + 'static>(
         &self,
         caller: &Caller,
         start: T,

@@ -1,0 +1,36 @@
+//! Deleting an account.
+
+use super::{Accounts, ExpectedRevision, is_fresh, keep_an_admin, void_tokens_of};
+use crate::{
+    app::access::Operation,
+    domain::{Action, Caller, Error, UserId},
+};
+
+impl Accounts {
+    /// Deletes an account with all that hangs on it. Its id is never used again. One's own needs a fresh sign-in.
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        expected: ExpectedRevision,
+    ) -> Result<(), Error> {
+        let operation = Operation::DeleteUser(target);
+        self.core.decide(caller, operation)?;
+        let own = caller.signed_in().filter(|signed_in| target == Some(signed_in.user.id));
+        if own.is_some_and(|signed_in| !is_fresh(&self.core, signed_in)) {
+            return self.core.recording(caller, target, Err(Error::ReauthenticationRequired));
+        }
+        self.core
+            .change(caller, operation, move |writer, _| {
+                let id = target.ok_or(Error::UserNotFound)?;
+                let user = writer.credentials_to_change(id)?.ok_or(Error::UserNotFound)?.0.user;
+                expected.check(&user)?;
+                keep_an_admin(writer, &user, true)?;
+                void_tokens_of(writer, id)?;
+                writer.delete_user(id)?;
+                writer.record(Action::UserDeleted, Some(id));
+                Ok(())
+            })
+            .await
+    }
+}

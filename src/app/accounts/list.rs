@@ -1,0 +1,70 @@
+//! Reading accounts.
+
+use super::Accounts;
+use crate::{
+    app::access::Operation,
+    domain::{Caller, DamagedUser, Error, Page, PageSize, User, UserCursor, UserFilter, UserId, UserName, UserSort},
+};
+
+/// A page of accounts, and how many there are on all pages, where that was asked.
+#[derive(Debug)]
+pub struct UserList {
+    pub page: Page<User, UserCursor>,
+    pub total: Option<u64>,
+}
+
+impl Accounts {
+    /// Lists accounts.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: UserFilter,
+        sort: UserSort,
+        after: Option<UserCursor>,
+        size: PageSize,
+        count: bool,
+    ) -> Result<UserList, Error> {
+        self.core
+            .scan(caller, Operation::ListUsers, move |reader| {
+                let page = reader.users(&filter, sort, after.as_ref(), size)?;
+                let total = if count { Some(reader.count_users(&filter)?) } else { None };
+                Ok(UserList { page, total })
+            })
+            .await
+    }
+
+    /// Reads an account. Its owner's was read with their session and is not read again.
+    pub async fn get(&self, caller: &Caller, target: Option<UserId>) -> Result<User, Error> {
+        let operation = Operation::ReadUser(target);
+        self.core.decide(caller, operation)?;
+        let id = target.ok_or(Error::UserNotFound)?;
+        match caller.signed_in() {
+            Some(signed_in) if signed_in.user.id == id => Ok(signed_in.user.clone()),
+            _ => self.core.read(caller, operation, move |reader| reader.user(id)).await?.ok_or(Error::UserNotFound),
+        }
+    }
+
+    /// Finds the account that a person at the shell means.
+    pub async fn find(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
+        let found = self.core.read(caller, Operation::ListUsers, move |reader| match &name {
+            UserName::Id(id) => reader.user(*id),
+            UserName::Email(email) => Ok(reader.credentials_by_email(email.as_str())?.map(|found| found.user)),
+            UserName::Username(username) => reader.user_by_username(username),
+        });
+        found.await?.ok_or(Error::UserNotFound)
+    }
+
+    /// The same account for a change or its end, which a damaged one allows, too: what can't be read of it stands as
+    /// something harmless, and is replaced by that with the next change.
+    pub async fn find_to_change(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
+        let UserName::Id(id) = name else { return self.find(caller, name).await };
+        let found =
+            self.core.read(caller, Operation::ListUsers, move |reader| reader.credentials_to_change(id)).await?;
+        found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)
+    }
+
+    /// Every account of which something can't be read.
+    pub async fn damaged(&self, caller: &Caller) -> Result<Vec<DamagedUser>, Error> {
+        self.core.scan(caller, Operation::ListUsers, |reader| reader.damaged_users()).await
+    }
+}

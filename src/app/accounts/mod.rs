@@ -1,0 +1,64 @@
+//! Accounts: creating, reading, changing and deleting them, one file each.
+
+mod delete;
+mod list;
+pub(super) mod password_policy;
+mod register;
+mod transfer;
+mod unlock;
+mod update;
+
+pub use list::UserList;
+pub use register::NewAccount;
+pub use transfer::{ImportLine, Transfer};
+
+use super::core::Core;
+use crate::{
+    domain::{Action, Error, Role, SignedIn, User, UserId},
+    store::Writer,
+};
+use std::sync::Arc;
+
+/// What is done to accounts one by one.
+pub struct Accounts {
+    pub(super) core: Arc<Core>,
+}
+
+/// Which states of an account a change may be made to (`If-Match`, RFC 9110, section 13.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedRevision {
+    Any,
+    /// Pairs of account and revision; an empty list matches nothing.
+    OneOf(Vec<(i64, i64)>),
+}
+
+impl ExpectedRevision {
+    fn check(&self, user: &User) -> Result<(), Error> {
+        match self {
+            Self::OneOf(tags) if !tags.contains(&(user.id.get(), user.revision)) => Err(Error::PreconditionFailed),
+            Self::OneOf(_) | Self::Any => Ok(()),
+        }
+    }
+}
+
+/// There is always somebody who can administer.
+fn keep_an_admin(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
+    let is_one = user.role == Role::Admin && !user.disabled;
+    if goes && is_one && !writer.has_enabled_admin_beside(Some(user.id))? {
+        return Err(Error::LastAdmin);
+    }
+    Ok(())
+}
+
+/// Invitations and reset tokens that somebody created go with their right to create them.
+fn void_tokens_of(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
+    let invitations = writer.delete_tokens_made_by(id)?;
+    writer.record_times(Action::InvitationDeleted, None, invitations);
+    Ok(())
+}
+
+/// Whether the sign-in is recent enough for what an app that merely holds the token must not do.
+fn is_fresh(core: &Core, signed_in: &SignedIn) -> bool {
+    let limit = core.policy.reauthenticate_after;
+    limit.is_zero() || core.clock.now().since(signed_in.session.created_at) <= limit
+}

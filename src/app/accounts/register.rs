@@ -1,0 +1,98 @@
+//! Creating an account.
+
+use super::Accounts;
+use crate::{
+    app::{ADDRESSES, access::Operation, throttle::Limit},
+    domain::{
+        Action, Caller, EmailAddress, Error, Invitation, InvitationToken, NewUser, Password, Role, TokenHash, User,
+        Username,
+    },
+    store::Writer,
+};
+
+/// What it takes to create an account. Not to be shown: it holds secrets.
+pub struct NewAccount {
+    pub username: Username,
+    pub email: EmailAddress,
+    pub password: Password,
+    pub role: Role,
+    /// An invitation's token, as sent.
+    pub invitation: Option<String>,
+}
+
+impl Accounts {
+    /// Creates an account, with an invitation's role where there is one. An address counts as verified when somebody else
+    /// than its owner fixed it. What fails spends no invitation.
+    pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
+        let (mode, invited) = (self.core.policy.registration, account.invitation.is_some());
+        let operation = Operation::Register { role: account.role, mode, invited };
+        self.core.decide(caller, operation)?;
+        self.core.check_new_password(&account.password, [account.username.as_str(), account.email.as_str()])?;
+        let invitation = self.look_at_invitation(caller, operation, &account).await?;
+        if caller.administers() {
+            return self.create_account(caller, operation, account, invitation).await;
+        }
+        let attempt = self.core.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
+        let attempt = self.core.recording(caller, None, attempt)?;
+        let made = self.create_account(caller, operation, account, invitation).await;
+        // A name that is taken was told, and counts.
+        if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
+            self.core.throttle.refund(&attempt);
+        }
+        made
+    }
+
+    /// Refuses an invitation that can't be used for this account before anything is hashed for it.
+    async fn look_at_invitation(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        account: &NewAccount,
+    ) -> Result<Option<TokenHash>, Error> {
+        let Some(token) = &account.invitation else { return Ok(None) };
+        let hash = InvitationToken::parse(token).ok_or(Error::InvalidInvitation)?.hash();
+        let now = self.core.clock.now();
+        let found = self.core.read(caller, operation, move |reader| reader.invitation(&hash, now)).await?;
+        let fits = found.is_some_and(|invitation| invitation.is_for(&account.email));
+        if fits { Ok(Some(hash)) } else { Err(Error::InvalidInvitation) }
+    }
+
+    async fn create_account(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        account: NewAccount,
+        invitation: Option<TokenHash>,
+    ) -> Result<User, Error> {
+        let NewAccount { username, email, password, role, .. } = account;
+        let names = [username.as_str(), email.as_str()];
+        let password_hash = self.core.hash_new_password(caller, password, names).await?;
+        self.core
+            .change(caller, operation, move |writer, acting| {
+                let invitation = invitation.as_ref().map(|token| spend(writer, token, &email)).transpose()?;
+                let fixed = invitation.as_ref().is_some_and(|invitation| invitation.email.is_some());
+                let user = writer.insert_user(&NewUser {
+                    username: username.clone(),
+                    email: email.clone(),
+                    email_verified: fixed || acting.administers(),
+                    role: invitation.as_ref().map_or(role, |invitation| invitation.role),
+                    password_hash: password_hash.clone(),
+                })?;
+                writer.record(Action::UserRegistered, Some(user.id));
+                if let Some(subscriber) = acting.client.subscriber().filter(|_| !acting.administers()) {
+                    writer.note_sign_in_address(user.id, subscriber, ADDRESSES)?;
+                }
+                if let Some(invitation) = invitation {
+                    writer.record_by(invitation.created_by, Action::InvitationSpent, Some(user.id));
+                }
+                Ok(user)
+            })
+            .await
+    }
+}
+
+/// Uses an invitation up for an account with this address.
+fn spend(writer: &mut Writer<'_>, token: &TokenHash, email: &EmailAddress) -> Result<Invitation, Error> {
+    let invitation = writer.spend_invitation(token)?.ok_or(Error::InvalidInvitation)?;
+    if invitation.is_for(email) { Ok(invitation) } else { Err(Error::InvalidInvitation) }
+}

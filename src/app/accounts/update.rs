@@ -1,0 +1,245 @@
+//! Changing an account.
+
+use super::{Accounts, ExpectedRevision, is_fresh, keep_an_admin, void_tokens_of};
+use crate::{
+    app::{
+        access::Operation,
+        core::Core,
+        sign_in::password::PasswordCheck,
+        throttle::{Attempt, Limit},
+    },
+    domain::{Action, Caller, Credentials, Error, PasswordHash, Role, User, UserChanges, UserId, UserUpdate},
+    store::Writer,
+};
+
+impl Accounts {
+    /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or
+    /// the current password; a new password ends sessions, and so does being disabled.
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        target: Option<UserId>,
+        changes: UserChanges,
+        expected: ExpectedRevision,
+    ) -> Result<User, Error> {
+        let mut update = Update { core: &self.core, caller, target, changes, expected, shown: Shown::Nothing };
+        let charged = update.charge()?;
+        let result = update.run().await;
+        update.settle(&charged, &result);
+        result
+    }
+}
+
+/// A change that somebody asks for.
+struct Update<'a> {
+    core: &'a Core,
+    caller: &'a Caller,
+    target: Option<UserId>,
+    changes: UserChanges,
+    expected: ExpectedRevision,
+    /// What came of the current password so far.
+    shown: Shown,
+}
+
+impl Update<'_> {
+    /// What is wrong is said in this order. Strangers learn nothing of the account, and nothing is hashed for a change that
+    /// can't be made anyway.
+    async fn run(&mut self) -> Result<User, Error> {
+        let user = self.look_up().await?;
+        self.check_password(&user)?;
+        let operation = Operation::of_changes(self.target, &self.changes);
+        self.core.decide(self.caller, operation)?;
+        let proof = self.reauthenticate(&user).await;
+        let proof = self.core.recording(self.caller, self.target, proof)?;
+        self.expected.check(&user)?;
+        let password_hash = self.hash_password(&user).await?;
+        let (changes, expected) = (self.changes.clone(), self.expected.clone());
+        let change = Change { id: user.id, changes, password_hash, proof, expected };
+        self.core.change(self.caller, operation, move |writer, acting| change.apply(writer, acting)).await
+    }
+
+    /// Slows down owners who change their accounts again and again. Those who can rename themselves learn which names are
+    /// taken, and are counted as registering, too. Trying out passwords with a session is slowed down for everybody.
+    fn charge(&self) -> Result<Attempt, Error> {
+        let UserChanges { username, email, password, current_password, .. } = &self.changes;
+        let (renames, proves) = (username.is_some() || email.is_some(), current_password.is_some());
+        let (costs, is_slowed) = (renames || proves || password.is_some(), !self.caller.administers());
+        let own = self.target.filter(|id| self.caller.owns(*id) && (proves || costs && is_slowed));
+        let Some(own) = own else { return Ok(Attempt::default()) };
+        let subscriber = self.caller.client.subscriber();
+        let charged = self.core.throttle.reserve_change(own, renames && is_slowed, proves, subscriber);
+        self.core.recording(self.caller, Some(own), charged)
+    }
+
+    /// A name that is taken was told, and a current password was hashed for: both count whatever became of the change.
+    fn settle(&self, charged: &Attempt, result: &Result<User, Error>) {
+        let told = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
+        let counts = result.is_ok() || told || self.shown != Shown::Nothing;
+        self.core.throttle.refund_of(charged, |limit| match limit {
+            Limit::Change => !counts,
+            Limit::Address => self.shown != Shown::WrongPassword,
+            _ => !told,
+        });
+    }
+
+    /// The account as it is. The caller's own was read with their session and is not read again.
+    async fn look_up(&self) -> Result<User, Error> {
+        let operation = Operation::ReadUser(self.target);
+        self.core.decide(self.caller, operation)?;
+        let id = self.target.ok_or(Error::UserNotFound)?;
+        if let Some(signed_in) = self.caller.signed_in().filter(|signed_in| signed_in.user.id == id) {
+            return Ok(signed_in.user.clone());
+        }
+        let found = self.core.read(self.caller, operation, move |reader| reader.credentials_to_change(id)).await?;
+        found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)
+    }
+
+    /// The username and the e-mail address that the account will have.
+    fn names<'n>(&'n self, user: &'n User) -> [&'n str; 2] {
+        let username = self.changes.username.as_ref().unwrap_or(&user.username);
+        let email = self.changes.email.as_ref().unwrap_or(&user.email);
+        [username.as_str(), email.as_str()]
+    }
+
+    fn check_password(&self, user: &User) -> Result<(), Error> {
+        let Some(password) = &self.changes.password else { return Ok(()) };
+        self.core.check_new_password(password, self.names(user))
+    }
+
+    async fn hash_password(&self, user: &User) -> Result<Option<PasswordHash>, Error> {
+        let Some(password) = self.changes.password.clone() else { return Ok(None) };
+        self.core.hash_new_password(self.caller, password, self.names(user)).await.map(Some)
+    }
+
+    /// Finds out whether the caller has shown that the account is theirs: by a fresh sign-in, or by the current password.
+    /// One that is given with a change of the caller's own account is checked, whatever is changed.
+    async fn reauthenticate(&mut self, user: &User) -> Result<Proof, Error> {
+        let Some(signed_in) = self.caller.signed_in().filter(|_| self.caller.owns(user.id)) else {
+            return Ok(Proof::NotNeeded);
+        };
+        if let Some(typed) = &self.changes.current_password {
+            let shown = PasswordCheck { core: self.core, caller: self.caller }.of_own(user, typed).await?;
+            self.shown = if shown.is_some() { Shown::RightPassword } else { Shown::WrongPassword };
+            let credentials = shown.ok_or(Error::ReauthenticationRequired)?;
+            self.core.journal.note(Action::PasswordConfirmed, self.caller, Some(user.id));
+            return Ok(Proof::Password { version: credentials.password_version });
+        }
+        let proof = if is_fresh(self.core, signed_in) { Proof::NotNeeded } else { Proof::Missing };
+        proof.check(user, &self.changes)?;
+        Ok(proof)
+    }
+}
+
+/// What came of the current password that was sent with a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// None was sent, or it was not looked at.
+    Nothing,
+    WrongPassword,
+    RightPassword,
+}
+
+/// How it was shown that an account is the caller's own, as far as that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// The sign-in is fresh, or the account is somebody else's.
+    NotNeeded,
+    /// The account's password, while it had this version.
+    Password {
+        version: i64,
+    },
+    Missing,
+}
+
+impl Proof {
+    /// A new password or address needs proof; the address that the account has is none.
+    fn check(self, user: &User, changes: &UserChanges) -> Result<(), Error> {
+        let new_email = changes.email.as_ref().is_some_and(|email| *email != user.email);
+        if self == Proof::Missing && (changes.password.is_some() || new_email) {
+            return Err(Error::ReauthenticationRequired);
+        }
+        Ok(())
+    }
+}
+
+/// A change that is ready to be made, inside a transaction.
+struct Change {
+    id: UserId,
+    changes: UserChanges,
+    password_hash: Option<PasswordHash>,
+    proof: Proof,
+    expected: ExpectedRevision,
+}
+
+impl Change {
+    /// Changes the account, ends what the change ends, and records it.
+    fn apply(&self, writer: &mut Writer<'_>, acting: &Caller) -> Result<User, Error> {
+        let (credentials, damaged) = writer.credentials_to_change(self.id)?.ok_or(Error::UserNotFound)?;
+        let Credentials { user: before, password_version, .. } = credentials;
+        if matches!(self.proof, Proof::Password { version } if version != password_version) {
+            return Err(Error::ReauthenticationRequired); // what was shown is no longer the account's password
+        }
+        self.proof.check(&before, &self.changes)?;
+        self.expected.check(&before)?;
+        let update = self.updated(&before, acting);
+        match update.changes(&before) {
+            true => {}
+            false if damaged => writer.record(Action::UserUpdated, Some(self.id)), // something harmless becomes what it is
+            false => return Ok(before),
+        }
+        let loses_rights = update.disabled || update.role != Role::Admin;
+        keep_an_admin(writer, &before, loses_rights)?;
+        let after = writer.update_user(self.id, &update)?;
+        end_sessions(writer, acting, self.id, &update)?;
+        if loses_rights {
+            void_tokens_of(writer, self.id)?;
+        }
+        record_changes(writer, &before, &update);
+        Ok(after)
+    }
+
+    /// The account as it shall stand.
+    fn updated(&self, before: &User, acting: &Caller) -> UserUpdate {
+        let UserChanges { username, email, role, disabled, .. } = &self.changes;
+        let mut update = UserUpdate { password_hash: self.password_hash.clone(), ..UserUpdate::of(before) };
+        if let Some(username) = username {
+            update.username = username.clone();
+        }
+        if let Some(email) = email {
+            let same = *email == before.email;
+            update.email = email.clone();
+            update.email_verified = !acting.owns(before.id) || (same && before.email_verified);
+        }
+        update.role = role.unwrap_or(before.role);
+        update.disabled = disabled.unwrap_or(before.disabled);
+        update
+    }
+}
+
+fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &UserUpdate) -> Result<(), Error> {
+    if update.disabled {
+        writer.delete_sessions(id, None)?;
+    }
+    if update.password_hash.is_some() {
+        let own = caller.signed_in().filter(|signed_in| signed_in.user.id == id);
+        writer.delete_sessions(id, own.map(|signed_in| &signed_in.session.id))?;
+        writer.delete_password_resets(id)?;
+    }
+    Ok(())
+}
+
+fn record_changes(writer: &mut Writer<'_>, before: &User, update: &UserUpdate) {
+    let is_renamed = update.username != before.username
+        || update.email != before.email
+        || update.email_verified != before.email_verified;
+    let changed = [
+        (is_renamed, Action::UserUpdated),
+        (update.password_hash.is_some(), Action::UserPasswordChanged),
+        (update.role != before.role, Action::UserRoleChanged),
+        (update.disabled && !before.disabled, Action::UserDisabled),
+        (!update.disabled && before.disabled, Action::UserEnabled),
+    ];
+    for (_, action) in changed.into_iter().filter(|(changed, _)| *changed) {
+        writer.record(action, Some(before.id));
+    }
+}

@@ -1,0 +1,133 @@
+//! Telling who holds a token, listing sessions and ending them.
+
+pub(super) mod sweep;
+pub(super) mod uses;
+
+use super::{access::Operation, core::Core};
+use crate::domain::{
+    Action, Caller, Error, Role, SessionDetails, SessionId, SessionToken, SignedIn, Timestamp, User, UserId,
+};
+use std::sync::Arc;
+
+/// A session that has not ended, as its owner sees it.
+#[derive(Debug)]
+pub struct ListedSession {
+    pub id: SessionId,
+    pub created_at: Timestamp,
+    pub last_used_at: Timestamp,
+    /// When it ends if it is not used any more.
+    pub idle_expires_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub ip: Option<std::net::IpAddr>,
+    pub user_agent: Option<String>,
+    /// Whether it is the caller's own.
+    pub current: bool,
+}
+
+/// Which sessions of an account to end.
+#[derive(Debug, Clone)]
+pub enum SessionScope {
+    All,
+    /// All but the caller's own.
+    Others,
+    One(SessionId),
+}
+
+/// Sessions that have been opened.
+pub struct Sessions {
+    pub(super) core: Arc<Core>,
+}
+
+impl Sessions {
+    /// Finds out who holds a token: one look-up, and no write in its way.
+    pub async fn authenticate(&self, token: &SessionToken) -> Result<SignedIn, Error> {
+        let hash = token.hash();
+        let found = self.core.look_up(move |reader| reader.signed_in_by_token(&hash)).await?;
+        let signed_in = found.ok_or(Error::InvalidToken)?;
+        self.use_session(&signed_in)?;
+        Ok(signed_in)
+    }
+
+    fn use_session(&self, signed_in: &SignedIn) -> Result<(), Error> {
+        let (session, limits, now) = (&signed_in.session, &self.core.policy.sessions, self.core.clock.now());
+        // A use may have been gathered and not yet been written.
+        let alive = limits.is_alive(session, session.last_used_at, now)
+            || self.core.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
+        if !alive {
+            return Err(Error::InvalidToken);
+        }
+        if limits.is_worth_recording(session, now) {
+            self.core.uses.gather(&session.id, now);
+        }
+        Ok(())
+    }
+
+    /// Whose session it is, if its account holds the role. The account was read with the session and is not read again.
+    pub fn verify<'c>(&self, caller: &'c Caller, role: Role) -> Result<&'c User, Error> {
+        self.core.decide(caller, Operation::PassAs(role))?;
+        caller.signed_in().map(|signed_in| &signed_in.user).ok_or(Error::AuthenticationRequired)
+    }
+
+    /// Ends the caller's session.
+    pub async fn sign_out(&self, caller: &Caller) -> Result<(), Error> {
+        let signed_in = caller.signed_in().ok_or(Error::AuthenticationRequired)?;
+        let (id, user) = (signed_in.session.id.clone(), signed_in.user.id);
+        self.core
+            .change(caller, Operation::SignOut, move |writer, _| {
+                if !writer.delete_session(&id)? {
+                    return Err(Error::InvalidToken);
+                }
+                writer.record(Action::SignedOut, Some(user));
+                Ok(())
+            })
+            .await
+    }
+
+    /// Lists the sessions of an account that have not ended, the newest first.
+    pub async fn list(&self, caller: &Caller, target: Option<UserId>) -> Result<Vec<ListedSession>, Error> {
+        let found = self.core.scan(caller, Operation::Sessions(target), move |reader| {
+            let id = target.ok_or(Error::UserNotFound)?;
+            reader.user(id)?.ok_or(Error::UserNotFound)?;
+            reader.sessions_of(id)
+        });
+        let (now, own) = (self.core.clock.now(), caller.signed_in().map(|signed_in| signed_in.session.id.clone()));
+        let found = found.await?.into_iter();
+        Ok(found.filter_map(|details| self.listed(details, own.as_ref(), now)).collect())
+    }
+
+    fn listed(&self, details: SessionDetails, own: Option<&SessionId>, now: Timestamp) -> Option<ListedSession> {
+        let SessionDetails { session, ip, user_agent } = details;
+        let limits = &self.core.policy.sessions;
+        let last_used_at =
+            self.core.uses.of(&session.id).map_or(session.last_used_at, |at| at.max(session.last_used_at));
+        limits.is_alive(&session, last_used_at, now).then(|| ListedSession {
+            current: own == Some(&session.id),
+            created_at: session.created_at,
+            last_used_at,
+            idle_expires_at: limits.idle_end(&session, last_used_at),
+            expires_at: session.expires_at,
+            ip,
+            user_agent,
+            id: session.id,
+        })
+    }
+
+    /// Ends sessions of an account, from the next request on.
+    pub async fn end(&self, caller: &Caller, target: Option<UserId>, which: SessionScope) -> Result<(), Error> {
+        self.core
+            .change(caller, Operation::Sessions(target), move |writer, acting| {
+                let id = target.ok_or(Error::UserNotFound)?;
+                writer.user(id)?.ok_or(Error::UserNotFound)?;
+                let own = acting.signed_in().map(|signed_in| &signed_in.session.id);
+                let ended = match &which {
+                    SessionScope::All => writer.delete_sessions(id, None)?,
+                    SessionScope::Others => writer.delete_sessions(id, own)?,
+                    SessionScope::One(session) if writer.delete_session_of(id, session)? => 1,
+                    SessionScope::One(_) => return Err(Error::SessionNotFound),
+                };
+                writer.record_times(Action::SessionsRevoked, Some(id), ended);
+                Ok(())
+            })
+            .await
+    }
+}

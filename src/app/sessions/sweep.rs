@@ -1,0 +1,26 @@
+//! Deleting what is left of sessions that have ended.
+
+use crate::{
+    app::core::Core,
+    domain::{Error, Timestamp},
+    store::Writer,
+};
+
+/// How many rows are looked at together.
+const SWEPT_AT_ONCE: u32 = 1_000;
+
+/// Deletes the rows of sessions that ended before a time. All are looked at, a few at a time, so that nobody waits for
+/// it.
+pub(in crate::app) async fn sweep(core: &Core, expired: Timestamp) -> Result<(), Error> {
+    let unused = expired - core.policy.sessions.idle_timeout;
+    let mut place = 0;
+    loop {
+        let looked_at = core.survey(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
+        let Some((mut ended, last)) = looked_at.await? else { return Ok(()) };
+        place = last;
+        while !ended.is_empty() {
+            let sweep = move |writer: &mut Writer<'_>| writer.sweep_sessions(ended.clone(), expired, unused);
+            ended = core.maintain(sweep).await?;
+        }
+    }
+}

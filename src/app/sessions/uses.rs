@@ -1,0 +1,62 @@
+//! Uses of sessions, gathered until they are written together.
+
+use crate::domain::{SessionId, Timestamp};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// Uses of sessions that wait to be written.
+#[derive(Default)]
+pub(in crate::app) struct Uses(Mutex<HashMap<SessionId, Timestamp>>);
+
+impl Uses {
+    pub fn gather(&self, session: &SessionId, at: Timestamp) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = uses.entry(session.clone()).or_insert(at);
+        *latest = at.max(*latest);
+    }
+
+    pub fn of(&self, session: &SessionId) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session).copied()
+    }
+
+    pub fn waiting(&self) -> HashMap<SessionId, Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets what was written, but not what came later. Until then a request can still find it here.
+    pub fn settle(&self, written: &HashMap<SessionId, Timestamp>) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.retain(|session, at| written.get(session) != Some(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_use_that_comes_while_others_are_written_waits_for_the_next_time() {
+        let (uses, at) = (Uses::default(), Timestamp::from_millis);
+        let (first, second) = (SessionId::generate(), SessionId::generate());
+        uses.gather(&first, at(10));
+        uses.gather(&second, at(10));
+        let written = uses.waiting();
+        uses.gather(&first, at(20));
+
+        uses.settle(&written);
+
+        assert_eq!((uses.of(&first), uses.of(&second)), (Some(at(20)), None));
+        assert_eq!(uses.waiting().len(), 1);
+    }
+
+    #[test]
+    fn the_latest_use_is_the_one_that_counts() {
+        let (uses, at, session) = (Uses::default(), Timestamp::from_millis, SessionId::generate());
+        for time in [20, 30, 10] {
+            uses.gather(&session, at(time));
+        }
+        assert_eq!(uses.of(&session), Some(at(30)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Opening sessions.
+
+pub(super) mod password;
+
+use super::{ADDRESSES, access::Operation, core::Core};
+use crate::domain::{
+    Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionToken, Timestamp, User,
+};
+use password::{PasswordCheck, Proven};
+use std::sync::Arc;
+
+/// What a sign-in yields. The token can't be had again.
+#[derive(Debug)]
+pub struct SignIn {
+    pub token: SessionToken,
+    pub expires_at: Timestamp,
+    pub user: User,
+}
+
+/// The ways to sign in.
+pub struct SignIns {
+    pub(super) core: Arc<Core>,
+}
+
+impl SignIns {
+    /// Opens a session. An unknown address, a wrong password and a disabled account are told apart by nothing: not by
+    /// the answer, not by the number of hashes, not by what is asked of the database.
+    pub async fn with_password(
+        &self,
+        caller: &Caller,
+        email: &str,
+        password: &str,
+        user_agent: Option<String>,
+    ) -> Result<SignIn, Error> {
+        let proven = PasswordCheck { core: &self.core, caller }.of_email(email, password).await?;
+        let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
+        let user_id = credentials.user.id;
+        let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
+        let token = SessionToken::generate();
+        let session = NewSession {
+            id: SessionId::generate(),
+            token_hash: token.hash(),
+            user_id,
+            expires_at: self.core.clock.now() + self.core.policy.sessions.lifetime,
+            user_agent,
+        };
+        let expires_at = session.expires_at;
+        match self.open_session(caller, session, credentials, rehashed).await {
+            Ok(Some(user)) => {
+                self.core.throttle.succeeded(&attempt);
+                Ok(SignIn { token, expires_at, user })
+            }
+            // The account was disabled, deleted or given another password while this one was hashed.
+            Ok(None) => {
+                self.core.journal.note(Action::SignInFailed, caller, Some(user_id));
+                Err(Error::InvalidCredentials)
+            }
+            Err(error) => {
+                self.core.throttle.refund(&attempt); // the password was right, and there is no session
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores a session with all that goes with a sign-in, and reads the account again. `None` where the account is no
+    /// more what the password was checked against.
+    async fn open_session(
+        &self,
+        caller: &Caller,
+        session: NewSession,
+        credentials: Credentials,
+        rehashed: Option<PasswordHash>,
+    ) -> Result<Option<User>, Error> {
+        let Credentials { user: User { id, .. }, password_hash, password_version } = credentials;
+        let (limits, subscriber) = (self.core.policy.sessions.clone(), caller.client.subscriber());
+        self.core
+            .change(caller, Operation::SignIn, move |writer, _| {
+                if !writer.insert_session(&session, password_version, &limits)? {
+                    return Ok(None);
+                }
+                writer.set_last_login(id)?;
+                if let Some(subscriber) = subscriber {
+                    writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
+                }
+                if let Some(new) = &rehashed {
+                    writer.replace_password_hash(id, &password_hash, new)?;
+                }
+                writer.record_by(Some(id), Action::SignedIn, Some(id));
+                writer.user(id)
+            })
+            .await
+    }
+
+    /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next
+    /// sign-in will.
+    async fn rehash(&self, caller: &Caller, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
+        if !self.core.hashing.is_outdated(hash) {
+            return None;
+        }
+        let password = Password::attempt(password)?;
+        self.core.hashing.admit(caller.client.site()).ok()?.hash(password).await.ok()
+    }
+}
