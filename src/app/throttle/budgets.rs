@@ -1,6 +1,9 @@
 //! How far budgets are used up: tables of a fixed size, each with one timestamp a budget.
 
-use super::{Charge, Key, Limit};
+use super::{
+    keys::Key,
+    limits::{Charge, Limit},
+};
 use std::collections::HashSet;
 
 /// How many budgets of one kind are kept.

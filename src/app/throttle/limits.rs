@@ -1,0 +1,94 @@
+//! What may be tried how often.
+
+use super::keys::Key;
+use std::time::Duration;
+
+/// Which budget an attempt is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::app) enum Limit {
+    /// Failed sign-ins from one IP address.
+    Address,
+    /// Failed sign-ins from one IP address to one account.
+    Pair,
+    /// Failed sign-ins from one site to one account, so that a site alone can't use up the account's budget.
+    SiteAndAccount,
+    /// Failed sign-ins to one account, from IP addresses that never signed in to it.
+    Account,
+    /// Registrations from one IP address.
+    Registration,
+    /// Resets of passwords from one IP address.
+    Reset,
+    /// Changes that the owner of an account makes to it: each costs a commit, and a new password a hash.
+    Change,
+}
+
+impl Limit {
+    pub(super) const ALL: [Limit; 7] = [
+        Limit::Address,
+        Limit::Pair,
+        Limit::SiteAndAccount,
+        Limit::Account,
+        Limit::Registration,
+        Limit::Reset,
+        Limit::Change,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Limit::Address => "address",
+            Limit::Pair => "address_and_account",
+            Limit::SiteAndAccount => "site_and_account",
+            Limit::Account => "account",
+            Limit::Registration => "registration",
+            Limit::Reset => "reset",
+            Limit::Change => "change",
+        }
+    }
+
+    /// How many attempts may come at once, and how long one takes to come back.
+    pub(super) fn rate(self) -> Rate {
+        let rate = |burst, interval| Rate { burst, interval };
+        match self {
+            Limit::Address => rate(50, Duration::from_secs(20)),
+            Limit::Pair => rate(10, Duration::from_mins(5)),
+            Limit::SiteAndAccount => rate(25, Duration::from_hours(4)),
+            // NIST SP 800-63B-4, 3.2.2, allows a hundred; as a slope, so that nobody can lock an owner out for ever.
+            Limit::Account => rate(100, Duration::from_hours(1)),
+            Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub burst: u32,
+    pub interval: Duration,
+}
+
+impl Rate {
+    /// What an IPv6 site may do, compared with one subscriber.
+    pub(super) const OF_SITE: u32 = 4;
+    /// What all callers whose IP address is unknown may do together.
+    pub(super) const OF_UNKNOWN: u32 = 10;
+
+    pub(super) fn times(self, n: u32) -> Self {
+        Self { burst: self.burst * n, interval: self.interval / n }
+    }
+
+    pub(super) fn interval_millis(self) -> u64 {
+        u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How far ahead a budget may be used up.
+    pub(super) fn depth_millis(self) -> u64 {
+        self.interval_millis() * u64::from(self.burst)
+    }
+}
+
+/// One attempt's charge to one budget.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charge {
+    pub limit: Limit,
+    pub rate: Rate,
+    pub key: Key,
+}
