@@ -1,13 +1,13 @@
 //! Argon2 (RFC 9106) in memory that is kept between hashes, and the PHC strings in which its hashes are stored.
 
-use super::{Cost, Scheme, Unverifiable};
+use super::scheme::{Cost, Scheme, Unverifiable, same};
 use crate::domain::{Error, Password, PasswordHash};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use password_hash::phc;
 use rand::{TryRng, rngs::SysRng};
 
 /// Bytes of a new hash and of its salt (RFC 9106, section 4).
-pub(super) const OUTPUT: usize = 32;
+const OUTPUT: usize = 32;
 const SALT: usize = 16;
 
 /// What is asked of the allocator at least. glibc maps what is larger than 32 MiB for itself and unmaps it when it is
@@ -15,6 +15,11 @@ const SALT: usize = 16;
 const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
 
 impl Cost {
+    /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MAX`.
+    pub fn is_possible(self) -> bool {
+        self.is_within(Self::MAX) && self.params(OUTPUT).is_some()
+    }
+
     /// `None` for what Argon2 can't do, and for what costs more than `MAX_STORED`.
     pub(super) fn params(self, output: usize) -> Option<Params> {
         let params = Params::new(self.memory, self.iterations, self.parallelism, Some(output)).ok();
@@ -44,7 +49,7 @@ impl Memory {
     /// `None` where it can't be found out.
     pub(super) fn verify(&mut self, password: &Password, stored: &Stored) -> Option<bool> {
         let output = self.compute(password, stored)?;
-        super::same(&output, &stored.output)
+        same(&output, &stored.output)
     }
 
     /// What comes out for this password with everything else as it is stored.

@@ -1,6 +1,5 @@
 //! How the pool is doing, counted as it goes and read when somebody asks.
 
-use super::HashPool;
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -32,20 +31,6 @@ pub struct Waits {
     pub total: Duration,
 }
 
-impl HashPool {
-    pub fn measures(&self) -> HashMeasures {
-        HashMeasures {
-            computed: self.hashes(),
-            slow: self.shared.slow_hashes.load(Ordering::Relaxed),
-            refused: self.shared.places.refused(),
-            queued: self.shared.lock().jobs().count(),
-            places_taken: self.shared.places.taken(),
-            places: self.shared.places.all,
-            waits: self.shared.waits.read(),
-        }
-    }
-}
-
 const MILLISECONDS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 10_000];
 
 /// Counts waits by their length.
@@ -62,7 +47,7 @@ impl WaitCounts {
         self.nanos.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn read(&self) -> Waits {
+    pub(super) fn read(&self) -> Waits {
         let counts: Vec<u64> = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         Waits {
             up_to: MILLISECONDS.map(Duration::from_millis).into_iter().zip(counts.iter().copied()).collect(),
