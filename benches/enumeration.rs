@@ -8,6 +8,7 @@ use fastrand::Rng;
 use kit::{
     figures::{median, micros, span},
     http::{Answer, Connection, post},
+    process::Folder,
     ranks::{Comparison, compare},
     seeding::{self, Size, seed},
     server::Serving,
@@ -129,8 +130,8 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let arguments = Arguments::parse();
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("usher.db");
+    let folder = Folder::new()?;
+    let file = folder.join("usher.db");
     let memory = arguments.argon2_memory.to_string();
     seed(&file, SIZE, &["--argon2-memory", &memory])?;
     let mut found = 0;
@@ -226,7 +227,7 @@ impl<'a> Part<'a> {
         status: u16,
         arguments: &'a Arguments,
     ) -> Result<Self> {
-        let server = Serving::start(file, &["--throttle", throttle, "--argon2-memory", memory])?;
+        let server = Serving::start_counting(file, &["--throttle", throttle, "--argon2-memory", memory])?;
         Ok(Self {
             arguments,
             title,

@@ -8,7 +8,9 @@ use clap::Parser;
 use kit::{
     figures::{least, median, micros, most, quantile, span, with_range},
     http::{Connection, post},
-    seeding::{self, ADMIN, BUSY, PASSWORD, Size, seed, tokens_beside},
+    pages::pages,
+    process::Folder,
+    seeding::{self, ADMIN, BUSY, PASSWORD, Size, seed},
     server::Serving,
 };
 use rusqlite::OpenFlags;
@@ -17,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use usher::domain::{SortKey, SortValue, UserCursor, UserId, UserSort};
 
 /// Measure a large database and a small one in turns, over HTTP
 ///
@@ -47,7 +48,6 @@ struct Arguments {
 
 /// How many accounts the small database has, and how many sessions.
 const SMALL: Size = Size { users: 1_000, sessions: 2_000 };
-const PAGE: u32 = 50;
 /// No more time than this goes into one kind of request in one round.
 const LONGEST: Duration = Duration::from_millis(1_500);
 
@@ -56,8 +56,8 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let Arguments { file, rounds, requests, only, .. } = Arguments::parse();
-    let folder = tempfile::tempdir()?;
-    let small = folder.path().join("small.db");
+    let folder = Folder::new()?;
+    let small = folder.join("small.db");
     seed(&small, SMALL, &[])?;
     let databases = [Database::open(small)?, Database::open(file)?];
     let [few, many] = databases.each_ref().map(|database| database.users);
@@ -119,9 +119,7 @@ struct Database {
 
 impl Database {
     fn open(file: PathBuf) -> Result<Self> {
-        let list = tokens_beside(&file);
-        let list = std::fs::read_to_string(&list).with_context(|| format!("{} can't be read", list.display()))?;
-        let tokens = list.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+        let tokens = seeding::tokens(&file)?.into_iter().map(|(token, _)| token).collect();
         let connection = rusqlite::Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let users = connection.query_row("SELECT max(id) FROM users", [], |row| row.get(0))?;
         let lists = lists(&connection, users)?;
@@ -221,13 +219,8 @@ fn forget(file: &Path) -> Result<()> {
 fn lists(connection: &rusqlite::Connection, users: u32) -> Result<Vec<(String, String)>> {
     let mut lists = Vec::new();
     let mut list = |name: &str, query: &str| lists.push((name.to_owned(), format!("/users?{query}")));
-    for sort in UserSort::ALL {
-        let text = sort.as_str();
-        list(&format!("sort={text}, first page"), &format!("sort={text}"));
-        for (name, skipped, reversed) in [("page in the middle", users / 2, false), ("last page", PAGE, true)] {
-            let cursor = cursor_at(connection, sort, skipped, reversed)?;
-            list(&format!("sort={text}, {name}"), &format!("sort={text}&cursor={cursor}"));
-        }
+    for (name, query) in pages(connection, users)? {
+        list(&name, &query);
     }
     for filter in
         ["role=admin", "disabled=true", "disabled=false", "role=user&disabled=true", "role=admin&sort=-last_login_at"]
@@ -250,29 +243,4 @@ fn lists(connection: &rusqlite::Connection, users: u32) -> Result<Vec<(String, S
     }
     ensure!(users >= 1_000, "a file with fewer users than the small one");
     Ok(lists)
-}
-
-/// The cursor of a list's place: after as many accounts, or before as many from its end.
-fn cursor_at(connection: &rusqlite::Connection, sort: UserSort, skipped: u32, from_end: bool) -> Result<String> {
-    use base64ct::{Base64UrlUnpadded, Encoding};
-    let key = match sort.key {
-        SortKey::Id => "id",
-        SortKey::Username => "username_key",
-        SortKey::CreatedAt => "created_at",
-        SortKey::LastLoginAt => "last_login_order",
-    };
-    let (order, skipped) =
-        (if sort.descending == from_end { "ASC" } else { "DESC" }, if from_end { skipped } else { skipped - 1 });
-    let sql = format!("SELECT id, {key} FROM users ORDER BY {key} {order}, id {order} LIMIT 1 OFFSET {skipped}");
-    let place = connection.query_row(&sql, [], |row| {
-        let value = match sort.key {
-            SortKey::Id => SortValue::Id,
-            SortKey::Username => SortValue::Text(row.get(1)?),
-            SortKey::CreatedAt | SortKey::LastLoginAt => SortValue::Time(row.get(1)?),
-        };
-        Ok((row.get(0)?, value))
-    });
-    let (id, value) = place?;
-    let id = UserId::new(id).context("an id")?;
-    Ok(Base64UrlUnpadded::encode_string(UserCursor { sort, value, id }.to_string().as_bytes()))
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::Parser;
 use kit::{
     hoard::{Hoard, Kind},
+    process::Folder,
     server::Serving,
 };
 use std::{process::ExitCode, time::Duration};
@@ -63,9 +64,9 @@ fn main() -> Result<ExitCode> {
     }
     let arguments = Arguments::parse();
     raise_file_limit();
-    let folder = tempfile::tempdir()?;
+    let folder = Folder::new()?;
     let most = arguments.connections.to_string();
-    let server = Serving::start(&folder.path().join("usher.db"), &["--max-connections", &most])?;
+    let server = Serving::start(&folder.join("usher.db"), &["--max-connections", &most])?;
     println!("{:>8} at the start", mib(server.memory("VmRSS")?));
 
     let kinds = arguments.kind.map_or(Kind::ALL.to_vec(), |kind| vec![kind]);

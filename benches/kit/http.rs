@@ -75,13 +75,17 @@ impl Connection {
     }
 }
 
-/// A request as it is sent.
+/// A request as it is sent; `path` is below `/api/v1`.
 pub fn post(path: &str, body: &Value) -> String {
+    String::from_utf8(json_request("POST", &format!("/api/v1{path}"), None, body)).expect("made of text")
+}
+
+/// A request with a JSON body.
+pub fn json_request(method: &str, path: &str, token: Option<&str>, body: &Value) -> Vec<u8> {
     let body = body.to_string();
-    let length = body.len();
-    format!(
-        "POST /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}");
+    format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
@@ -103,7 +107,7 @@ impl Answer {
 
     /// Fails unless the answer is a success.
     pub fn ok(self) -> Result<Self> {
-        if self.status != 200 {
+        if self.status / 100 != 2 {
             bail!("answered {} {}", self.head.trim(), String::from_utf8_lossy(&self.body));
         }
         Ok(self)

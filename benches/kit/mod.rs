@@ -5,6 +5,9 @@
 pub mod figures;
 pub mod hoard;
 pub mod http;
+pub mod load;
+pub mod pages;
+pub mod process;
 pub mod ranks;
 pub mod seeding;
 pub mod server;

@@ -162,6 +162,18 @@ pub fn tokens_beside(file: &Path) -> PathBuf {
     name.into()
 }
 
+/// The tokens that are written down, each with the id of its user.
+pub fn tokens(file: &Path) -> Result<Vec<(String, u32)>> {
+    let list = tokens_beside(file);
+    let list = std::fs::read_to_string(&list).with_context(|| format!("{} can't be read", list.display()))?;
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let (token, user) = (words.next()?, words.next_back()?);
+        Some((token.to_owned(), user.parse().ok()?))
+    };
+    list.lines().map(|text| line(text).context("not a list of tokens")).collect()
+}
+
 /// Makes a database that must not be there yet. `cost` are flags for the hash that all accounts share.
 pub fn seed(file: &Path, size: Size, cost: &[&str]) -> Result<Seeded> {
     ensure!(!file.exists(), "{} is there already", file.display());

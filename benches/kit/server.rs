@@ -1,13 +1,15 @@
 //! The service as its executable: commands, and a server that runs until it is dropped.
 
-use super::http::Connection;
+use super::{
+    http::Connection,
+    process::{self, Process},
+};
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use std::{
-    io::{Read, Write},
+    io::Write,
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -35,47 +37,54 @@ pub fn run(database: &Path, arguments: &[&str], line: &str) -> Result<()> {
     Ok(())
 }
 
-/// `usher serve`, with its log read and thrown away as a service manager would read it.
+/// `usher serve`.
 pub struct Serving {
     pub address: SocketAddr,
-    metrics: SocketAddr,
+    metrics: Option<SocketAddr>,
     /// From the start of the process until it could be connected to.
     pub started_in: Duration,
-    child: Child,
+    pub process: Process,
 }
 
 impl Serving {
     pub fn start(database: &Path, arguments: &[&str]) -> Result<Self> {
         // The log would say the port, but only when it is next written.
+        Self::launch(usher(database), process::free_address()?, None, arguments)
+    }
+
+    /// With metrics, for `hashes`.
+    pub fn start_counting(database: &Path, arguments: &[&str]) -> Result<Self> {
+        // Asked for together, so that they are two.
         let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
         let (address, metrics) = (ports[0].local_addr()?, ports[1].local_addr()?);
         drop(ports);
-        let start = Instant::now();
-        let mut command = usher(database);
-        command.args(["serve", "--listen", &address.to_string(), "--metrics-listen", &metrics.to_string()]);
-        command.args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("usher does not start")?;
-        let mut log = child.stderr.take().context("no pipe")?;
-        while [address, metrics].iter().any(|listener| TcpStream::connect(listener).is_err()) {
-            if child.try_wait()?.is_some() || start.elapsed() > Duration::from_mins(1) {
-                let _ = child.kill();
-                let mut text = String::new();
-                log.read_to_string(&mut text)?;
-                bail!("usher does not serve: {text}");
-            }
-            std::thread::sleep(Duration::from_micros(200));
+        Self::launch(usher(database), address, Some(metrics), arguments)
+    }
+
+    fn launch(
+        mut command: Command,
+        address: SocketAddr,
+        metrics: Option<SocketAddr>,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        command.args(["serve", "--listen", &address.to_string()]);
+        if let Some(metrics) = metrics {
+            command.args(["--metrics-listen", &metrics.to_string()]);
         }
-        let started_in = start.elapsed();
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Ok(Self { address, metrics, started_in, child })
+        command.args(arguments).stdout(Stdio::null());
+        let start = Instant::now();
+        let mut process = Process::start(&mut command)?;
+        let listeners = [Some(address), metrics];
+        process.wait_until(|| listeners.iter().flatten().all(|listener| TcpStream::connect(listener).is_ok()))?;
+        Ok(Self { address, metrics, started_in: start.elapsed(), process })
     }
 
     /// How many password hashes it has computed.
     pub fn hashes(&self) -> Result<u64> {
         const NAME: &str = "usher_hashes_total ";
         let scrape = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        let answer = Connection::open(self.metrics)?.exchange(scrape)?.ok()?;
+        let metrics = self.metrics.context("started without metrics")?;
+        let answer = Connection::open(metrics)?.exchange(scrape)?.ok()?;
         let text = String::from_utf8(answer.body)?;
         let hashes = text.lines().find_map(|line| line.strip_prefix(NAME)).context("no count of hashes")?;
         Ok(hashes.parse()?)
@@ -83,7 +92,7 @@ impl Serving {
 
     /// What a line of the process's `/proc/PID/status` says, in KiB: `VmRSS` is what it holds, `VmHWM` the most it held.
     pub fn memory(&self, line: &str) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let value =
             status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')).context("no such line")?;
         Ok(value.trim().trim_end_matches(" kB").parse()?)
@@ -91,12 +100,5 @@ impl Serving {
 
     pub fn connect(&self) -> Result<Connection> {
         Connection::open(self.address)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
     }
 }
