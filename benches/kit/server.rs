@@ -61,6 +61,15 @@ impl Serving {
         Self::launch(usher(database), address, Some(metrics), arguments)
     }
 
+    /// Run by another program, which takes the command as its last arguments.
+    pub fn start_under(tool: &[&str], database: &Path, arguments: &[&str]) -> Result<Self> {
+        let usher = usher(database);
+        let mut command = Command::new(tool[0]);
+        command.args(&tool[1..]).arg(usher.get_program()).env_clear();
+        command.envs(usher.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::launch(command, process::free_address()?, None, arguments)
+    }
+
     fn launch(
         mut command: Command,
         address: SocketAddr,
