@@ -179,6 +179,7 @@ mod tests {
             ("0.0.0.0:80", "http://127.0.0.1:80/readyz"),
             ("[::]:80", "http://[::1]:80/readyz"),
             ("192.0.2.1:80", "http://192.0.2.1:80/readyz"),
+            ("[2001:db8::1]:80", "http://[2001:db8::1]:80/readyz"),
         ] {
             assert_eq!(Target::of(listen.parse().unwrap()).unwrap().to_string(), asked);
         }

@@ -2,13 +2,13 @@
 
 use crate::support::{
     Answer, Client, PASSWORD, START, Server,
-    binary::{Serving, command, complaint, create_admin, files, until, usher},
+    binary::{Serving, command, complaint, create_admin, ended, files, next_line, output, until, usher},
 };
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
-    io::{BufRead, BufReader},
+    io::BufReader,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Output, Stdio},
@@ -843,7 +843,7 @@ fn files_that_others_may_use_and_settings_that_cannot_be_used_are_told() {
         ("USHER_AUDIT_MAX_ROWS", "0", "--audit-max-rows", 1),
         ("USHER_LISTEM", "127.0.0.1:80", "USHER_LISTEM is not a setting", 0),
     ] {
-        let output = command(folder.path()).env(name, value).arg("check").output().unwrap();
+        let output = output(command(folder.path()).env(name, value).arg("check"));
         assert_eq!(output.status.code(), Some(status), "{name}");
         assert!(stdout(&output).contains(told), "{name}: {}", stdout(&output));
     }
@@ -977,7 +977,7 @@ fn what_a_vandal_wrote_does_not_reach_the_terminal_as_it_is() {
 /// `usher audit --follow`, until dropped.
 struct Following {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    printed: BufReader<std::process::ChildStdout>,
 }
 
 impl Following {
@@ -985,12 +985,12 @@ impl Following {
         let mut command = command(folder);
         command.args(["audit", "--follow"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        let printed = BufReader::new(child.stdout.take().unwrap());
+        Self { child, printed }
     }
 
     fn line(&mut self) -> String {
-        self.lines.next().expect("a line").expect("text")
+        next_line(&mut self.printed).expect("a line")
     }
 
     fn signal(&self, name: &str) {
@@ -1053,9 +1053,9 @@ fn following_ends_when_nobody_reads_it_any_more() {
     usher(folder.path(), &["migrate"]);
     let mut following = Following::start(folder.path(), &[]);
     following.line();
-    let Following { child, lines } = &mut following;
+    let Following { child, printed } = &mut following;
     let mut other = command(folder.path()).arg("--version").stdout(Stdio::piped()).spawn().unwrap();
-    drop(std::mem::replace(lines, BufReader::new(other.stdout.take().unwrap()).lines()));
+    drop(std::mem::replace(printed, BufReader::new(other.stdout.take().unwrap())));
     other.wait().unwrap();
     assert_eq!(until("it ends", || child.try_wait().unwrap()).code(), Some(0));
 }
@@ -1091,6 +1091,6 @@ fn the_reader_of_a_pipe_may_leave_early() {
     let mut child =
         command(&folder_of(&server)).arg("audit").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
+    let output = ended(child);
     assert_eq!((output.status.code(), complaint(&output)), (Some(0), String::new()));
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{
     PASSWORD,
-    binary::{Serving, command, complaint, create_admin, files, until, usher, usher_reading},
+    binary::{Serving, command, complaint, create_admin, ended, files, output, until, usher, usher_reading},
 };
 use rexpect::{
     process::WaitStatus,
@@ -66,7 +66,7 @@ fn in_words(text: &str) -> String {
 /// The help of a command with no variable set, so that it shows what is so by default.
 fn help(arguments: &[&str]) -> String {
     let folder = tempdir().unwrap();
-    let shown = command(folder.path()).env_remove("USHER_LISTEN").args(arguments).arg("--help").output().unwrap();
+    let shown = output(command(folder.path()).env_remove("USHER_LISTEN").args(arguments).arg("--help"));
     assert_eq!((shown.status.code(), complaint(&shown)), (Some(0), String::new()));
     stdout(&shown)
 }
@@ -236,7 +236,7 @@ fn help_is_a_command_too() {
         (&["user", "help", "create"], &["user", "create"]),
         (&["user", "help"], &["user"]),
     ] {
-        let shown = succeeded(&command_without_settings(folder.path()).args(asked).output().unwrap());
+        let shown = succeeded(&output(command_without_settings(folder.path()).args(asked)));
         assert_eq!(shown, help(command), "{asked:?}");
     }
     let line = refused(&usher(folder.path(), &["help", "no-such-command"]), 2);
@@ -431,7 +431,7 @@ fn a_bad_setting_is_refused_at_start_by_name_whether_flag_or_variable() {
     ] {
         // when
         let by_flag = usher(folder.path(), &["serve", &format!("{flag}={value}")]);
-        let by_variable = command(folder.path()).arg("serve").env(variable(flag), value).output().unwrap();
+        let by_variable = output(command(folder.path()).arg("serve").env(variable(flag), value));
 
         // then
         for tried in [by_flag, by_variable] {
@@ -479,8 +479,8 @@ fn a_bad_value_is_refused_with_what_is_expected_and_the_variable_that_it_came_fr
         let name = flag.split(' ').next().unwrap();
         let mut with_variable = self::command(folder.path());
         with_variable.args(command).env(variable(name), value);
-        let by_variable = with_variable.output().unwrap();
-        let by_flag = with_variable.arg(format!("{name}={value}")).output().unwrap();
+        let by_variable = output(&mut with_variable);
+        let by_flag = output(with_variable.arg(format!("{name}={value}")));
 
         // then
         let line = refused(&by_variable, 2);
@@ -500,7 +500,7 @@ fn a_bad_value_is_refused_with_what_is_expected_and_the_variable_that_it_came_fr
         let line = refused(&usher(folder.path(), arguments), 2);
         assert!(line.contains(expected), "{line}");
     }
-    let listen = self::command(folder.path()).arg("check").env("USHER_LISTEN", "nowhere").output().unwrap();
+    let listen = output(self::command(folder.path()).arg("check").env("USHER_LISTEN", "nowhere"));
     let found = format!("'nowhere' for '--listen <ADDRESS:PORT>' (from USHER_LISTEN): {socket}");
     assert!(stdout(&listen).contains(&found), "{}", stdout(&listen));
 }
@@ -518,7 +518,7 @@ fn a_switch_that_a_variable_sets_is_read_in_every_usual_spelling() {
                 .arg("check")
                 .env("USHER_ALLOW_WEAK_PASSWORDS", spelling)
                 .env("USHER_PASSWORD_BLOCKLIST", "list.txt");
-            let text = stdout(&checked.output().unwrap());
+            let text = stdout(&output(&mut checked));
             assert!(!text.contains("invalid value"), "{spelling}: {text}");
             assert_eq!(text.contains("exclude each other"), is_on, "{spelling}: {text}");
         }
@@ -537,7 +537,7 @@ fn an_idle_timeout_above_the_lifetime_is_refused() {
 fn a_rust_log_that_says_nothing_is_refused() {
     let folder = tempdir().unwrap();
     for nonsense in ["usher=shout", "usher=info=debug", "[{"] {
-        let line = refused(&command(folder.path()).arg("serve").env("RUST_LOG", nonsense).output().unwrap(), 2);
+        let line = refused(&output(command(folder.path()).arg("serve").env("RUST_LOG", nonsense)), 2);
         assert!(line.contains("RUST_LOG"), "{line}");
     }
     assert!(files(folder.path()).is_empty());
@@ -555,7 +555,7 @@ fn a_variable_that_is_no_text_is_refused_by_name() {
         // when: should it start nevertheless, it ends at once, for the port can't be had
         let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = holder.local_addr().unwrap().to_string();
-        let tried = command(folder.path()).args(["serve", "--listen", &taken]).env(variable, no_text).output().unwrap();
+        let tried = output(command(folder.path()).args(["serve", "--listen", &taken]).env(variable, no_text));
 
         // then
         let line = refused(&tried, 2);
@@ -604,8 +604,8 @@ fn the_database_is_named_before_or_after_the_command_or_by_variable_and_the_flag
     succeeded(&usher(folder.path(), &["migrate"]));
     succeeded(&usher(folder.path(), &["--database", "before.db", "migrate"]));
     succeeded(&usher(folder.path(), &["migrate", "--database", "after.db"]));
-    succeeded(&by_variable("variable.db").arg("migrate").output().unwrap());
-    succeeded(&by_variable("loses.db").args(["migrate", "--database", "wins.db"]).output().unwrap());
+    succeeded(&output(by_variable("variable.db").arg("migrate")));
+    succeeded(&output(by_variable("loses.db").args(["migrate", "--database", "wins.db"])));
 
     // then
     let made: Vec<String> = files(folder.path()).into_keys().filter(|name| !name.contains(".lock")).collect();
@@ -641,7 +641,7 @@ fn unread(folder: &Path, arguments: &[&str], put: impl FnOnce(&mut Command, Stdi
     let mut command = command(folder);
     command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
     put(&mut command, writer.into());
-    command.spawn().unwrap().wait_with_output().unwrap()
+    ended(command.spawn().unwrap())
 }
 
 #[test]
@@ -921,7 +921,7 @@ fn of_two_who_claim_one_name_at_once_one_gets_it() {
     };
 
     // when
-    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    let both = [start(), start()].map(ended);
 
     // then
     let mut statuses = both.each_ref().map(|ended| ended.status.code());
@@ -944,8 +944,7 @@ fn many_who_make_different_accounts_at_once_all_succeed() {
     };
 
     // when
-    let ended: Vec<Output> =
-        (0..8).map(start).collect::<Vec<_>>().into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    let ended: Vec<Output> = (0..8).map(start).collect::<Vec<_>>().into_iter().map(ended).collect();
 
     // then
     for ended in &ended {
@@ -978,9 +977,9 @@ fn a_server_that_is_ready_is_healthy_however_it_is_named() {
 
     let by_url = usher(elsewhere.path(), &["healthcheck", "--url", &format!("http://{address}")]);
     let by_flag = usher(elsewhere.path(), &["healthcheck", "--listen", &address]);
-    let by_variable = command(elsewhere.path()).env("USHER_LISTEN", &address).arg("healthcheck").output().unwrap();
+    let by_variable = output(command(elsewhere.path()).env("USHER_LISTEN", &address).arg("healthcheck"));
     let everywhere = format!("0.0.0.0:{}", serving.address.port());
-    let everywhere = command(elsewhere.path()).env("USHER_LISTEN", everywhere).arg("healthcheck").output().unwrap();
+    let everywhere = output(command(elsewhere.path()).env("USHER_LISTEN", everywhere).arg("healthcheck"));
 
     for healthy in [by_url, by_flag, by_variable, everywhere] {
         assert_eq!(succeeded(&healthy), format!("http://{address}/readyz is ready\n"));
@@ -1036,6 +1035,51 @@ fn what_does_not_answer_as_a_server_does_is_unhealthy() {
     assert!(foreign.contains("does not answer in HTTP"), "{foreign}");
 }
 
+/// What `healthcheck` says of a server that takes the question and does this with its connection.
+fn asked(serve: impl FnOnce(std::net::TcpStream) + Send + 'static) -> Output {
+    let folder = tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || serve(listener.accept().unwrap().0));
+    let said = usher(folder.path(), &["healthcheck", "--url", &url]);
+    server.join().unwrap();
+    said
+}
+
+#[test]
+fn of_an_answer_that_does_not_end_what_came_of_it_counts() {
+    use std::io::{Read, Write};
+
+    let stalled = asked(|mut connection| {
+        connection.write_all(b"HTTP/1.1 503 Service Unavailable\r\n").unwrap();
+        while connection.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+    });
+    assert!(refused(&stalled, 1).contains("answers 503"), "{stalled:?}");
+
+    let long = asked(|mut connection| {
+        let (line, body) = ("HTTP/1.1 503 Service Unavailable\r\nX: ", r#"{"error":{"message":"the disk is full"}}"#);
+        connection.write_all(format!("{line}{}\r\n\r\n{body}", "x".repeat(8_000)).as_bytes()).unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        while connection.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+    });
+    assert!(refused(&long, 1).contains("the disk is full"), "{long:?}");
+
+    let endless = asked(|mut connection| {
+        connection.write_all(b"HTTP/1.1 503 Service Unavailable\r\nX: ").unwrap();
+        let part = vec![b'x'; 64 * 1024];
+        let taken = (0..1024).take_while(|_| connection.write_all(&part).is_ok()).count();
+        assert!(taken < 1024, "it reads on and on");
+    });
+    assert!(refused(&endless, 1).contains("answers 503"), "{endless:?}");
+}
+
+#[test]
+fn a_connection_that_is_reset_is_not_said_to_be_late() {
+    let reset = asked(|connection| assert_eq!(connection.peek(&mut [0]).unwrap(), 1)); // what is left unread resets it
+    let line = refused(&reset, 1);
+    assert!(line.contains("does not answer: ") && !line.contains("within"), "{line}");
+}
+
 #[test]
 fn a_server_that_cannot_be_asked_is_a_usage_error_or_says_what_to_name() {
     let folder = tempdir().unwrap();
@@ -1074,7 +1118,7 @@ fn answer(terminal: &mut PtySession, prompt: &str, line: &str) -> String {
 /// What showed until the end, and the exit status.
 fn end(terminal: &mut PtySession) -> (String, Option<i32>) {
     let shown = terminal.exp_eof().expect("it ends");
-    match terminal.process().wait().expect("it ended") {
+    match until("it ends", || terminal.process().status().filter(|status| *status != WaitStatus::StillAlive)) {
         WaitStatus::Exited(_, status) => (shown, Some(status)),
         _ => (shown, None),
     }

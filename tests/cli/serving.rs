@@ -2,15 +2,15 @@
 
 use crate::support::{
     Answer, PASSWORD,
-    binary::{Serving, command, complaint, create_admin, files, until, usher},
+    binary::{Serving, command, complaint, create_admin, files, output, until, usher},
 };
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::process::ExitStatusExt,
-    process::{Child, ChildStderr, Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::Mutex,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -182,7 +182,7 @@ fn a_server_is_started_again_at_once_on_the_port_of_one_that_closed_its_connecti
 fn an_address_of_another_machine_is_said_in_one_line_that_names_the_flag() {
     let folder = tempdir().unwrap();
     let line = could_not(&usher(folder.path(), &["serve", "--listen", "192.0.2.1:0"]));
-    assert!(line.contains("192.0.2.1") && line.contains("--listen"), "{line}");
+    assert!(line.contains("does not have the IP address 192.0.2.1;") && line.contains("--listen"), "{line}");
 }
 
 #[test]
@@ -843,7 +843,7 @@ fn a_log_that_nobody_reads_stops_no_request() {
         let mut child = traced.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let address = address_in(&mut log);
-        let log = if broken { None } else { Some(log) };
+        let log = (!broken).then_some(log);
 
         // when
         let client = crate::support::Client::new(address, None, 0);
@@ -859,12 +859,23 @@ fn a_log_that_nobody_reads_stops_no_request() {
 
 /// A server whose log goes into a pipe that is read up to the line with the address, and then no more until it is full.
 /// Each answer is a line of about 160 bytes.
-fn stalled_log(folder: &std::path::Path, answers: usize) -> (Child, BufReader<ChildStderr>) {
+fn stalled_log(folder: &std::path::Path, answers: usize) -> (Child, BufReader<PipeReader>) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    stalled_log_in(folder, answers, reader, writer)
+}
+
+fn stalled_log_in(
+    folder: &std::path::Path,
+    answers: usize,
+    reader: PipeReader,
+    writer: PipeWriter,
+) -> (Child, BufReader<PipeReader>) {
     const AT_ONCE: usize = 100;
     let mut serve = command(folder);
-    serve.args(["serve", "--argon2-memory", "64"]).stderr(Stdio::piped()).stdout(Stdio::null());
-    let mut child = serve.spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
+    serve.args(["serve", "--argon2-memory", "64"]).stderr(writer).stdout(Stdio::null());
+    let child = serve.spawn().unwrap();
+    drop(serve);
+    let mut log = BufReader::new(reader);
     let address = address_in(&mut log);
     let mut requests = connect(address, "");
     for _ in 0..answers / AT_ONCE {
@@ -921,6 +932,25 @@ fn an_error_behind_a_log_that_nobody_reads_does_not_keep_the_server_from_ending(
 }
 
 #[test]
+fn a_log_that_another_program_made_non_blocking_loses_nothing() {
+    // given: more lines than the pipe holds
+    let folder = tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    let (mut child, mut log) = stalled_log_in(folder.path(), 2_000, reader, writer);
+
+    // when
+    terminate(&child);
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+
+    // then
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(rest.lines().filter(|line| line.contains("usher::request")).count(), 2_000);
+    assert!(rest.lines().last().unwrap().contains("stopped"), "{:?}", rest.lines().last());
+}
+
+#[test]
 fn lines_that_were_lost_are_counted_in_the_log_once_it_is_read_again() {
     // given: more lines than the pipe and memory hold
     let folder = tempdir().unwrap();
@@ -973,10 +1003,28 @@ fn limited(folder: &std::path::Path, files: u32) -> Command {
 fn a_limit_of_open_files_that_is_too_low_is_said_in_one_line() {
     for files in [10, 20, 40] {
         let folder = tempdir().unwrap();
-        let line = could_not(&limited(folder.path(), files).output().unwrap());
+        let line = could_not(&output(&mut limited(folder.path(), files)));
         assert!(line.contains(&format!("is {files},")) && line.contains("ulimit -n"), "{line}");
         assert_eq!(crate::support::binary::files(folder.path()).len(), 0, "{line}");
     }
+}
+
+#[test]
+fn a_limit_of_open_files_is_raised_as_far_as_it_goes_and_enough_is_what_is_said_to_be_needed() {
+    // Two for each connection to the database, of which there are two more than processors; 40 besides, and 8 callers.
+    let needed = 48 + 2 * (2 + u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap());
+    let folder = tempdir().unwrap();
+    let line = could_not(&output(&mut limited(folder.path(), needed - 1)));
+    assert!(line.contains(&format!("at least {needed} are needed")), "{line}");
+    let serving = Serving::spawn(folder.path(), &mut limited(folder.path(), needed));
+    serving.until_logged("--max-connections is 8 instead of 4096");
+    drop(serving);
+
+    let mut soft = Command::new("/bin/sh");
+    let script = format!("ulimit -S -n {needed}; exec \"$0\" \"$@\"");
+    soft.current_dir(folder.path()).env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_usher"), "serve"]);
+    let serving = Serving::spawn(folder.path(), soft.args(["--listen", "127.0.0.1:0", "--max-connections", "100"]));
+    assert!(!serving.log().contains("--max-connections is"), "{}", serving.log());
 }
 
 #[test]

@@ -823,6 +823,39 @@ fn while_files_cannot_grow_writes_are_refused_and_all_else_answers_as_ever() {
 }
 
 #[test]
+fn what_fails_again_and_again_is_said_once_and_so_is_that_it_works_again() {
+    // given: no file of the server may grow any more
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    assert!(create_admin(folder.path(), "root").status.success());
+    let root = serving.sign_in("root");
+    let limit_files = |bytes| {
+        let pid = rustix::process::Pid::from_child(&serving.child);
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).unwrap();
+    };
+    limit_files(Some(0));
+
+    // when: who reads the log has what was gathered written at once
+    let gather = || {
+        for _ in 0..3 {
+            serving.client().login("root@example.com", "a wrong password").is(401, "invalid_credentials");
+            root.get("/audit");
+        }
+    };
+    gather();
+    serving.until_logged("writing what was gathered failed");
+    limit_files(None);
+    serving.until_logged("writing what was gathered works again");
+    gather();
+
+    // then
+    let log = serving.log();
+    let said = ["failed; nothing is lost", "works again"].map(|text| log.matches(text).count());
+    assert_eq!(said, [1, 1], "{log}");
+}
+
+#[test]
 fn a_limit_on_the_size_of_files_does_not_end_the_server() {
     // given: nobody has told the system to ignore the signal that comes with the limit
     let (_folder, serving, ada) = limited("ulimit -f 1024");

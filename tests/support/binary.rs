@@ -1,9 +1,14 @@
 //! The real executable, as an admin meets it.
 
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex},
@@ -19,11 +24,41 @@ pub fn command(folder: &Path) -> Command {
 }
 
 /// Runs a command to its end.
+#[track_caller]
 pub fn usher(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder).args(arguments).output().expect("usher runs")
+    output(command(folder).args(arguments))
+}
+
+/// Runs a prepared command to its end.
+#[track_caller]
+pub fn output(command: &mut Command) -> Output {
+    ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("usher runs"))
+}
+
+/// The end of a command. One that goes on for more than a minute is killed, and fails the test.
+#[track_caller]
+pub fn ended(child: Child) -> Output {
+    let id = child.id().to_string();
+    let (end, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || end.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(Duration::from_mins(1)) else {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+        panic!("it does not end");
+    };
+    output.expect("usher ends")
+}
+
+/// The next line of a pipe; nothing at its end, or when none comes within half a minute.
+pub fn next_line<R: Read + AsFd>(pipe: &mut BufReader<R>) -> Option<String> {
+    if pipe.buffer().is_empty() {
+        let patience = Timespec { tv_sec: 30, tv_nsec: 0 };
+        poll(&mut [PollFd::new(pipe.get_ref(), PollFlags::IN)], Some(&patience)).ok().filter(|ready| *ready > 0)?;
+    }
+    pipe.lines().next().map(|line| line.expect("text"))
 }
 
 /// Runs a command to its end, with something on its standard input.
+#[track_caller]
 pub fn usher_reading(folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = command(folder)
         .args(arguments)
@@ -35,7 +70,7 @@ pub fn usher_reading(folder: &Path, arguments: &[&str], input: impl AsRef<[u8]>)
     let mut stdin = child.stdin.take().expect("a pipe");
     let _ = stdin.write_all(input.as_ref()); // it may have ended before it reads
     drop(stdin);
-    child.wait_with_output().expect("usher ends")
+    ended(child)
 }
 
 /// Makes an administrator `NAME` with the address `NAME@example.com` and the tests' password.
@@ -88,12 +123,14 @@ impl Serving {
     /// Starts a prepared command, and waits for the line that says where it listens.
     pub fn spawn(folder: &Path, command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("usher runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut said = BufReader::new(child.stderr.take().expect("a pipe"));
         let log = Arc::<Mutex<String>>::default();
         let keep = |log: &Mutex<String>, line: &str| *log.lock().expect("a log") += &format!("{line}\n");
         let address = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it did not start: {}", log.lock().expect("a log")));
-            let line = line.expect("text");
+            let Some(line) = next_line(&mut said) else {
+                let _ = child.kill();
+                panic!("it did not start: {}", log.lock().expect("a log"));
+            };
             keep(&log, &line);
             if let Some((_, rest)) = line.split_once("listening on http://") {
                 let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:[]".contains(c))).unwrap_or(rest.len());
@@ -101,7 +138,8 @@ impl Serving {
             }
         };
         let shared = log.clone();
-        let reader = std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| keep(&shared, &line)));
+        let reader =
+            std::thread::spawn(move || said.lines().map_while(Result::ok).for_each(|line| keep(&shared, &line)));
         Self { address, child, folder: folder.to_owned(), log, reader: Some(reader) }
     }
 
@@ -146,7 +184,7 @@ impl Serving {
 
     /// Waits for the end, and returns the exit status and everything that was logged.
     pub fn wait(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().expect("it ends");
+        let status = until("it ends", || self.child.try_wait().expect("a status"));
         self.reader.take().expect("not waited for yet").join().expect("the log is read");
         let log = self.log.lock().expect("a log").clone();
         (status.code(), log)
