@@ -98,6 +98,8 @@ mod tests {
         let now = START + YEAR;
         assert_eq!(holding(START + HOUR).look(now, Some(HOUR)).hold_until, Some(now + DAY));
         assert_eq!(holding(START + HOUR).look(now, None).hold_until, Some(now + DAY));
+        let now = START + ClockWatch::SHORT;
+        assert_eq!(holding(START + HOUR).look(now, Some(Duration::ZERO)).hold_until, Some(now + DAY));
     }
 
     #[test]

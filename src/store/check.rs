@@ -243,6 +243,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ten_are_listed_and_the_others_counted() {
+        let text = |count: u32| listed(&(1..=count).collect::<Vec<_>>());
+        assert_eq!(text(10), "1; 2; 3; 4; 5; 6; 7; 8; 9; 10");
+        assert_eq!(text(11), text(10) + "; and 1 more");
+    }
+
+    #[test]
     fn a_clock_before_the_first_version_or_before_the_newest_entry_is_noticed() {
         let at = |seconds: i64| Timestamp::from_millis(FIRST_YEAR + 1000 * seconds);
         assert_eq!(clock(at(-1), None, None).verdict, Verdict::Error);

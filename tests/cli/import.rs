@@ -158,21 +158,23 @@ fn a_dry_run_says_line_by_line_what_it_would_do_and_changes_nothing() {
     let mut boss = line("boss", ours);
     boss["role"] = json!("admin");
     boss["disabled"] = json!(true);
-    let good = lines(&[line("ada", DJANGO), boss]);
+    let other_kind = line("carl", &ours.replace("argon2id", "argon2i"));
+    let good = lines(&[line("ada", DJANGO), boss, other_kind]);
 
     // when
     let told = import(folder.path(), &good, &["--dry-run"]);
     let complained = import(folder.path(), format!("{good}\n{}", lines(&[line("ADA", WERKZEUG)])), &["--dry-run"]);
 
     // then
-    succeeded(&told, "2 users would be imported; nothing was changed");
+    succeeded(&told, "3 users would be imported; nothing was changed");
     let intents = "line 1: would add ada <ada@example.com>, pbkdf2-sha256 (Django), hashed again at the first sign-in\n\
-                   line 2: would add boss <boss@example.com>, an administrator, disabled, argon2id\n";
+                   line 2: would add boss <boss@example.com>, an administrator, disabled, argon2id\n\
+                   line 3: would add carl <carl@example.com>, argon2i, hashed again at the first sign-in\n";
     assert_eq!(stdout(&told), intents);
     assert_eq!(complained.status.code(), Some(1));
-    let fault = "line 4: email is that of line 1, too; username is that of line 1, too\n";
+    let fault = "line 5: email is that of line 1, too; username is that of line 1, too\n";
     assert_eq!(stdout(&complained), format!("{intents}{fault}"));
-    assert_eq!(complaint(&complained), "usher: 1 line of 3 is faulty; nothing was imported");
+    assert_eq!(complaint(&complained), "usher: 1 line of 4 is faulty; nothing was imported");
     assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
     assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM audit"), 0);
 }

@@ -1038,6 +1038,13 @@ fn an_id_that_is_not_canonical_names_nobody() {
 }
 
 #[test]
+fn an_escape_of_ascii_stands_for_its_character() {
+    let server = Server::start();
+    let root = server.admin("root");
+    assert_eq!(root.get("/users/%31").json()["username"], "root");
+}
+
+#[test]
 fn an_id_that_is_no_utf8_names_nobody_and_is_told_so_only_to_who_is_signed_in() {
     let server = Server::start();
     let root = server.admin("root");

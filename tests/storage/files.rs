@@ -238,6 +238,14 @@ fn an_empty_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
 }
 
 #[test]
+fn an_empty_write_ahead_log_keeps_no_database_from_being_created() {
+    let folder = tempdir().unwrap();
+    std::fs::write(folder.path().join("usher.db-wal"), "").unwrap();
+    let created = usher(folder.path(), &["migrate"]);
+    assert!(created.status.success(), "{}", complaint(&created));
+}
+
+#[test]
 fn a_missing_file_beside_a_write_ahead_log_is_what_is_left_of_a_database() {
     let remains = |path: &Path| std::fs::write(beside(path, "-wal"), [7; 5000]).unwrap();
     is_refused_untouched(remains, &["-wal", "put the file back"]);
