@@ -465,6 +465,17 @@ fn a_second_signal_ends_it_at_once_with_another_status() {
 }
 
 #[test]
+fn the_probes_say_in_json_that_it_is_alive_and_ready() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    for (path, status) in [("//healthz", "ok"), ("//readyz", "ready")] {
+        let answer = serving.client().get(path);
+        assert_eq!((answer.status, answer.json()), (200, serde_json::json!({"status": status})));
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+}
+
+#[test]
 fn a_draining_server_says_that_it_is_not_ready() {
     // given: half a request; the server has taken its connection, for it has answered a later one
     let folder = tempdir().unwrap();

@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_fills_by_one_every_ten_seconds_however_often_it_is_asked() {
+        let (mut budget, at) = (Budget::default(), |seconds| Timestamp::from_millis(seconds * 1000));
+        let mut granted = |seconds: std::ops::Range<i64>| seconds.filter(|second| budget.spend(at(*second))).count();
+        assert_eq!((granted(1000..1009), granted(1009..1010)), (9, 1));
+        (0..Budget::MAX).for_each(|_| assert!(granted(1010..1011) <= 1));
+        assert_eq!(granted(1011..1111), 10);
+    }
+
+    #[test]
     fn a_flood_that_goes_on_for_a_day_makes_few_entries_however_often_they_are_taken() {
         let (journal, mut written, mut attempts) = (Journal::new(Clock::System), 0, 0);
         for second in 0..86_400 {
