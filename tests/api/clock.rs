@@ -242,6 +242,12 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
             assert_eq!(left[table], 0, "{table}");
         }
         assert_eq!(left["users"], 2);
+
+        // and there is no reason left to wait, also when the clock is set back
+        clock.set(clock.now() - 2 * HOUR);
+        server.sql().execute("INSERT INTO throttle_accounts VALUES (7, zeroblob(16), 1)", []).unwrap();
+        sweep(&server);
+        assert_eq!(rows(&server)["throttle_accounts"], 0);
     }
 }
 

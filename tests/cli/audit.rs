@@ -720,6 +720,7 @@ fn the_check_works_beside_a_server_and_without_one_and_changes_nothing() {
             assert_eq!(found, 1, "{subject}: {report}");
         }
     }
+    assert!(!(beside + &lines).contains("audit time"), "{lines}");
 }
 
 #[test]

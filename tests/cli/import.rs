@@ -453,6 +453,8 @@ fn refused_lines_are_never_written_over_a_file_nor_lost() {
         // then
         assert_eq!((refused.status.code(), complaint(&refused).as_str()), (Some(1), said));
     }
+    let clean = import(folder.path(), lines(&[line("ada", DJANGO)]), &["--skip-refused", "there.jsonl"]);
+    assert!(complaint(&clean).contains("already there"), "also where nothing has to be written: {}", complaint(&clean));
     assert_eq!(fs::read_to_string(folder.path().join("there.jsonl")).unwrap(), "of last time");
     assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
     let both = import(folder.path(), &file, &["--skip-refused", "x.jsonl", "--dry-run"]);

@@ -195,6 +195,18 @@ fn the_log_holds_what_was_refused_before_it_was_asked_for() {
 }
 
 #[test]
+fn a_sweep_waits_for_the_lock_of_another_process() {
+    let server = Server::start();
+    let other = lock(&server);
+    std::thread::scope(|scope| {
+        let sweeping = scope.spawn(|| futures_executor::block_on(server.app.maintenance.sweep()));
+        std::thread::sleep(Duration::from_millis(300)); // long enough for one that does not wait to fail
+        other.execute_batch("COMMIT").unwrap();
+        sweeping.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn others_write_between_the_deletions_of_a_sweep() {
     // given
     let server = Server::start();

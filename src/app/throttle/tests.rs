@@ -93,6 +93,9 @@ fn a_site_has_four_times_the_budget_of_a_subscriber() {
     let (rest, wait) = exhaust(|n| throttle.reserve_sign_in(in_site(n + 2), target(&name(n))));
     assert_eq!((rest, wait), (150, Duration::from_secs(5)), "the whole /48");
     assert!(throttle.reserve_sign_in(subscriber("2001:db8:2:1::1"), target("x@y")).is_ok(), "another site");
+    let beside = |n: u32| subscriber(&format!("203.0.113.{}", n % 256));
+    let mut attempts = (1000..2000).map(|n| throttle.reserve_sign_in(beside(n), target(&name(n))));
+    assert!(attempts.all(|attempt| attempt.is_ok()), "neighbours in IPv4 share nothing");
 }
 
 #[test]

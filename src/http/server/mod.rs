@@ -155,3 +155,21 @@ impl Drop for InProgress<'_> {
         self.0.touch();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{in_flight::MAX_BYTES, *};
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_request_is_counted_with_what_is_kept_of_each_header() {
+        let in_flight = Arc::<in_flight::InFlight>::default();
+        let others = in_flight.begin(Arc::default());
+        others.grow_to(MAX_BYTES - BYTES_OF_A_REQUEST - 50 * BYTES_OF_A_HEADER);
+        for (headers, is_crowded) in [(50, false), (51, true)] {
+            let connection = Connection::new(Ipv4Addr::LOCALHOST.into(), None, in_flight.clone());
+            let _request = InProgress::begin(&connection, false, headers);
+            assert_eq!(in_flight.is_crowded_for(true), is_crowded, "{headers}");
+        }
+    }
+}

@@ -199,3 +199,20 @@ impl Drop for Threads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_begun_is_waited_for_by_who_is_patient_until_it_begins() {
+        for (patience, answered) in [(Patience::UntilBegun, Ok(1)), (Patience::UntilDone, Err(Error::Overloaded))] {
+            let (answer, mut received) = oneshot::channel();
+            let turn = Turn::new(answer, patience);
+            assert!(turn.begin());
+            turn.give_up();
+            turn.answer(Ok(1));
+            assert_eq!(received.try_recv().expect("an answer"), answered);
+        }
+    }
+}
