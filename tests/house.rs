@@ -319,3 +319,13 @@ fn no_unsafe_code_and_nothing_unfinished() {
         assert!(text.contains(lint), "{root}");
     }
 }
+
+#[test]
+fn no_test_file_is_longer_than_600_lines() {
+    let mut found = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut found);
+    for path in found {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 600, "{}: {lines} lines", path.display());
+    }
+}

@@ -1,6 +1,6 @@
 //! Who may do what: role × operation × ownership × field, each cell with the status that it answers.
 
-use crate::support::{Answer, Client, PASSWORD, Server, spec, unique};
+use crate::support::{Answer, Client, PASSWORD, Server, hostile::rows, spec, unique};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -251,4 +251,25 @@ fn an_administrator_who_is_demoted_is_a_user_from_the_next_request_on() {
         assert_eq!(ask(&cell).status, expected[1], "{operation} {field}");
     }
     admin.get("/auth/me").is(200, "");
+}
+
+#[test]
+fn strangers_cannot_tell_an_account_that_exists_from_one_that_does_not() {
+    let server = Server::start();
+    let (root, ada, eve) = (server.admin("root"), server.user("ada"), server.user("eve"));
+    let before = rows(&server);
+    for body in
+        [json!({}), json!({"role": "admin"}), json!({"password": "another long one", "current_password": PASSWORD})]
+    {
+        let answers: Vec<_> = [ada.me(), root.me(), "/users/99999".into(), "/users/0".into(), "/users/abc".into()]
+            .map(|path| {
+                let put = eve.put_if(&path, Some("\"1.1\""), body.clone());
+                [eve.get(&path), put, eve.delete(&path)].map(|answer| (answer.status, answer.body))
+            })
+            .into();
+
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        assert_eq!(answers[0][0].0, 404);
+    }
+    assert_eq!(rows(&server), before);
 }

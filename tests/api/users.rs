@@ -1,6 +1,9 @@
 //! Accounts: making, reading, changing and deleting them, as people and administrators do.
 
-use crate::support::{Client, PASSWORD, Server};
+use crate::support::{
+    Client, PASSWORD, Server,
+    hostile::{attack, refused, request},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 use usher::domain::{Action, AuditEvent, ChainHash, Timestamp, UserId};
@@ -547,4 +550,38 @@ fn every_entry_of_the_audit_log_contains_the_hash_of_the_one_before() {
         Ok((row.get::<_, i64>(0)?, ChainHash(row.get(1)?)))
     });
     assert_eq!(head.unwrap(), (last, hash));
+}
+
+#[test]
+fn an_if_match_that_is_no_list_of_our_tags_matches_nothing() {
+    let server = Server::start();
+    let ada = server.user("ada");
+    let header = format!("Authorization: Bearer {}", ada.token.as_deref().expect("a token"));
+    let mut attacks = Vec::new();
+    for tag in [
+        "",
+        "\"\"",
+        "W/\"1.1\"",
+        "1.1",
+        "\"1.1",
+        "\"1\"",
+        "\"1.2\"",
+        "\"2.1\"",
+        "\"-1.1\"",
+        "\"1.1.1\"",
+        "\"+1.1\"",
+        "\"1.99999999999999999999\"",
+        "\u{e9}",
+        "Canary7Zq",
+        "\"**\"",
+        ",,",
+    ] {
+        let if_match = format!("If-Match: {tag}");
+        for (line, body) in [("PUT /api/v1/users/1", r#"{"username": "Canary7Zq"}"#), ("DELETE /api/v1/users/1", "")] {
+            let bytes = request(line, &[&header, &if_match, "Content-Type: application/json"], body);
+            attacks.push(attack(format!("{line} with {if_match}"), bytes, 412, "precondition_failed"));
+        }
+    }
+
+    refused(&server, attacks);
 }

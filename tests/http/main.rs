@@ -3,9 +3,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bodies;
+mod chance;
 mod connections;
 mod cors;
-mod hostile;
+mod framing;
 mod metrics;
+mod paths;
 #[cfg(feature = "system-tests")]
 mod proxies;

@@ -8,6 +8,7 @@
 pub mod binary;
 #[cfg(feature = "system-tests")]
 pub mod browser;
+pub mod hostile;
 
 use serde_json::{Value, json};
 use std::{
