@@ -335,11 +335,14 @@ mod tests {
         assert_eq!(std::fs::read(&first).unwrap(), b"a copy from before");
         assert_eq!(existing_version(&second, &OLD).unwrap(), Some(1));
         assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second, "the same once more");
+        let whole = std::fs::read(&second).unwrap();
+        std::fs::write(&first, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second, "the beginning of a copy is none");
         connection.execute_batch("INSERT INTO people (name) VALUES ('Ada')").unwrap();
         let third = path.with_file_name("fixture.db.v1.3");
         assert_eq!(keep_copy(&path, &connection, 1).unwrap(), third);
         let drafts = std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
-        assert_eq!(drafts.filter(|path| path.extension().is_some_and(|end| end == "part")).count(), 0);
+        assert_eq!(drafts.filter(|path| path.to_string_lossy().ends_with(".usher-copy")).count(), 0);
     }
 
     #[test]
