@@ -1,5 +1,5 @@
 -- The database of usher, whole, as it stands. A new file is made from this text; an older one is brought here by the
--- steps in src/store/migrate.rs, and a test holds both roads to the same end.
+-- steps in src/store/sqlite/migrate.rs, and a test holds both roads to the same end.
 --
 -- Times are milliseconds since 1970-01-01T00:00:00Z. Truth values are 0 and 1. Tokens are never here, only their
 -- SHA-256. You may read this file while the service runs (sqlite3 -readonly); change it with the usher command, which

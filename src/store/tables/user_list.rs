@@ -38,26 +38,15 @@ enum Plan {
 }
 
 /// The two ends of what begins with a prefix: what is stored is ASCII, and so before the last character that there is.
-struct Bounds {
-    from: String,
-    to: String,
-}
-
-impl Bounds {
-    fn of(prefix: &SearchPrefix) -> Self {
-        let from = fold(prefix.as_str());
-        Self { to: format!("{from}{}", char::MAX), from }
-    }
-
-    fn values(&self) -> [Value<'_>; 2] {
-        [Value::Text(&self.from), Value::Text(&self.to)]
-    }
+fn bounds(prefix: &SearchPrefix) -> [String; 2] {
+    let from = fold(prefix.as_str());
+    [from.clone(), from + &char::MAX.to_string()]
 }
 
 /// Which list, and which part of it.
 struct List<'a> {
     filter: &'a UserFilter,
-    bounds: Option<Bounds>,
+    bounds: Option<[String; 2]>,
     sort: UserSort,
     /// An id, and for lists that are not sorted by it what that account is sorted by.
     after: Option<(UserId, SortValue)>,
@@ -70,13 +59,13 @@ impl<'a> List<'a> {
             other => other.clone(),
         };
         let after = after.map(|cursor| (cursor.id, folded(&cursor.value)));
-        Self { filter, bounds: filter.prefix.as_ref().map(Bounds::of), sort, after }
+        Self { filter, bounds: filter.prefix.as_ref().map(bounds), sort, after }
     }
 
     /// The statement that finds the first `limit` accounts.
     fn query(&self, plan: Plan, limit: u32) -> (String, Vec<Value<'_>>) {
-        let bounds = self.bounds.as_ref().filter(|_| plan == Plan::MatchAndSort);
-        let mut given: Vec<Value<'_>> = bounds.map_or_else(Vec::new, |bounds| bounds.values().to_vec());
+        let bounds = self.bounds.iter().filter(|_| plan == Plan::MatchAndSort);
+        let mut given: Vec<Value<'_>> = bounds.flatten().map(Value::from).collect();
         let places = self.places(&mut given);
         let (key, order) = (key_of(self.sort), if self.sort.descending { " DESC" } else { "" });
         let select = |from: &str| format!("{}, {key} AS k FROM {from}", concat!("SELECT ", user_columns!()));
@@ -199,7 +188,7 @@ impl Reader<'_> {
         }
     }
 
-    fn search(&self, list: &List<'_>, bounds: &Bounds, wanted: u32) -> Result<Vec<User>, Error> {
+    fn search(&self, list: &List<'_>, bounds: &[String; 2], wanted: u32) -> Result<Vec<User>, Error> {
         let matches = self.matches(bounds)?;
         if matches >= FEW
             && let Some(found) = self.walk(list, bounds, matches / WALKED, wanted)?
@@ -215,9 +204,9 @@ impl Reader<'_> {
     }
 
     /// Those of the first `most` accounts that match, until there are as many as `wanted`. `None`: there may be more beyond.
-    fn walk(&self, list: &List<'_>, bounds: &Bounds, most: u32, wanted: u32) -> Result<Option<Vec<User>>, Fault> {
+    fn walk(&self, list: &List<'_>, bounds: &[String; 2], most: u32, wanted: u32) -> Result<Option<Vec<User>>, Fault> {
         // What is stored is ASCII, and compared without regard to case.
-        let prefix = bounds.from.as_bytes();
+        let prefix = bounds[0].as_bytes();
         let begins = |text: &[u8]| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         let (mut found, mut walked) = (Vec::new(), 0);
         let (sql, given) = list.query(Plan::Walk, most);
@@ -233,18 +222,18 @@ impl Reader<'_> {
 
     /// How many accounts a list has. Scans all of them, in an index.
     pub fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
-        let bounds = filter.prefix.as_ref().map(Bounds::of);
-        let given = bounds.as_ref().map_or_else(Vec::new, |bounds| bounds.values().to_vec());
+        let bounds = filter.prefix.as_ref().map(bounds);
+        let given: Vec<Value<'_>> = bounds.iter().flatten().map(Value::from).collect();
         let counted = self.sql.only(&count_sql(filter), &given, |row| row.number(0))?;
         Ok(u64::try_from(counted).unwrap_or(0))
     }
 
     /// About how many accounts a search finds: those by their username or those by their e-mail address, whichever are more.
-    fn matches(&self, bounds: &Bounds) -> Result<u32, Error> {
+    fn matches(&self, bounds: &[String; 2]) -> Result<u32, Error> {
         const UP_TO: &str = "SELECT
             (SELECT count(*) FROM (SELECT 1 FROM users WHERE username_key >= ?1 AND username_key < ?2 LIMIT ?3) AS a),
             (SELECT count(*) FROM (SELECT 1 FROM users WHERE email_key >= ?1 AND email_key < ?2 LIMIT ?3) AS b)";
-        let [from, to] = bounds.values();
+        let [from, to] = bounds.each_ref().map(Value::from);
         let more = |row: &dyn Columns| Ok(row.number(0)?.max(row.number(1)?));
         Ok(u32::try_from(self.sql.only(UP_TO, &[from, to, MANY.into()], more)?).unwrap_or(MANY))
     }
