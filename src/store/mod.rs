@@ -98,7 +98,8 @@ impl Store {
     }
 
     /// Runs one transaction, which is on disk when this returns `Ok` and has left no trace when it returns `Err`.
-    /// What the work records is written to the audit log in the same transaction.
+    /// What the work records is written to the audit log in the same transaction. It may be run again, and changes nothing but
+    /// the database.
     ///
     /// After five seconds this returns [`Error::Overloaded`], whatever the writer does, and a transaction that is not being
     /// committed by then leaves no trace either. Only of one that is (a disk that takes seconds for a commit) nobody can
@@ -106,7 +107,7 @@ impl Store {
     pub async fn write<T: Send + 'static>(
         &self,
         caller: &Caller,
-        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.write_with(Patience::UntilDone, caller, work).await
     }
@@ -115,7 +116,7 @@ impl Store {
     pub async fn write_without_deadline<T: Send + 'static>(
         &self,
         caller: &Caller,
-        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.write_with(Patience::Endless, caller, work).await
     }
@@ -124,7 +125,7 @@ impl Store {
         &self,
         patience: Patience,
         caller: &Caller,
-        work: impl FnOnce(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl Fn(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (caller, clock) = (caller.clone(), self.clock.clone());
         let transact = move |sql: &dyn Sql| {
