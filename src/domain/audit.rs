@@ -1,11 +1,11 @@
-//! What is written down about who did what, and what is kept of it.
+//! The entries of the audit log, and how many are kept.
 
 use super::{Caller, ChainHash, Timestamp, UserId, chain::ChainedEntry};
 use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 macro_rules! actions {
     ($($(#[doc = $doc:literal])* $name:ident => $text:literal,)*) => {
-        /// What happened. The texts are public and stay.
+        /// What happened. The texts are public and must not change.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Action { $($(#[doc = $doc])* $name,)* }
 
@@ -16,7 +16,7 @@ macro_rules! actions {
                 match self { $(Action::$name => $text,)* }
             }
 
-            /// What that means, for people.
+            /// The meaning, for people.
             pub fn meaning(self) -> &'static str {
                 match self { $(Action::$name => concat!($($doc),*).trim_ascii(),)* }
             }
@@ -30,69 +30,69 @@ macro_rules! actions {
 }
 
 actions! {
-    /// An account was made, by its owner, an administrator or the shell.
+    /// An account was created by its owner, by an administrator or on the command line.
     UserRegistered => "user.registered",
-    /// Accounts were taken over from a file: as many as the entry counts.
+    /// Accounts were imported from a file. The entry's `count` is their number.
     UserImported => "user.imported",
-    /// Username or address changed, or the address was verified.
+    /// The username or the e-mail address was changed, or the e-mail address was verified.
     UserUpdated => "user.updated",
     /// An account has a new password.
     UserPasswordChanged => "user.password_changed",
-    /// An account became an administrator's, or ceased to be one.
+    /// The role of an account was changed.
     UserRoleChanged => "user.role_changed",
     /// An account was disabled, which ends its sessions.
     UserDisabled => "user.disabled",
     /// A disabled account was enabled.
     UserEnabled => "user.enabled",
-    /// An account was deleted with all that belonged to it.
+    /// An account was deleted, with its sessions and tokens.
     UserDeleted => "user.deleted",
-    /// The failed sign-ins of an account were forgotten, so that its owner is no longer slowed down.
+    /// The failed sign-ins of an account were cleared, so that its owner is no longer slowed down.
     UserUnlocked => "user.unlocked",
-    /// The owner of an account gave its current password with a change of it, and it was right.
+    /// The owner of an account sent the right `current_password` with a change of the account.
     PasswordConfirmed => "user.password_confirmed",
-    /// A reset token was made for an account.
+    /// A reset token was created for an account.
     ResetIssued => "user.reset_issued",
-    /// A reset token was spent on a new password.
+    /// A new password was set with a reset token.
     PasswordReset => "user.password_reset",
-    /// An invitation was made.
+    /// An invitation was created.
     InvitationCreated => "invitation.created",
-    /// An invitation was taken back, or went with the right of its maker to make it.
+    /// An invitation was deleted, or became void because its creator is no longer an administrator.
     InvitationDeleted => "invitation.deleted",
-    /// An account was made with an invitation; the actor is who made that.
+    /// An account was registered with an invitation; the actor is the creator of the invitation.
     InvitationSpent => "invitation.spent",
-    /// A session was opened.
+    /// A user signed in.
     SignedIn => "session.signed_in",
-    /// A session was ended by its owner.
+    /// A user signed out.
     SignedOut => "session.signed_out",
-    /// Sessions of an account were ended by its owner from another one, by an administrator or the shell.
+    /// Sessions of an account were ended from another session, by an administrator or on the command line.
     SessionsRevoked => "session.revoked",
-    /// A wrong password, an unknown address or a disabled account; also a wrong `current_password`.
+    /// A sign-in failed: a wrong password, an unknown e-mail address or a disabled account. Also a wrong `current_password`.
     SignInFailed => "session.sign_in_failed",
-    /// Someone asked for what is not theirs to do, and was answered with `403`.
+    /// A caller asked for something that they may not do, and got `403`.
     AccessDenied => "access.denied",
-    /// The whole database was copied into a file.
+    /// The database was backed up to a file.
     DatabaseBackedUp => "database.backed_up",
-    /// An attempt that came too soon after others, and was not looked at.
+    /// An attempt was refused with `429`, and its credentials were not checked.
     AttemptThrottled => "attempt.throttled",
 }
 
-/// One entry. Accounts appear as ids, never as names; what someone typed never appears.
+/// One entry. It names accounts by their ids only, and never contains text that somebody typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
     pub at: Timestamp,
     pub action: Action,
-    /// Who did it; `None` is someone unknown, or the shell.
+    /// The account that did it; `None` for an unknown caller, or the command line.
     pub actor: Option<UserId>,
-    /// To whose account.
+    /// The account that was affected.
     pub subject: Option<UserId>,
     pub ip: Option<IpAddr>,
     pub request_id: Option<Arc<str>>,
-    /// How many alike this entry stands for: more than one where they came too fast to be written one by one.
+    /// How many identical events this entry stands for: more than one if they came too fast to be recorded one by one.
     pub count: u32,
 }
 
 impl AuditEvent {
-    /// The same entry for several alike.
+    /// The same entry for several identical events.
     #[must_use]
     pub fn times(self, count: u32) -> Self {
         Self { count, ..self }
@@ -142,7 +142,7 @@ pub struct AuditEntry {
     pub hash: ChainHash,
 }
 
-/// Which entries are read: those that have all of what is given.
+/// Selects the entries that match all given values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     pub action: Option<Action>,
@@ -171,9 +171,9 @@ impl fmt::Display for AuditCursor {
 /// How much of the log is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditLimits {
-    /// What is older goes.
+    /// Older entries are deleted.
     pub retention: Duration,
-    /// Of more entries than this the oldest go.
+    /// Beyond this number, the oldest entries are deleted.
     pub max_rows: u32,
 }
 

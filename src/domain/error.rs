@@ -1,8 +1,8 @@
-//! Every way in which a use case can fail.
+//! The failures of use cases.
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-/// What is wrong with the input, field by field. An empty one means that nothing is.
+/// The faults of the input, by field. Empty if the input is valid.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(BTreeMap<Cow<'static, str>, Cow<'static, str>>);
 
@@ -10,7 +10,7 @@ impl Faults {
     /// More faults than this are not listed: nobody sends twenty wrong fields by accident.
     pub const LISTED: usize = 20;
 
-    /// Notes what is wrong with `field`. The first fault of a field stands.
+    /// Adds a fault of `field`. Only the first fault of a field is kept.
     pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: impl Into<Cow<'static, str>>) {
         let field = field.into();
         if self.0.len() < Self::LISTED || self.0.contains_key(&field) {
@@ -18,7 +18,7 @@ impl Faults {
         }
     }
 
-    /// The value, or a note of what was wrong with it.
+    /// Returns the value, or adds its fault.
     pub fn collect<T>(&mut self, field: &'static str, parsed: Result<T, Cow<'static, str>>) -> Option<T> {
         parsed.map_err(|fault| self.add(field, fault)).ok()
     }
@@ -41,28 +41,28 @@ impl Faults {
     }
 }
 
-/// Why a use case did not do what was asked. One variant for each way that a caller can tell apart.
+/// Why a use case failed. One variant for each case that callers can distinguish.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("the input is invalid")]
     Invalid(Faults),
-    #[error("this needs a session token")]
+    #[error("a session token is required")]
     AuthenticationRequired,
     #[error("the session token is invalid, expired or revoked")]
     InvalidToken,
     #[error("the e-mail address or the password is wrong")]
     InvalidCredentials,
-    #[error("this is not yours to do")]
+    #[error("you may not do this")]
     Forbidden,
     #[error("sign in again, or send the current password")]
     ReauthenticationRequired,
     #[error("registration is closed")]
     RegistrationClosed,
-    #[error("registration needs an invitation")]
+    #[error("registration requires an invitation")]
     InvitationRequired,
-    #[error("the invitation is invalid, expired or spent")]
+    #[error("the invitation is invalid, expired or already used")]
     InvalidInvitation,
-    #[error("the reset token is invalid, expired or spent")]
+    #[error("the reset token is invalid, expired or already used")]
     InvalidResetToken,
     /// Somebody is guessing, or it looks like it. The next attempt may come after this long.
     #[error("too many attempts; wait before the next one")]
@@ -81,12 +81,12 @@ pub enum Error {
     EmailTaken,
     #[error("the last enabled administrator can't be deleted, disabled or demoted")]
     LastAdmin,
-    /// More work than can be taken on now. Trying again after a moment is right.
-    #[error("the service has more to do than it can take on; try again")]
+    /// There is too much work at the moment. Callers can try again soon.
+    #[error("the service is overloaded; try again")]
     Overloaded,
     /// The database can't be read or written: a full or read-only disk, a file gone. The text says what to do, and is for
     /// the log.
-    #[error("the database can't do this now: {0}")]
+    #[error("the database is unavailable: {0}")]
     Storage(String),
     /// A fault of this program or of its data. The text is for the log, never for a caller.
     #[error("internal error: {0}")]

@@ -27,7 +27,7 @@ impl<'de> Visitor<'de> for StrictObject<'_> {
         let mut members = Map::new();
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
             if members.contains_key(&name) {
-                self.0.add(plain_name(&name), "must come only once");
+                self.0.add(plain_name(&name), "must be given only once");
             }
             members.insert(name, value);
         }

@@ -218,7 +218,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
         "line 9: email must not be null",
         "line 9: is_staff is not a field of an account",
         "line 9: password_hash is required",
-        "line 9: username must come only once",
+        "line 9: username must be given only once",
         "usher: 8 lines of 9 are faulty; nothing was imported",
     ];
     for fault in expected.iter().filter(|fault| !fault.starts_with("line 2: email")) {

@@ -24,7 +24,7 @@ pub struct Audit {
     pub app: Arc<App>,
 }
 
-/// Which codes each operation here can answer with, beside those that every operation has.
+/// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[("listAuditEvents", &[ErrorCode::Forbidden])];
 
 impl Described for Action {
@@ -39,7 +39,7 @@ impl Described for Action {
                 meaning => format!("\n- `{}`: {meaning}", action.as_str()),
             };
             let lines: String = Action::ALL.iter().map(line).collect();
-            format!("What happened. Later versions may know more.\n{lines}")
+            format!("What happened. Later versions may add actions.\n{lines}")
         });
         registry.create_schema::<Self, _>("Action".into(), |_| MetaSchema {
             description: Some(&MEANINGS),
@@ -49,7 +49,7 @@ impl Described for Action {
     }
 }
 
-/// An action as it was written, perhaps by a later version.
+/// An action as it was recorded, perhaps by a later version.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
 pub struct WrittenAction(String);
@@ -65,24 +65,24 @@ impl Described for WrittenAction {
 }
 
 answer! {
-    /// An entry of the audit log. Accounts appear as ids, which are never given to another account; what somebody typed never appears.
+    /// An entry of the audit log. It names accounts by their ids, which are never given to another account. It never contains text that somebody typed.
     AuditEvent as "AuditEvent" {
-        /// Counts up by one from entry to entry
+        /// Increases by one from entry to entry
         id: i64,
-        /// Where the entry stands for several attempts, the first of them
+        /// The time. If the entry stands for several attempts, the time of the first one
         at: Timestamp,
         action: WrittenAction,
-        /// The account that did it; null for somebody who was not signed in, for the command line, and where the entry stands for several attempts
+        /// The account that did it. Null for callers who were not signed in, for the command line, and if the entry stands for several attempts
         actor: Nullable<i64>,
-        /// The account to which it was done; null where there is none, or none is known
+        /// The account that was affected; null if there is none, or if it is unknown
         subject: Nullable<i64>,
-        /// From where, as far as that is known. Where the entry stands for several attempts, the address of all (of IPv6 ones the first of their /64), or null
+        /// The IP address of the caller, if it is known. If the entry stands for several attempts, the IP address that they share, or null. For IPv6 it is then the first of the /64
         ip: Nullable<String>,
-        /// The `X-Request-Id` of the answer; null for the command line, and where the entry stands for several attempts
+        /// The `X-Request-Id` of the answer. Null for the command line, and if the entry stands for several attempts
         request_id: Nullable<String>,
-        /// How many alike the entry stands for: attempts that came too fast to be written one by one, sessions that were ended together, accounts that were imported together
+        /// How many events the entry stands for: attempts that came too fast to be recorded one by one, sessions that were ended together, or accounts that were imported together
         count: i64,
-        /// SHA-256 over the entry and the hash of the one before
+        /// SHA-256 over the entry and the hash of the previous entry
         hash: ChainHash,
     }
 }
@@ -120,15 +120,15 @@ impl Example for AuditEvent {
 query! {
     /// Which entries to list.
     ListAuditEvents as "ListAuditEventsQuery" {
-        /// How many entries a page has at most
+        /// The maximum number of entries on a page
         limit: PageSize,
-        /// The `next_cursor` of the page before
+        /// The `next_cursor` of the previous page
         cursor: Cursor,
-        /// Only entries of this kind
+        /// Only entries with this action
         action: Action,
-        /// Only what this account did
+        /// Only actions of this account
         actor: UserId,
-        /// Only what was done to this account, by itself or by others: the `subject` of an entry
+        /// Only actions that affected this account, by itself or by others: the `subject` of an entry
         user: UserId,
     }
 }
@@ -137,7 +137,7 @@ answer! {
     /// A page of the audit log.
     AuditList as "AuditList" {
         events: Vec<AuditEvent>,
-        /// Where the next page begins; null on the last one
+        /// Where the next page begins; null on the last page
         next_cursor: Nullable<String>,
     }
 }
@@ -168,11 +168,11 @@ pub enum Listed {
 impl Audit {
     /// List audit events
     ///
-    /// For administrators. The newest entries come first; pages follow each other by `next_cursor`. An entry must match
-    /// all parameters that are given. Everything up to this request is in the list, except that attempts which are
-    /// counted by the minute appear when it is over, and that refused attempts which can't be written at the moment (the disk
-    /// is full, another process writes) appear later. The log begins where `--audit-retention` and `--audit-max-rows` have
-    /// taken older entries away. Unknown and repeated parameters are refused.
+    /// For administrators. The newest entries come first; `next_cursor` leads from page to page. An entry must match all
+    /// given parameters. The list contains everything up to this request, with two exceptions. Attempts that are counted by
+    /// the minute appear when the minute is over. Refused attempts that can't be recorded at the moment (the disk is full,
+    /// another process is writing) appear later. `--audit-retention` and `--audit-max-rows` decide which older entries have
+    /// been deleted. Unknown and repeated parameters are refused.
     #[oai(path = "/audit", method = "get", operation_id = "listAuditEvents")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListAuditEvents>) -> Result<Listed, ApiError> {
         let ListAuditEvents { limit, cursor, action, actor, user } = query.0;

@@ -22,7 +22,7 @@ pub struct Auth {
     pub app: Arc<App>,
 }
 
-/// Which codes each operation here can answer with, beside those that every operation has.
+/// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("login", &[ErrorCode::InvalidCredentials, ErrorCode::TooManyAttempts]),
     ("logout", &[]),
@@ -31,9 +31,9 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
 ];
 
 body! {
-    /// What signs somebody in. Any strings will do; what is no address or no password is simply wrong.
+    /// The credentials. Any strings are accepted; malformed ones are answered like wrong ones.
     Login as "Login" {
-        /// The account's address, in any case
+        /// The account's e-mail address, in any case
         required email: String,
         required password: String,
     }
@@ -48,11 +48,11 @@ impl Example for Login {
 answer! {
     /// A new session.
     LoginAnswer as "SignIn" {
-        /// The session's token: keep it secret, it is shown only here
+        /// The session's token. Keep it secret; it is shown only here
         token: SessionToken,
         /// Always `Bearer`
         token_type: &'static str,
-        /// When the session ends, whatever its use; unused it ends earlier
+        /// When the session ends, even if it is used. It ends earlier if it is not used
         expires_at: Timestamp,
         user: User,
     }
@@ -73,9 +73,9 @@ impl From<SignIn> for LoginAnswer {
 }
 
 body! {
-    /// What sets a new password for somebody who has a token for it.
+    /// A reset token and the new password.
     PasswordReset as "PasswordReset" {
-        /// The token that an administrator handed over
+        /// The reset token that an administrator created
         required token: String,
         /// See NewUser
         required password: Password,
@@ -91,13 +91,13 @@ impl Example for PasswordReset {
 
 #[derive(ApiResponse)]
 pub enum Reset {
-    /// The password is set, and all sessions of the account have ended
+    /// The password was set, and all sessions of the account have ended
     #[oai(status = 204)]
     Done,
 }
 
 answer! {
-    /// What was done, for people.
+    /// The result, for people.
     Message as "Message" {
         message: &'static str,
     }
@@ -113,19 +113,19 @@ const SIGNED_OUT: &str = "signed out";
 
 #[derive(ApiResponse)]
 pub enum SignedIn {
-    /// A session was opened
+    /// A session was created
     #[oai(status = 200)]
     Session(Json<LoginAnswer>),
 }
 
 #[derive(ApiResponse)]
 pub enum SignedOut {
-    /// The token is dead
+    /// The session has ended; its token no longer works
     #[oai(status = 200)]
     Message(Json<Message>),
 }
 
-/// What the client calls itself, without control characters, and not too long.
+/// The client's `User-Agent`, without control characters, and shortened.
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let sent = headers.get(header::USER_AGENT)?;
     let text = String::from_utf8_lossy(sent.as_bytes());
@@ -136,11 +136,11 @@ fn user_agent(headers: &HeaderMap) -> Option<String> {
 impl Auth {
     /// Sign in
     ///
-    /// An unknown address, a wrong password and a disabled account get the same answer after the same time. A token is
-    /// not needed, but one that is sent must be valid. Many failures from one IP address or for one account are slowed down
-    /// with `429`, also while there is no such account. Failures elsewhere don't slow down an IP address that has signed in
-    /// to the account before, registered it, or spent its reset token. Time alone lets strangers go on, or an administrator
-    /// who unlocks the account: a sign-in or a new password changes nothing for them.
+    /// An unknown e-mail address, a wrong password and a disabled account get the same answer after the same time. A session
+    /// token is optional, but if it is sent it must be valid. Too many failures from one IP address or for one account are
+    /// answered with `429`, whether or not the account exists. An IP address that has signed in to the account before,
+    /// registered it or used its reset token is not slowed down by failures from elsewhere. Other IP addresses must wait,
+    /// unless an administrator unlocks the account. A sign-in or a new password of its owner does not shorten the wait.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
         let Login { email, password } = body.0;
@@ -150,18 +150,18 @@ impl Auth {
 
     /// Sign out
     ///
-    /// Ends the session whose token is sent. Other sessions of the account stay.
+    /// Ends the session of the token. Other sessions of the account stay open.
     #[oai(path = "/auth/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, caller: SignedInCaller) -> Result<SignedOut, ApiError> {
         self.app.sessions.sign_out(&caller.0).await?;
         Ok(SignedOut::Message(Json(Message { message: SIGNED_OUT })))
     }
 
-    /// Set a new password with a token
+    /// Set a new password with a reset token
     ///
-    /// The token comes from an administrator, works once and for a short time. All sessions of the account end; it says
-    /// nothing about the account whether the token was right. What fails spends no token. Many wrong tokens from one
-    /// IP address are slowed down with `429`.
+    /// The token comes from an administrator. It works once, and only for a short time. All sessions of the account end. A
+    /// request that fails does not use up the token. The answer to a wrong token reveals nothing about any account. Too many
+    /// wrong tokens from one IP address are answered with `429`.
     #[oai(path = "/auth/password-reset", method = "post", operation_id = "resetPassword")]
     async fn reset_password(&self, caller: AnyCaller, body: Body<PasswordReset>) -> Result<Reset, ApiError> {
         let PasswordReset { token, password } = body.0;
@@ -169,9 +169,9 @@ impl Auth {
         Ok(Reset::Done)
     }
 
-    /// Who am I?
+    /// Read the caller's account
     ///
-    /// The account whose session the token belongs to. This is what an app behind this service asks about its callers.
+    /// Returns the account that the session token belongs to. Apps use it to identify their callers.
     #[oai(path = "/auth/me", method = "get", operation_id = "getMe")]
     async fn me(&self, caller: SignedInCaller) -> Result<Found, ApiError> {
         let caller = caller.0;

@@ -22,7 +22,7 @@ pub struct Invitations {
     pub app: Arc<App>,
 }
 
-/// Which codes each operation here can answer with, beside those that every operation has.
+/// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("createInvitation", &[ErrorCode::Forbidden]),
     ("listInvitations", &[ErrorCode::Forbidden]),
@@ -30,13 +30,13 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
 ];
 
 body! {
-    /// What an invitation is for. `{}` is one for anybody, with the role `user`.
+    /// The data of a new invitation. `{}` is for any e-mail address and the role `user`.
     NewInvitation as "NewInvitation" {
-        /// The only address that may register with it; it counts as verified then
+        /// The only e-mail address that may register with it. The e-mail address then counts as verified
         optional email: EmailAddress,
-        /// The role of the account that is made with it; `user` unless given
+        /// The role of the account that registers with it; `user` by default
         optional role: Role,
-        /// How long it can be used, in seconds; as long as the server says (`--invitation-lifetime`) unless given
+        /// How long it can be used, in seconds; by default the server's `--invitation-lifetime`
         optional expires_in: Seconds,
     }
 }
@@ -51,11 +51,11 @@ answer! {
     /// An invitation that can still be used.
     Invitation as "Invitation" {
         id: InvitationId,
-        /// The only address that may register with it; null for any
+        /// The only e-mail address that may register with it; null for any
         email: Nullable<EmailAddress>,
-        /// The role of the account that is made with it
+        /// The role of the account that registers with it
         role: Role,
-        /// The administrator who made it; null for the command line
+        /// The administrator who created it; null for the command line
         created_by: Nullable<UserId>,
         created_at: Timestamp,
         expires_at: Timestamp,
@@ -86,13 +86,13 @@ answer! {
     /// A new invitation, with its token.
     CreatedInvitation as "CreatedInvitation" {
         id: InvitationId,
-        /// To be handed to who is invited; it is shown only here
+        /// Give it to the invited person. It is shown only here
         token: InvitationToken,
-        /// The only address that may register with it; null for any
+        /// The only e-mail address that may register with it; null for any
         email: Nullable<EmailAddress>,
-        /// The role of the account that is made with it
+        /// The role of the account that registers with it
         role: Role,
-        /// The administrator who made it; null for the command line
+        /// The administrator who created it; null for the command line
         created_by: Nullable<UserId>,
         created_at: Timestamp,
         expires_at: Timestamp,
@@ -118,9 +118,9 @@ impl Example for CreatedInvitation {
 query! {
     /// Which part of the list.
     ListInvitations as "ListInvitationsQuery" {
-        /// How many invitations a page has at most
+        /// The maximum number of invitations on a page
         limit: PageSize,
-        /// The `next_cursor` of the page before
+        /// The `next_cursor` of the previous page
         cursor: Cursor,
     }
 }
@@ -129,7 +129,7 @@ answer! {
     /// A page of the invitations that can still be used.
     InvitationList as "InvitationList" {
         invitations: Vec<Invitation>,
-        /// Where the next page begins; null on the last one
+        /// Where the next page begins; null on the last page
         next_cursor: Nullable<String>,
     }
 }
@@ -149,7 +149,7 @@ impl Example for InvitationList {
 
 #[derive(ApiResponse)]
 pub enum Created {
-    /// The invitation was made
+    /// The invitation was created
     #[oai(status = 201)]
     Invitation(Json<CreatedInvitation>),
 }
@@ -163,16 +163,16 @@ pub enum Listed {
 
 #[derive(ApiResponse)]
 pub enum Deleted {
-    /// The invitation can't be used any more
+    /// The invitation was deleted and no longer works
     #[oai(status = 204)]
     Gone,
 }
 
 #[OpenApi]
 impl Invitations {
-    /// Invite somebody
+    /// Create an invitation
     ///
-    /// For administrators. Whoever has the token can register once, also while registration needs invitations.
+    /// For administrators. The holder of the token can register once, also while `--registration` is `invite`.
     #[oai(path = "/invitations", method = "post", operation_id = "createInvitation")]
     async fn create(&self, caller: SignedInCaller, body: Body<NewInvitation>) -> Result<Created, ApiError> {
         let NewInvitation { email, role, expires_in } = body.0;
@@ -183,7 +183,7 @@ impl Invitations {
 
     /// List invitations
     ///
-    /// For administrators: those that can still be used, in the order in which they were made. Unknown and repeated
+    /// For administrators. Lists the invitations that can still be used, the oldest first. Unknown and repeated
     /// parameters are refused.
     #[oai(path = "/invitations", method = "get", operation_id = "listInvitations")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListInvitations>) -> Result<Listed, ApiError> {
@@ -194,9 +194,9 @@ impl Invitations {
         Ok(Listed::Invitations(Json(page.into())))
     }
 
-    /// Take an invitation back
+    /// Delete an invitation
     ///
-    /// For administrators. An account that was made with it stays.
+    /// For administrators. An account that was registered with it stays.
     #[oai(path = "/invitations/:invitation_id", method = "delete", operation_id = "deleteInvitation")]
     async fn delete(
         &self,

@@ -1,4 +1,4 @@
-//! The REST API: one file a resource, with its operations and what they take and answer.
+//! The REST API: one file for each resource, with its operations, requests and answers.
 //!
 //! An operation takes the session, the path and the body, in this order; calls one method of [`App`]; and wraps the answer.
 
@@ -25,16 +25,17 @@ use std::{
 pub const PREFIX: &str = "/api/v1";
 pub const SPEC_PATH: &str = "/api/v1/openapi.json";
 
-/// Under which heading of the spec a resource stands.
+/// The heading of a resource in the spec.
 #[derive(Debug, Clone, Copy)]
 struct Tag {
     name: &'static str,
     description: &'static str,
 }
 
-const AUTHENTICATION: Tag = Tag { name: "Authentication", description: "Signing in and out, and who is calling" };
+const AUTHENTICATION: Tag =
+    Tag { name: "Authentication", description: "Signing in and out, and identifying the caller" };
 
-/// Makes of the list of resources: their operations, and which failures and tags these have.
+/// Generates from the list of resources their operations, failure codes and tags.
 macro_rules! resources {
     ($($module:ident::$resource:ident $tag:expr;)*) => {
         /// All operations.
@@ -47,7 +48,7 @@ macro_rules! resources {
         /// In the order of `Resources`.
         const TAGS: [Tag; [$(stringify!($module)),*].len()] = [$($tag),*];
 
-        /// Which codes each operation can answer with, beside those that every operation has.
+        /// The codes that each operation can answer with, in addition to those that every operation has.
         fn failures() -> impl Iterator<Item = &'static (&'static str, &'static [ErrorCode])> {
             [$($module::FAILURES),*].into_iter().flatten()
         }
@@ -59,9 +60,9 @@ resources! {
     users::Users Tag { name: "Users", description: "Accounts" };
     auth::Auth AUTHENTICATION;
     verify::Verify AUTHENTICATION;
-    sessions::Sessions Tag { name: "Sessions", description: "Who is signed in where" };
-    invitations::Invitations Tag { name: "Invitations", description: "Who may register while not everybody may" };
-    audit::Audit Tag { name: "Audit", description: "What happened" };
+    sessions::Sessions Tag { name: "Sessions", description: "Where accounts are signed in" };
+    invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
+    audit::Audit Tag { name: "Audit", description: "The audit log" };
 }
 
 type Handlers = HashMap<Method, BoxEndpoint<'static>>;

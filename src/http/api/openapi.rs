@@ -1,5 +1,5 @@
-//! The spec: generated from the handlers, then told what the generator can't say, above all which errors each operation
-//! can answer with. Needs no database and no settings, so it is the same wherever it is printed.
+//! The spec: generated from the handlers, and completed with what the generator can't express, above all the error
+//! responses of each operation. Needs no database and no settings, so it is the same wherever it is printed.
 
 use super::{PREFIX, Resources, TAGS, Tag, failures};
 use crate::http::wire::{
@@ -93,7 +93,7 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
 /// The headers of responses, as they are usually spelt.
 const HEADERS: [&str; 6] = ["ETag", "Location", "Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role"];
 
-/// Says what the generator has no words for: objects without other members, whole numbers, and the usual spelling of
+/// Adds what the generator can't express: objects without other members, whole numbers, and the usual spelling of
 /// header names.
 fn tidy(value: &mut Value) {
     match value {
@@ -187,7 +187,7 @@ fn complete(operation: &mut Value, components: &Value) {
 /// Operations that do the same for everybody. A token that is sent with them must be valid, but opens nothing.
 const WITHOUT_TOKEN: [&str; 2] = ["login", "resetPassword"];
 
-/// Says which operations need no token. The choice of none comes first, because tools offer the first one.
+/// Marks the operations that need no token. The choice of none comes first, because tools offer the first one.
 fn state_security(operation: &mut Value) {
     let without = operation["operationId"].as_str().is_some_and(|id| WITHOUT_TOKEN.contains(&id));
     let security = operation["security"].as_array_mut().expect("every operation names the callers that it takes");
@@ -197,7 +197,7 @@ fn state_security(operation: &mut Value) {
     security.sort_by_key(|choice| *choice != json!({}));
 }
 
-/// Which codes an operation can answer with: those that follow from its form, and its own.
+/// The codes that an operation can answer with: those that follow from its form, and its own.
 fn codes(operation: &Value) -> Vec<ErrorCode> {
     use ErrorCode as Code;
     let mut codes = vec![Code::MalformedRequest, Code::InternalError, Code::Overloaded, Code::StorageUnavailable];
@@ -240,7 +240,7 @@ fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
         );
     }
     if matches!(status, 429 | 503) {
-        add_headers(&mut response, [header("Retry-After", "Seconds to wait, where it is known", "integer")]);
+        add_headers(&mut response, [header("Retry-After", "Seconds to wait, if known", "integer")]);
     }
     response
 }
@@ -256,7 +256,7 @@ fn example(code: ErrorCode) -> Value {
 }
 
 fn request_id_header() -> (String, Value) {
-    let description = "Under which the server's logs know this request";
+    let description = "The id of this request in the server's logs";
     ("X-Request-Id".to_owned(), json!({"description": description, "required": true, "schema": {"type": "string"}}))
 }
 

@@ -21,7 +21,7 @@ pub struct Sessions {
     pub app: Arc<App>,
 }
 
-/// Which codes each operation here can answer with, beside those that every operation has.
+/// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     ("listOwnSessions", &[]),
     ("deleteOtherSessions", &[]),
@@ -33,21 +33,21 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
 answer! {
     /// A session that has not ended.
     Session as "Session" {
-        /// Names the session; it opens nothing
+        /// Identifies the session. It is not a secret, and gives no access
         id: SessionId,
-        /// When somebody signed in
+        /// The time of the sign-in
         created_at: Timestamp,
-        /// The last use, to a minute or so
+        /// The last use, accurate to about a minute
         last_used_at: Timestamp,
-        /// When the session ends if it is not used any more
+        /// When the session ends if it is not used again
         idle_expires_at: Timestamp,
-        /// When the session ends, whatever its use
+        /// When the session ends, even if it is used
         expires_at: Timestamp,
-        /// The address that the sign-in came from; null where it could not be known
+        /// The IP address of the sign-in; null if it is unknown
         ip: Nullable<IpAddr>,
-        /// What the client called itself, without control characters, 256 characters at most
+        /// The `User-Agent` of the sign-in, without control characters, at most 256 characters
         user_agent: Nullable<String>,
-        /// Whether it is the session that this request was sent with
+        /// Whether this request was sent with this session's token
         current: bool,
     }
 }
@@ -103,34 +103,34 @@ pub enum Listed {
 
 #[derive(ApiResponse)]
 pub enum Ended {
-    /// Ended; their tokens are dead
+    /// The sessions have ended; their tokens no longer work
     #[oai(status = 204)]
     Gone,
 }
 
 #[OpenApi]
 impl Sessions {
-    /// List one's own sessions
+    /// List your own sessions
     ///
-    /// Where somebody is signed in to the caller's account, this session included.
+    /// Lists the sessions of the caller's account, including the current one.
     #[oai(path = "/auth/sessions", method = "get", operation_id = "listOwnSessions")]
     async fn list_own(&self, caller: SignedInCaller) -> Result<Listed, ApiError> {
         let sessions = self.app.sessions.list(&caller.0, caller.0.user_id()).await?;
         Ok(Listed::Sessions(Json(sessions.into())))
     }
 
-    /// End one's other sessions
+    /// End your other sessions
     ///
-    /// All but the one that the request is sent with.
+    /// Ends every session of the caller's account except the current one.
     #[oai(path = "/auth/sessions", method = "delete", operation_id = "deleteOtherSessions")]
     async fn end_others(&self, caller: SignedInCaller) -> Result<Ended, ApiError> {
         self.app.sessions.end(&caller.0, caller.0.user_id(), SessionScope::Others).await?;
         Ok(Ended::Gone)
     }
 
-    /// End one of one's sessions
+    /// End one of your sessions
     ///
-    /// It may be the one that the request is sent with.
+    /// It may be the current session.
     #[oai(path = "/auth/sessions/:session_id", method = "delete", operation_id = "deleteSession")]
     async fn end_one(
         &self,
@@ -145,7 +145,7 @@ impl Sessions {
 
     /// List an account's sessions
     ///
-    /// One's own, or as an administrator anyone's.
+    /// Users can list their own sessions; administrators can list those of every account.
     #[oai(path = "/users/:user_id/sessions", method = "get", operation_id = "listSessions")]
     async fn list(
         &self,
@@ -158,7 +158,7 @@ impl Sessions {
 
     /// End all sessions of an account
     ///
-    /// One's own, the one that the request is sent with included, or as an administrator anyone's.
+    /// Users can end their own sessions, including the current one; administrators can end those of every account.
     #[oai(path = "/users/:user_id/sessions", method = "delete", operation_id = "deleteSessions")]
     async fn end_all(
         &self,

@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 answer! {
     /// An account. Times are RFC 3339 in UTC.
     User as "User" {
-        /// Never given to another account, also after this one is deleted
+        /// Never given to another account, even after this one is deleted
         id: UserId,
         /// As typed; unique without regard to case
         username: Username,
         /// As typed; unique without regard to case
         email: EmailAddress,
-        /// False for an address that its owner only typed; true for one that an administrator or the command line fixed. Changing it oneself makes it false
+        /// True if an administrator, the command line or an invitation set the e-mail address. False if the owner of the account typed it
         email_verified: bool,
         role: Role,
         /// A disabled account can't sign in, and has no sessions
         disabled: bool,
         created_at: Timestamp,
-        /// The last change of the account; a sign-in is none
+        /// The last change of the account; a sign-in is not a change
         updated_at: Timestamp,
         last_login_at: Nullable<Timestamp>,
     }

@@ -27,7 +27,7 @@ pub struct Users {
     pub app: Arc<App>,
 }
 
-/// Which codes each operation here can answer with, beside those that every operation has.
+/// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     (
         "createUser",
@@ -69,15 +69,15 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
 ];
 
 body! {
-    /// What it takes to make an account.
+    /// The data of a new account.
     NewUser as "NewUser" {
         /// 1 to 64 letters, digits, dots, underscores and hyphens, starting with a letter or digit; unique without regard to case
         required username: Username,
-        /// A plain ASCII address; unique without regard to case
+        /// An e-mail address in ASCII; unique without regard to case
         required email: EmailAddress,
-        /// At least as long as the server asks (8 characters, or more), at most 256 characters (Unicode code points), without NUL. Common passwords and the account's own username or address are refused, unless the server allows them
+        /// At least as long as the server requires (8 characters or more), at most 256 characters (Unicode code points), without NUL. Common passwords, the username and the e-mail address are refused, unless the server allows them
         required password: Password,
-        /// The token of an invitation, where registration asks for one. It gives the account its role, and is spent by a registration that succeeds
+        /// The token of an invitation, if registration requires one. The invitation sets the role of the account. Only a successful registration uses it up
         optional invitation: String,
     }
 }
@@ -89,15 +89,15 @@ impl Example for NewUser {
 }
 
 body! {
-    /// What to change; what is left out stays as it is.
+    /// The fields to change. Omitted fields keep their values.
     UserUpdate as "UserUpdate" {
         /// See NewUser
         optional username: Username,
-        /// See NewUser. To change one's own needs a fresh sign-in or `current_password`
+        /// See NewUser. Changing your own needs a recent sign-in or `current_password`
         optional email: EmailAddress,
-        /// See NewUser. To change one's own needs a fresh sign-in or `current_password`; all other sessions of the account end
+        /// See NewUser. Changing your own needs a recent sign-in or `current_password`. All other sessions of the account end
         optional password: Password,
-        /// Shows that you know your password, when you change your own password or address. Given with a change of your own account it must be right; for somebody else's it is not asked
+        /// Proves that you know your password when you change your own password or e-mail address. If it is sent with a change of your own account, it must be right. It is not needed for other accounts
         optional current_password: String,
         /// Administrators only
         optional role: Role,
@@ -122,19 +122,19 @@ impl From<UserUpdate> for UserChanges {
 query! {
     /// Which accounts to list, and how.
     ListUsers as "ListUsersQuery" {
-        /// How many accounts a page has at most
+        /// The maximum number of accounts on a page
         limit: PageSize,
-        /// The `next_cursor` of the page before, with the same `sort`
+        /// The `next_cursor` of the previous page, with the same `sort`
         cursor: Cursor,
-        /// How the username or the address begins, in any case
+        /// The first characters of the username or the e-mail address, in any case
         q: SearchPrefix,
-        /// Only accounts of this role
+        /// Only accounts with this role
         role: Role,
         /// Only disabled accounts, or only enabled ones
         disabled: bool,
-        /// What to sort by; with a hyphen in front, the other way round. Accounts that never signed in come before all others in `last_login_at`
+        /// The field to sort by; a leading hyphen reverses the order. With `last_login_at`, accounts that never signed in come first
         sort: UserSort,
-        /// Whether to count all accounts that the filter lets through, which takes longer the more there are
+        /// Whether to count all accounts that match the filter. The more there are, the longer it takes
         count: bool,
     }
 }
@@ -143,9 +143,9 @@ answer! {
     /// A page of accounts.
     UserList as "UserList" {
         users: Vec<User>,
-        /// Where the next page begins; null on the last one
+        /// Where the next page begins; null on the last page
         next_cursor: Nullable<String>,
-        /// How many accounts the filter lets through. Only with `count=true`
+        /// The number of accounts that match the filter. Only with `count=true`
         total: Optional<u64>,
     }
 }
@@ -175,7 +175,7 @@ pub enum Listed {
 
 #[derive(ApiResponse)]
 pub enum Created {
-    /// The account was made
+    /// The account was created
     #[oai(status = 201)]
     User(
         Json<User>,
@@ -191,7 +191,7 @@ pub enum Created {
 answer! {
     /// A token that sets a new password once.
     PasswordResetIssued as "PasswordResetIssued" {
-        /// To be handed to the owner of the account; it is shown only here
+        /// Give it to the owner of the account. It is shown only here
         token: ResetToken,
         expires_at: Timestamp,
     }
@@ -220,14 +220,14 @@ pub enum ResetIssued {
 
 #[derive(ApiResponse)]
 pub enum Unlocked {
-    /// The failed sign-ins of the account are forgotten
+    /// The failed sign-ins of the account were cleared
     #[oai(status = 204)]
     Done,
 }
 
 #[derive(ApiResponse)]
 pub enum Deleted {
-    /// The account is gone, with its sessions
+    /// The account and its sessions were deleted
     #[oai(status = 204)]
     Gone,
 }
@@ -236,12 +236,13 @@ pub enum Deleted {
 impl Users {
     /// Register an account
     ///
-    /// Open to everyone, to those with an invitation, or to nobody, as the server is set up (`--registration`);
-    /// administrators can always make accounts. Without the invitation that is needed the answer is
-    /// `invitation_required`. A token is not needed, but one that is sent must be valid. The address of
-    /// an account counts as verified when an administrator made it, or when the invitation was for this address alone.
-    /// An invitation for another address is an `invalid_invitation`. Many registrations from one address are slowed down
-    /// with `429`, those that are told that a name is taken included.
+    /// The server's `--registration` decides who may register: everyone, people with an invitation, or nobody.
+    /// Administrators can always create accounts. If an invitation is required and missing, the answer is
+    /// `invitation_required`. A session token is optional, but if it is sent it must be valid. The e-mail address counts
+    /// as verified if an administrator created the account, or if the invitation was for this e-mail address alone. An
+    /// invitation for another e-mail address is answered with `invalid_invitation`. Too many registrations from one IP
+    /// address are answered with `429`. Registrations that fail because a username or an e-mail address is taken count,
+    /// too.
     #[oai(path = "/users", method = "post", operation_id = "createUser")]
     async fn create(&self, caller: AnyCaller, body: Body<NewUser>) -> Result<Created, ApiError> {
         let NewUser { username, email, password, invitation } = body.0;
@@ -253,10 +254,10 @@ impl Users {
 
     /// List accounts
     ///
-    /// For administrators. Pages follow each other by `next_cursor`; accounts that are made or deleted meanwhile
-    /// neither repeat others nor hide them. Unknown and repeated parameters are refused. Where another program has
-    /// damaged an account in the database, lists fail with `internal_error` rather than leave it out: `usher check` names
-    /// it, and it can still be changed or deleted by its id.
+    /// For administrators. `next_cursor` leads from page to page. Accounts that are created or deleted in the meantime
+    /// neither repeat nor hide others. Unknown and repeated parameters are refused. If another program has damaged an
+    /// account in the database, the list fails with `internal_error` and does not leave the account out. `usher check`
+    /// shows its id, by which it can still be changed or deleted.
     #[oai(path = "/users", method = "get", operation_id = "listUsers")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListUsers>) -> Result<Listed, ApiError> {
         let ListUsers { limit, cursor, q, role, disabled, sort, count } = query.0;
@@ -270,8 +271,9 @@ impl Users {
 
     /// Read an account
     ///
-    /// One's own, or as an administrator anyone's. Everyone else gets the same `404` for an account that exists and for
-    /// one that does not; so does an id that is not a positive integer in canonical decimal.
+    /// Users can read their own account; administrators can read every account. Other callers get the same `404` whether
+    /// or not the account exists. An id that is not a positive integer in canonical decimal form is answered with `404`,
+    /// too.
     #[oai(path = "/users/:user_id", method = "get", operation_id = "getUser")]
     async fn read(
         &self,
@@ -284,11 +286,12 @@ impl Users {
 
     /// Change an account
     ///
-    /// One's own, or as an administrator anyone's. Fields that are left out stay; `{}` changes nothing. A new password
-    /// ends every other session of the account. What is wrong is said in this order: `401`, `400`, `404`, `403`, `412`,
-    /// `409`. Many changes of one's own account are slowed down with `429`; those that are told that a name is taken
-    /// count, and so does every `current_password`. A wrong one also counts as a failed sign-in of the caller's IP address,
-    /// but not as one at the account: others who sign in to it notice nothing.
+    /// Users can change their own account; administrators can change every account. Omitted fields keep their values;
+    /// `{}` changes nothing. A new password ends every other session of the account. Errors are checked in this order:
+    /// `401`, `400`, `404`, `403`, `412`, `409`. Too many changes of one's own account are answered with `429`. Changes
+    /// that fail because a username or an e-mail address is taken count, and so does every `current_password`. A wrong
+    /// `current_password` also counts as a failed sign-in from the caller's IP address. It does not count as a failed
+    /// sign-in to the account, so other people who sign in to it are not slowed down.
     #[oai(path = "/users/:user_id", method = "put", operation_id = "updateUser")]
     async fn update(
         &self,
@@ -304,9 +307,9 @@ impl Users {
 
     /// Delete an account
     ///
-    /// One's own, or as an administrator anyone's. Deleting one's own needs a session that signed in within
-    /// `--reauthenticate-after` (15 minutes by default), else `403 reauthentication_required`: sign in again first. The
-    /// account's id is never used again.
+    /// Users can delete their own account; administrators can delete every account. To delete your own account, you must
+    /// have signed in within `--reauthenticate-after` (15 minutes by default). Otherwise the answer is
+    /// `403 reauthentication_required`: sign in again first. The id of the account is never used again.
     #[oai(path = "/users/:user_id", method = "delete", operation_id = "deleteUser")]
     async fn delete(
         &self,
@@ -319,10 +322,10 @@ impl Users {
         Ok(Deleted::Gone)
     }
 
-    /// Let somebody set a new password
+    /// Create a password reset token
     ///
-    /// For administrators: makes a token to hand over, with which the password of the account can be set once, by
-    /// `POST /auth/password-reset`. Earlier tokens of the account are void. Takes no body.
+    /// For administrators. Creates a token for the owner of the account. With it, `POST /auth/password-reset` sets a new
+    /// password once. Earlier reset tokens of the account stop working. Takes no body.
     #[oai(path = "/users/:user_id/password-reset", method = "post", operation_id = "createPasswordReset")]
     async fn issue_reset(
         &self,
@@ -336,9 +339,10 @@ impl Users {
 
     /// Unlock an account
     ///
-    /// For administrators: forgets the failed sign-ins that were counted for the account, from wherever they came, so
-    /// that its owner can sign in again. What each IP address has failed at all accounts together stays counted. Those
-    /// who guess at the account can notice that they are let through again, and so that it exists. Takes no body.
+    /// For administrators. Clears the failed sign-ins that were counted for the account, from every IP address, so that
+    /// its owner can sign in again. The failed sign-ins of an IP address to all accounts together stay counted. People
+    /// who guess its password can notice that they are no longer slowed down, and so learn that the account exists. Takes
+    /// no body.
     #[oai(path = "/users/:user_id/unlock", method = "post", operation_id = "unlockUser")]
     async fn unlock(
         &self,

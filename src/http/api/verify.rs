@@ -24,23 +24,23 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[("verify", &[ErrorCode::Forbidde
 query! {
     /// Whom to let through.
     VerifyQuery as "VerifyQuery" {
-        /// The role that the account must hold; administrators hold `user`, too. Left out, any will do
+        /// The role that the account must have; administrators have the role `user`, too. Without it, every role is accepted
         role: Role,
     }
 }
 
 #[derive(ApiResponse)]
 pub enum Verified {
-    /// The token is valid, and its account holds the role. Without a body; no header is ever empty
+    /// The token is valid, and its account has the role. There is no body. No header is ever empty
     #[oai(status = 200)]
     Caller(
-        /// The username in lower case. It can be changed, freed and taken by somebody else
+        /// The username in lower case. It can be changed, and then taken by another account
         #[oai(header = "Remote-User")]
         String,
-        /// The account's id, which is never given to another account: the one header to key on
+        /// The account's id, which is never given to another account. Use it as the key
         #[oai(header = "Remote-User-Id")]
         String,
-        /// The address if it is verified, else `<id>@unverified.invalid`, where no mail arrives
+        /// The e-mail address if it is verified, else `<id>@unverified.invalid`, where no mail arrives
         #[oai(header = "Remote-Email")]
         String,
         /// `user` or `admin`
@@ -61,11 +61,11 @@ impl From<&User> for Verified {
 
 #[OpenApi]
 impl Verify {
-    /// May this caller pass?
+    /// Authorize a request for a reverse proxy
     ///
-    /// For nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth`: the proxy asks before each request, with the
-    /// caller's `Authorization`, and passes the request on to an app with the headers of a `200`. Apps should key on
-    /// `Remote-User-Id`.
+    /// For nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth`. The proxy asks before each request, and sends
+    /// the caller's `Authorization` header. If the answer is `200`, it passes the request on to the app with the headers of
+    /// this answer. Apps should use `Remote-User-Id` as the key.
     #[oai(path = "/auth/verify", method = "get", operation_id = "verify")]
     #[allow(clippy::unused_async, reason = "a handler must be asynchronous; the account was read with the session")]
     async fn verify(&self, caller: SignedInCaller, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {

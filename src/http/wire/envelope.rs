@@ -20,7 +20,7 @@ pub fn response(error: &ApiError) -> Response {
         Response::builder().status(error.code.status()).content_type("application/json").body(json(error).to_string());
     let headers = response.headers_mut();
     if error.code.status() == StatusCode::UNAUTHORIZED {
-        // RFC 6750, section 3.1: say "invalid_token" only to who sent one.
+        // RFC 6750, section 3.1: "invalid_token" is only for callers who sent a token.
         let challenge = if error.code == ErrorCode::InvalidToken { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
@@ -39,7 +39,7 @@ pub fn json(error: &ApiError) -> Value {
     json!({"error": {"code": error.code.as_str(), "message": error.message, "details": details}})
 }
 
-/// Every operation documents the envelope once, as its default; `openapi` spells out which codes each can answer with.
+/// Every operation documents the envelope once, as its default; `openapi` adds the codes of each operation.
 impl ApiResponse for ApiError {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: "application/json", schema: Self::schema() }];
@@ -78,7 +78,7 @@ fn reference(name: &str) -> MetaSchemaRef {
 /// `{"error": {"code", "message", "details"}}`.
 fn envelope() -> MetaSchema {
     MetaSchema {
-        description: Some("Every failure has this form. Nothing that the caller sent is repeated in it"),
+        description: Some("Every failure has this form. It never repeats anything that the caller sent"),
         required: vec!["error"],
         properties: vec![("error", reference(BODY))],
         ..MetaSchema::new("object")
@@ -102,7 +102,7 @@ fn body() -> MetaSchema {
                 "details",
                 described(
                     details,
-                    "For `validation_failed`: each faulty field and what is wrong with it, twenty at most. For `429` and for `overloaded`: `retry_after_seconds`. Else empty",
+                    "For `validation_failed`: each invalid field and its fault, at most twenty. For `429` and `overloaded`: `retry_after_seconds`. Otherwise empty",
                 ),
             ),
         ],
@@ -112,7 +112,7 @@ fn body() -> MetaSchema {
 
 fn detail() -> MetaSchema {
     MetaSchema {
-        description: Some("What is wrong with a field, or a number of seconds"),
+        description: Some("The fault of a field, or a number of seconds"),
         one_of: vec![inline(MetaSchema::new("string")), inline(MetaSchema::new("integer"))],
         ..MetaSchema::ANY
     }

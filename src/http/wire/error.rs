@@ -33,20 +33,20 @@ macro_rules! error_codes {
 error_codes! {
     MalformedRequest "malformed_request" BAD_REQUEST "the request is malformed; a body must be one JSON object in UTF-8",
     ValidationFailed "validation_failed" BAD_REQUEST "a field is invalid",
-    InvalidResetToken "invalid_reset_token" BAD_REQUEST "the reset token is invalid, expired or spent",
-    InvalidInvitation "invalid_invitation" BAD_REQUEST "the invitation is invalid, expired or spent",
-    AuthenticationRequired "authentication_required" UNAUTHORIZED "this needs a session token: Authorization: Bearer <token>",
+    InvalidResetToken "invalid_reset_token" BAD_REQUEST "the reset token is invalid, expired or already used",
+    InvalidInvitation "invalid_invitation" BAD_REQUEST "the invitation is invalid, expired or already used",
+    AuthenticationRequired "authentication_required" UNAUTHORIZED "a session token is required: Authorization: Bearer <token>",
     InvalidToken "invalid_token" UNAUTHORIZED "the session token is malformed, expired or revoked",
-    InvalidCredentials "invalid_credentials" UNAUTHORIZED "the address or the password is wrong, or the account is disabled",
-    Forbidden "forbidden" FORBIDDEN "this is for administrators",
+    InvalidCredentials "invalid_credentials" UNAUTHORIZED "the e-mail address or the password is wrong, or the account is disabled",
+    Forbidden "forbidden" FORBIDDEN "only administrators may do this",
     ReauthenticationRequired "reauthentication_required" FORBIDDEN "send the right current_password, or sign in again first",
     RegistrationClosed "registration_closed" FORBIDDEN "registration is closed",
-    InvitationRequired "invitation_required" FORBIDDEN "registration needs an invitation; send its token as invitation",
+    InvitationRequired "invitation_required" FORBIDDEN "registration requires an invitation; send its token in the field invitation",
     NotFound "not_found" NOT_FOUND "there is nothing at this path",
     UserNotFound "user_not_found" NOT_FOUND "there is no such user",
     SessionNotFound "session_not_found" NOT_FOUND "there is no such session",
     InvitationNotFound "invitation_not_found" NOT_FOUND "there is no such invitation",
-    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "this path has other methods; see the Allow header",
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "this path does not support the method; see the Allow header",
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "the body did not arrive in time",
     UsernameTaken "username_taken" CONFLICT "this username is taken",
     EmailTaken "email_taken" CONFLICT "this e-mail address is taken",
@@ -55,16 +55,16 @@ error_codes! {
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "the body is larger than 64 KiB",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "the body must be application/json in UTF-8, without Content-Encoding",
     TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS "too many attempts; wait before the next one",
-    InternalError "internal_error" INTERNAL_SERVER_ERROR "something went wrong here; the log says more under this X-Request-Id",
-    Overloaded "overloaded" SERVICE_UNAVAILABLE "there is more to do than can be taken on; try again",
-    StorageUnavailable "storage_unavailable" SERVICE_UNAVAILABLE "the database can't do this now",
+    InternalError "internal_error" INTERNAL_SERVER_ERROR "something went wrong in the server; its log has the details under this X-Request-Id",
+    Overloaded "overloaded" SERVICE_UNAVAILABLE "the server is overloaded; try again",
+    StorageUnavailable "storage_unavailable" SERVICE_UNAVAILABLE "the database is unavailable",
 }
 string_enum!(ErrorCode);
 
 /// How long to wait after `overloaded`: a queue of hashes is gone in a second or two.
 const OVERLOADED_FOR: Duration = Duration::from_secs(1);
 
-/// A failure, as the caller is told about it.
+/// A failure, as the caller sees it.
 #[derive(Debug)]
 pub struct ApiError {
     pub code: ErrorCode,
@@ -76,14 +76,14 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A failure about which nothing is known beyond its code.
+    /// A failure with the message of its code.
     pub fn new(code: ErrorCode) -> Self {
         let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_FOR);
         let faults = domain::Faults::default();
         Self { code, message: code.message().into(), faults, retry_after, internal: None }
     }
 
-    /// The same with a text that says more about the case.
+    /// The same with a more specific message.
     pub fn saying(code: ErrorCode, message: &'static str) -> Self {
         Self { message: message.into(), ..Self::new(code) }
     }
@@ -100,7 +100,7 @@ impl ApiError {
         Self { internal: Some(text.into()), ..Self::new(ErrorCode::InternalError) }
     }
 
-    /// The whole seconds to wait, rounded up, so that those who wait that long don't come too early.
+    /// The whole seconds to wait, rounded up, so that callers who wait that long don't come too early.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }

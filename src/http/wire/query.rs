@@ -75,7 +75,7 @@ impl Parameters<'_> {
         let read = match (given.next(), given.next()) {
             (None, _) => return Some(None),
             (Some((_, text)), None) => T::from_parameter(text),
-            (Some(_), Some(_)) => Err("must come only once".into()),
+            (Some(_), Some(_)) => Err("must be given only once".into()),
         };
         self.faults.collect(name, read).map(Some)
     }
@@ -125,23 +125,23 @@ impl Described for Cursor {
     }
 }
 
-/// Where a page begins, in a form that says nothing and needs no escapes in a URL.
+/// Where a page begins, as opaque text that needs no escapes in a URL.
 #[derive(Debug)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// How a cursor is written.
+    /// Encodes a place in a list.
     pub fn text_of(place: &str) -> String {
         Base64UrlUnpadded::encode_string(place.as_bytes())
     }
 
-    /// What was written.
+    /// The place in the list.
     pub fn place(&self) -> &str {
         &self.0
     }
 
     pub fn fault() -> Cow<'static, str> {
-        "must be a next_cursor of this very list, in the same order".into()
+        "must be a next_cursor of the same list, in the same order".into()
     }
 }
 

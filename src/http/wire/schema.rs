@@ -1,4 +1,4 @@
-//! How the types of the API describe themselves in the spec: limits and patterns come from the constants that `domain`
+//! The schemas of the API's types: limits and patterns come from the constants that `domain`
 //! parses with.
 
 use crate::domain::{

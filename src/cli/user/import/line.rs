@@ -143,7 +143,7 @@ mod tests {
         assert!(!found.contains("s3cret"), "{found}");
         assert!(read(1, b"{}").record().is_none());
         assert_eq!(faults("{}").lines().count(), 3);
-        assert!(faults(&WHOLE.replace("\"disabled\"", "\"role\"")).contains("role must come only once"));
+        assert!(faults(&WHOLE.replace("\"disabled\"", "\"role\"")).contains("role must be given only once"));
     }
 
     #[test]
