@@ -16,6 +16,7 @@ fn a_sign_in_with_anything_but_two_strings_is_a_fault_of_form() {
         (json!({"email": {"$gt": ""}, "password": {"$gt": ""}}), vec!["email", "password"]),
         (json!({"email": ["a@example.com"], "password": [CANARY]}), vec!["email", "password"]),
         (json!({"email": "a@example.com", "password": CANARY, "username": "a"}), vec!["username"]),
+        (json!({"email": 1, "passwort": "x"}), vec!["email", "password", "passwort"]),
     ] {
         let answer = server.anon().post("/auth/login", body.clone());
         assert_eq!(answer.faulty(), faulty, "{body}");
