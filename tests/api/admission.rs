@@ -1,6 +1,6 @@
 //! Who may register, invitations, and new passwords without mail.
 
-use crate::support::{Answer, Client, PASSWORD, Server};
+use crate::support::{Answer, Client, PASSWORD, Server, probes::Probes};
 use serde_json::{Value, json};
 use std::time::Duration;
 use usher::domain::Registration;
@@ -95,7 +95,7 @@ fn an_invitation_used_by_many_at_once_makes_one_account() {
     });
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert!(answers.iter().all(|answer| [201, 400].contains(&answer.status)), "{answers:?}");
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM users"), 2);
+    assert_eq!(server.user_count(), 2);
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn secrets_are_stored_as_hashes_alone() {
     let (server, root) = by_mode(Registration::Open);
     let ada = server.user("ada");
     let tokens = [invite(&root, json!({})), reset_token(&root, &ada)];
-    server.sql().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    server.checkpoint();
     let bytes = std::fs::read(server.database()).unwrap();
     for token in tokens {
         assert!(!bytes.windows(20).any(|window| window == &token.as_bytes()[5..25]), "a token is in the file");
@@ -288,7 +288,7 @@ fn what_an_administrator_handed_out_ends_with_the_right_to_hand_it_out() {
         server.anon().post("/users", invited("mallory", &of_admin)).is(400, "invalid_invitation");
         reset(&server.anon(), &reset_one, OTHER).is(400, "invalid_reset_token");
         server.anon().post("/users", invited("ada", &of_root)).is(201, "");
-        assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'invitation.deleted'"), 1);
+        assert_eq!(server.audit_count_of("invitation.deleted"), 1);
     }
 }
 

@@ -1,8 +1,8 @@
 //! A clock that is wrong: what it must not destroy, and what becomes of it once it is set right.
 
-use crate::support::{Client, PASSWORD, START, Server, binary};
+use crate::support::{Client, PASSWORD, START, Server, binary, probes::Probes};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use usher::{
     app::{App, Policy},
     clock::Clock,
@@ -21,17 +21,6 @@ fn sweep(server: &Server) {
     futures_executor::block_on(server.app.maintenance.sweep()).expect("it can be written");
 }
 
-/// How many rows each table has, but for what each start forgets; of the log, the first entry that is there.
-fn rows(server: &Server) -> BTreeMap<String, i64> {
-    let names: String = server.query(
-        "SELECT group_concat(name) FROM sqlite_schema
-         WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('audit', 'undeclared_proxy')",
-    );
-    let count = |name: &str| (name.to_owned(), server.query(&format!("SELECT count(*) FROM {name}")));
-    let first = ("audit".to_owned(), server.query("SELECT ifnull(min(id), 0) FROM audit"));
-    names.split(',').map(count).chain([first]).collect()
-}
-
 /// A server with something in each table that housekeeping sweeps, and what opens it.
 struct Things {
     root: Client,
@@ -45,12 +34,9 @@ fn things(server: &Server) -> Things {
     let invitation = root.post("/invitations", json!({})).is(201, "").json()["token"].clone();
     let reset = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None);
     let reset = reset.is(201, "").json()["token"].clone();
-    server
-        .sql()
-        .execute("INSERT INTO throttle_accounts VALUES (7, zeroblob(16), ?1)", [(RIGHT + HOUR).as_millis()])
-        .unwrap();
+    server.add_throttled(RIGHT + HOUR);
     root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
-    for (table, count) in rows(server) {
+    for (table, count) in server.row_counts() {
         assert!(count > 0 || table == "policy", "{table}");
     }
     Things { root, ada, invitation, reset }
@@ -76,7 +62,7 @@ fn a_clock_that_jumps_a_year_ahead_destroys_nothing_and_once_it_is_right_everyth
     // given
     let server = Server::start();
     let things = things(&server);
-    let before = rows(&server);
+    let before = server.row_counts();
 
     // when
     server.clock.set(RIGHT + YEAR);
@@ -87,10 +73,10 @@ fn a_clock_that_jumps_a_year_ahead_destroys_nothing_and_once_it_is_right_everyth
     sweep(&server);
 
     // then
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.row_counts(), before);
     server.clock.set(RIGHT + MINUTE);
     sweep(&server);
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.row_counts(), before);
     all_work(&server, &things);
 }
 
@@ -100,7 +86,7 @@ fn a_clock_that_is_wrong_when_the_server_starts_destroys_nothing_either() {
         // given
         let server = Server::start();
         let things = things(&server);
-        let before = rows(&server);
+        let before = server.row_counts();
         let clock = server.clock.clone();
         if noticed == "before it stops" {
             clock.set(RIGHT + YEAR);
@@ -113,10 +99,10 @@ fn a_clock_that_is_wrong_when_the_server_starts_destroys_nothing_either() {
         sweep(&server);
 
         // then
-        assert_eq!(rows(&server), before, "{noticed}");
+        assert_eq!(server.row_counts(), before, "{noticed}");
         let server = server.restart(|_| clock.set(RIGHT + MINUTE));
         sweep(&server);
-        assert_eq!(rows(&server), before, "{noticed}");
+        assert_eq!(server.row_counts(), before, "{noticed}");
         all_work(&server, &things);
     }
 }
@@ -137,7 +123,7 @@ fn what_an_account_has_been_guessed_at_outlives_a_start_by_a_wrong_clock_and_bei
             settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         };
         let server = Server::with(behind_proxy);
-        let (clock, rows) = (server.clock.clone(), "SELECT count(*) FROM throttle_accounts");
+        let clock = server.clock.clone();
         assert!((0..60).all(|n| guess(&server, n) == 401));
         server.flush();
 
@@ -153,14 +139,14 @@ fn what_an_account_has_been_guessed_at_outlives_a_start_by_a_wrong_clock_and_bei
         assert_eq!(guess(&server, 100), 401);
         sweep(&server);
         server.flush();
-        assert_eq!(server.query::<i64>(rows), 1);
+        assert_eq!(server.throttled_count(), 1);
         let server = server.restart(|settings| {
             behind_proxy(settings);
             clock.advance(HOUR);
         });
         assert_eq!(guess(&server, 101), 401);
         server.flush();
-        assert_eq!(server.query::<i64>(rows), 1);
+        assert_eq!(server.throttled_count(), 1);
         if set_right_in_run {
             clock.set(RIGHT + MINUTE);
             server.flush();
@@ -183,9 +169,9 @@ fn a_row_is_not_lost_because_little_is_left_in_it_when_the_clock_is_set() {
     let server = server.restart(|_| ()); // so that it takes up the row that is there
     server.clock.set(RIGHT + YEAR);
     server.flush();
-    let at: i64 = server.query("SELECT full_again_at FROM throttle_accounts");
-    assert_eq!(at, (RIGHT + YEAR + HOUR).as_millis(), "it lasts as long as before, by the clock as it is now");
-    assert_eq!(server.query::<i64>("SELECT seen_at FROM clock"), (RIGHT + YEAR).as_millis(), "which goes with it");
+    let at = server.throttled_until();
+    assert_eq!(at, RIGHT + YEAR + HOUR, "it lasts as long as before, by the clock as it is now");
+    assert_eq!(server.clock_seen_at(), RIGHT + YEAR, "which goes with it");
 }
 
 #[test]
@@ -207,10 +193,8 @@ fn before_a_server_that_starts_by_a_wrong_clock_is_asked_anything_what_it_took_u
     futures_executor::block_on(app.maintenance.resume()).unwrap();
 
     // then
-    let stored = |sql: &str| rusqlite::Connection::open(&copy).unwrap().query_row(sql, [], |row| row.get::<_, i64>(0));
-    let (at, seen_at) = ("SELECT full_again_at FROM throttle_accounts", "SELECT seen_at FROM clock");
-    assert_eq!(stored(at).unwrap(), (RIGHT + YEAR + HOUR).as_millis());
-    assert_eq!(stored(seen_at).unwrap(), (RIGHT + YEAR).as_millis());
+    assert_eq!(copy.throttled_until(), RIGHT + YEAR + HOUR);
+    assert_eq!(copy.clock_seen_at(), RIGHT + YEAR);
 }
 
 #[test]
@@ -219,7 +203,7 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
         // given
         let mut server = Server::start();
         things(&server);
-        let before = rows(&server);
+        let before = server.row_counts();
         let clock = server.clock.clone();
         if restart {
             server = server.restart(|_| clock.advance(YEAR));
@@ -231,13 +215,13 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
         // when
         clock.advance(DAY - MINUTE);
         sweep(&server);
-        let within_the_day = rows(&server);
+        let within_the_day = server.row_counts();
         clock.advance(MINUTE);
         sweep(&server);
 
         // then
         assert_eq!(within_the_day, before);
-        let left = rows(&server);
+        let left = server.row_counts();
         for table in ["sessions", "invitations", "password_resets", "throttle_accounts", "sign_in_addresses", "audit"] {
             assert_eq!(left[table], 0, "{table}");
         }
@@ -245,9 +229,9 @@ fn a_day_after_a_jump_or_a_long_downtime_what_is_old_goes() {
 
         // and there is no reason left to wait, also when the clock is set back
         clock.set(clock.now() - 2 * HOUR);
-        server.sql().execute("INSERT INTO throttle_accounts VALUES (7, zeroblob(16), 1)", []).unwrap();
+        server.add_throttled(Timestamp::from_millis(1));
         sweep(&server);
-        assert_eq!(rows(&server)["throttle_accounts"], 0);
+        assert_eq!(server.row_counts()["throttle_accounts"], 0);
     }
 }
 
@@ -260,7 +244,7 @@ fn a_machine_that_never_runs_for_long_is_swept_in_the_end() {
 
     // when
     let mut runs = 0;
-    while server.query::<i64>("SELECT count(*) FROM sessions") > 0 {
+    while server.session_count() > 0 {
         clock.advance(12 * HOUR);
         let earlier = std::mem::replace(&mut server, Server::start());
         server = earlier.restart(|_| clock.advance(6 * DAY));
@@ -278,32 +262,19 @@ fn each_table_is_swept_of_what_is_too_old_and_of_nothing_else() {
     let server = Server::start();
     server.user("ada");
     let now = RIGHT + 100 * DAY;
-    let (week, kept) = ((now - 7 * DAY).as_millis(), (now - 90 * DAY).as_millis());
-    server
-        .sql()
-        .execute_batch(&format!(
-            "DELETE FROM sign_in_addresses; DELETE FROM sessions;
-             INSERT INTO sign_in_addresses VALUES (1, 'stays', {kept}), (1, 'goes', {kept} - 1);
-             INSERT INTO throttle_accounts VALUES (1, zeroblob(16), {now} + 1), (2, zeroblob(16), {now});
-             INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
-                FROM (SELECT 0 AS value UNION ALL SELECT 1);
-             INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
-             INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
-                FROM (SELECT 0 AS value UNION ALL SELECT 1)",
-            now = now.as_millis()
-        ))
-        .unwrap();
+    server.age_one_of_each(now);
 
     // when
     server.clock.advance(100 * DAY);
     sweep(&server);
 
     // then
-    assert_eq!(server.query::<String>("SELECT group_concat(address) FROM sign_in_addresses"), "stays");
-    assert_eq!(server.query::<String>("SELECT group_concat(slot) FROM throttle_accounts"), "1");
-    assert_eq!(server.query::<String>("SELECT group_concat(id) FROM invitations"), "1");
-    assert_eq!(server.query::<String>("SELECT group_concat(token_hash = zeroblob(32)) FROM password_resets"), "0");
-    assert_eq!(server.query::<String>("SELECT group_concat(id) FROM sessions"), "1");
+    let [addresses, accounts, invitations, resets, sessions] = server.left_of_each();
+    assert_eq!(addresses, "stays");
+    assert_eq!(accounts, "1");
+    assert_eq!(invitations, "1");
+    assert_eq!(resets, "0");
+    assert_eq!(sessions, "1");
 }
 
 #[test]
@@ -321,7 +292,7 @@ fn a_session_that_was_used_in_the_future_is_neither_dead_nor_immortal() {
     server.flush();
 
     // then
-    assert_eq!(server.query::<i64>("SELECT last_used_at FROM sessions"), (RIGHT + MINUTE).as_millis());
+    assert_eq!(server.last_used_at(), RIGHT + MINUTE);
     server.clock.advance(7 * DAY);
     ada.get("/auth/me").is(401, "invalid_token");
 }
@@ -337,13 +308,13 @@ fn an_entry_that_is_dated_in_the_future_does_not_stop_retention() {
     server.sign_in("ada");
 
     // when
-    let future: i64 = server.query("SELECT max(id) - 1 FROM audit");
+    let future = server.newest_audit_id() - 1;
     server.clock.advance(3 * DAY);
     server.sign_in("ada");
     sweep(&server);
 
     // then
-    assert_eq!(server.query::<i64>("SELECT min(id) FROM audit"), future + 2);
+    assert_eq!(server.oldest_audit_id(), future + 2);
     let checked = binary::usher(server.database().parent().unwrap(), &["check"]);
     assert!(checked.status.success(), "{}", binary::complaint(&checked));
 }

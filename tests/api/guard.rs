@@ -1,7 +1,7 @@
 //! What was decided when a request came is decided again with its write: a caller who has been signed out, disabled,
 //! deleted or demoted meanwhile changes nothing, whichever use case they were about to enter.
 
-use crate::support::{Client, PASSWORD, Server};
+use crate::support::{Client, PASSWORD, Server, probes::Probes};
 use futures_executor::block_on;
 use serde_json::json;
 use std::sync::Arc;
@@ -49,15 +49,7 @@ impl Scene {
 
     /// Everything that a use case could have changed, as text.
     fn state(&self) -> String {
-        let dump = |sql: &str| self.server.query::<Option<String>>(sql).unwrap_or_default();
-        [
-            dump("SELECT group_concat(concat_ws('|', id, username, email, role, disabled, password_version, revision), char(10)) FROM users"),
-            dump("SELECT group_concat(id, char(10)) FROM sessions"),
-            dump("SELECT group_concat(id, char(10)) FROM invitations"),
-            dump("SELECT group_concat(hex(token_hash), char(10)) FROM password_resets"),
-            dump("SELECT group_concat(concat_ws('|', account_group, unlocks), char(10)) FROM throttle_unlocks"),
-        ]
-        .join("\n--\n")
+        self.server.state()
     }
 }
 
@@ -113,11 +105,8 @@ const OWN: &[(&str, UseCase)] = &[
     ("end all sessions", |app, scene| end(app, scene, &scene.own, SessionScope::All)),
     ("end the other sessions", |app, scene| end(app, scene, &scene.own, SessionScope::Others)),
     ("end one session", |app, scene| {
-        let ids = scene.server.query::<String>(&format!(
-            "SELECT coalesce(max(id), 'none') FROM sessions WHERE user_id = {}",
-            scene.own.id
-        ));
-        end(app, scene, &scene.own, SessionScope::One(usher::domain::SessionId::from_stored(ids)))
+        let id = scene.server.session_id_of(scene.own.id).unwrap_or_else(|| "none".to_owned());
+        end(app, scene, &scene.own, SessionScope::One(usher::domain::SessionId::from_stored(id)))
     }),
     ("sign out", |app, scene| block_on(app.sessions.sign_out(&scene.caller))),
 ];

@@ -1,6 +1,6 @@
 //! Who gets a hash when many want one, and what it costs.
 
-use crate::support::{Answer, Client, PASSWORD, Server, Settings, binary::until, hang_up};
+use crate::support::{Answer, Client, PASSWORD, Server, Settings, binary::until, hang_up, probes::Probes};
 use futures_executor::block_on;
 use serde_json::{Value, json};
 use std::{io::Write, net::TcpStream, time::Duration};
@@ -160,7 +160,7 @@ fn unknown_addresses_cost_what_accounts_cost_in_the_same_proportion_and_each_the
     };
     let records = (0..300).map(|n| (n as u64, record(n))).collect();
     block_on(server.app.transfer.import(&Caller::shell(), records)).unwrap();
-    server.sql().execute("DELETE FROM users WHERE id BETWEEN 30 AND 150", []).unwrap();
+    server.delete_users(30..=150);
     let is_slow = cost_of(&server);
 
     // when

@@ -1,6 +1,6 @@
 //! Lists of accounts: pages, filters, orders and searches, as an administrator asks for them.
 
-use crate::support::{Client, PASSWORD, Server};
+use crate::support::{Client, PASSWORD, Server, probes::Probes};
 use serde_json::Value;
 
 /// Follows a list from its first page to its last.
@@ -146,5 +146,5 @@ fn the_list_is_for_administrators() {
     server.sign_in("ada").get("/users").is(403, "forbidden");
     server.sign_in("ada").get("/users?limit=0").is(400, "validation_failed");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'access.denied' AND actor = 3"), 1);
+    assert_eq!(server.audit_count_by("access.denied", 3), 1);
 }

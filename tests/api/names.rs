@@ -1,6 +1,6 @@
 //! Usernames and e-mail addresses: which are accepted, and which are the same.
 
-use crate::support::{PASSWORD, Server, hostile::rows};
+use crate::support::{PASSWORD, Server, probes::Probes};
 use serde_json::json;
 
 #[test]
@@ -8,7 +8,7 @@ fn names_that_only_look_different_or_alike_do_not_get_by() {
     let server = Server::start();
     server.user("kim");
     server.user("ilse");
-    let before = rows(&server);
+    let before = server.rows();
     let try_name = |name: &str, email: &str| {
         server.anon().post("/users", json!({"username": name, "email": email, "password": PASSWORD}))
     };
@@ -88,7 +88,7 @@ fn names_that_only_look_different_or_alike_do_not_get_by() {
         let answer = try_name("new", email);
         assert_eq!(answer.faulty(), ["email"], "{email:?}");
     }
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.rows(), before);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn changing_a_name_into_a_twin_is_refused() {
     let server = Server::start();
     server.user("kim");
     let ada = server.user("ada");
-    let before = rows(&server);
+    let before = server.rows();
 
     ada.put(&ada.me(), json!({"username": "KIM"})).is(409, "username_taken");
     ada.put(&ada.me(), json!({"email": "KIM@EXAMPLE.COM"})).is(409, "email_taken");
@@ -121,6 +121,6 @@ fn changing_a_name_into_a_twin_is_refused() {
     ada.put(&ada.me(), json!({"revision": 1})).is(400, "validation_failed");
     ada.put(&ada.me(), json!({"username": null})).is(400, "validation_failed");
 
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.rows(), before);
     assert_eq!(ada.put(&ada.me(), json!({"username": "ADA"})).json()["username"], "ADA");
 }

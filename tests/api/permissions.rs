@@ -1,6 +1,6 @@
 //! Who may do what: role × operation × ownership × field, each cell with the status that it answers.
 
-use crate::support::{Answer, Client, PASSWORD, Server, hostile::rows, spec, unique};
+use crate::support::{Answer, Client, PASSWORD, Server, probes::Probes, spec, unique};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -257,7 +257,7 @@ fn an_administrator_who_is_demoted_is_a_user_from_the_next_request_on() {
 fn strangers_cannot_tell_an_account_that_exists_from_one_that_does_not() {
     let server = Server::start();
     let (root, ada, eve) = (server.admin("root"), server.user("ada"), server.user("eve"));
-    let before = rows(&server);
+    let before = server.rows();
     for body in
         [json!({}), json!({"role": "admin"}), json!({"password": "another long one", "current_password": PASSWORD})]
     {
@@ -271,5 +271,5 @@ fn strangers_cannot_tell_an_account_that_exists_from_one_that_does_not() {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert_eq!(answers[0][0].0, 404);
     }
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.rows(), before);
 }

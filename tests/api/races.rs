@@ -1,6 +1,6 @@
 //! What people do at the same moment. No matter who comes first, the rules hold.
 
-use crate::support::{Answer, Client, PASSWORD, Server, unique};
+use crate::support::{Answer, Client, PASSWORD, Server, probes::Probes, unique};
 use futures_executor::block_on;
 use serde_json::json;
 use std::{
@@ -75,11 +75,11 @@ fn name() -> String {
 }
 
 fn sessions_of(server: &Server, user: &Client) -> i64 {
-    server.query(&format!("SELECT count(*) FROM sessions WHERE user_id = {}", user.id))
+    server.session_count_of(user.id)
 }
 
 fn enabled_admins(server: &Server) -> i64 {
-    server.query("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0")
+    server.enabled_admin_count()
 }
 
 /// One address asks for more than the throttle would let through.
@@ -98,8 +98,8 @@ fn of_fifty_registrations_of_one_address_one_goes_through() {
 
     assert_eq!(count(&answers, 201), 1);
     the_others_are(&answers, 201, 409, "email_taken");
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM users"), 1);
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'user.registered'"), 1);
+    assert_eq!(server.user_count(), 1);
+    assert_eq!(server.audit_count_of("user.registered"), 1);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn of_fifty_registrations_of_one_name_in_any_case_one_goes_through() {
 
     assert_eq!(count(&answers, 201), 1);
     the_others_are(&answers, 201, 409, "username_taken");
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM users"), 1);
+    assert_eq!(server.user_count(), 1);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_session_is_used_before_its_logout_or_not_at_all() {
 
         assert_eq!(out.status, 200, "{out:?}");
         assert!(used.status == 200 || used.code() == "invalid_token", "{used:?}");
-        let revision: i64 = server.query(&format!("SELECT revision FROM users WHERE id = {}", user.id));
+        let revision = server.revision_of(user.id);
         assert_eq!(revision, if used.status == 200 { 2 } else { 1 });
         user.get("/auth/me").is(401, "invalid_token");
     }
@@ -203,7 +203,7 @@ fn of_many_logouts_of_one_session_one_goes_through() {
     assert_eq!(count(&answers, 200), 1, "{answers:?}");
     the_others_are(&answers, 200, 401, "invalid_token");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'session.signed_out'"), 1);
+    assert_eq!(server.audit_count_of("session.signed_out"), 1);
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_demoted_admin_changes_nothing_that_was_begun_as_an_admin() {
 
         assert_eq!(demoted.status, 200, "{demoted:?}");
         assert!(changed.status == 200 || changed.code() == "user_not_found", "{changed:?}");
-        let revision: i64 = server.query(&format!("SELECT revision FROM users WHERE id = {}", ada.id));
+        let revision = server.revision_of(ada.id);
         assert_eq!(revision, if changed.status == 200 { 2 } else { 1 });
     }
 }
@@ -372,19 +372,12 @@ fn the_audit_chain_has_no_gaps_after_much_at_once() {
     });
     server.flush();
 
-    let (rows, last, head): (i64, i64, i64) = server
-        .sql()
-        .query_row(
-            "SELECT (SELECT count(*) FROM audit), (SELECT max(id) FROM audit), head_id FROM audit_state",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .expect("a row");
+    let (rows, last, (head, _)) = (server.audit_count(), server.newest_audit_id(), server.audit_head());
     assert_eq!((last, head), (rows, rows));
     let checked = crate::support::binary::usher(server.database().parent().expect("a folder"), &["check"]);
     let report = String::from_utf8(checked.stdout).expect("text");
     assert!(report.contains(&format!("{rows} entries, 1 to {rows}, each in its place in the chain")), "{report}");
-    let failed: i64 = server.query("SELECT sum(count) FROM audit WHERE action = 'session.sign_in_failed'");
+    let failed = server.occurrences("session.sign_in_failed");
     assert_eq!(failed, 40);
 }
 
@@ -414,30 +407,24 @@ fn an_account_that_an_administrator_began_to_create_is_not_created_after_a_demot
     demoted.is(200, "");
     made.is(403, "registration_closed");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'access.denied'"), 1);
-}
-
-/// Holds the database's write lock, so that a change waits between what it was decided on and its transaction.
-fn held(server: &Server) -> rusqlite::Connection {
-    let database = server.sql();
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
-    database
+    assert_eq!(server.audit_count_of("access.denied"), 1);
 }
 
 #[test]
 fn a_current_password_that_is_changed_meanwhile_proves_nothing() {
     let server = Server::start();
     let ada = server.user("ada");
-    let (hashes, held) = (server.app.hashes(), held(&server));
+    let (hashes, held) = (server.app.hashes(), server.hold_writes());
     let body = json!({"email": "countess@example.com", "current_password": PASSWORD});
     let answer = thread::scope(|scope| {
         let change = scope.spawn(|| ada.put(&ada.me(), body));
         crate::support::binary::until("the password is looked at", || (server.app.hashes() > hashes).then_some(()));
-        held.execute_batch("UPDATE users SET password_version = password_version + 1; COMMIT").unwrap();
+        held.change_passwords();
+        held.release();
         change.join().expect("no thread panics")
     });
     answer.is(403, "reauthentication_required");
-    assert_eq!(server.query::<String>("SELECT email FROM users"), "ada@example.com");
+    assert_eq!(server.email(), "ada@example.com");
 }
 
 #[test]
@@ -451,17 +438,15 @@ fn an_address_that_was_the_accounts_own_and_is_changed_meanwhile_needs_proof_aga
     let target = Some(signed_in.user.id);
     let caller = Caller { actor: Actor::SignedIn(signed_in.into()), ..Caller::shell() };
     let changes = UserChanges { email: EmailAddress::parse("ada@example.com").ok(), ..UserChanges::default() };
-    let held = held(&server);
+    let held = server.hold_writes();
     let mut change = Box::pin(server.app.accounts.update(&caller, target, changes, ExpectedRevision::Any));
     assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "it waits for the lock");
 
     // when
-    held.execute_batch(
-        "UPDATE users SET (email, email_key) = ('countess@example.com', 'countess@example.com'); COMMIT",
-    )
-    .unwrap();
+    held.set_email("countess@example.com");
+    held.release();
 
     // then
     assert_eq!(block_on(change).err(), Some(Error::ReauthenticationRequired));
-    assert_eq!(server.query::<String>("SELECT email FROM users"), "countess@example.com");
+    assert_eq!(server.email(), "countess@example.com");
 }

@@ -1,6 +1,9 @@
 //! Signing in, staying signed in, and signing out.
 
-use crate::support::{CHEAP, PASSWORD, Server};
+use crate::support::{
+    CHEAP, PASSWORD, Server,
+    probes::{Entry, Probes},
+};
 use serde_json::json;
 use std::time::Duration;
 use usher::{domain::Timestamp, hashing::Cost};
@@ -68,24 +71,22 @@ fn signing_out_ends_this_session_and_no_other() {
 fn a_use_that_is_not_written_yet_counts() {
     let server = Server::with(|settings| settings.policy.sessions.idle_timeout = Duration::from_secs(1));
     let ada = server.user("ada");
-    let stored = "SELECT last_used_at FROM sessions";
-    let lock = server.sql();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap(); // nothing can be written meanwhile
+    let lock = server.hold_writes();
     for _ in 0..4 {
         server.clock.advance(Duration::from_millis(900));
         assert_eq!(ada.get("/auth/me").status, 200);
     }
-    assert_eq!(server.query::<i64>(stored), crate::support::START);
-    lock.execute_batch("COMMIT").unwrap();
+    assert_eq!(server.last_used_at().as_millis(), crate::support::START);
+    lock.release();
     server.flush();
-    assert_eq!(server.query::<i64>(stored), crate::support::START + 3600);
+    assert_eq!(server.last_used_at().as_millis(), crate::support::START + 3600);
 }
 
 #[test]
 fn use_is_written_about_once_a_minute_and_together() {
     let server = Server::start();
     let ada = server.user("ada");
-    let stored = || server.query::<i64>("SELECT last_used_at FROM sessions") - crate::support::START;
+    let stored = || server.last_used_at().as_millis() - crate::support::START;
     server.clock.advance(MINUTE);
     ada.get("/auth/me");
     server.flush();
@@ -102,9 +103,9 @@ fn a_use_never_brings_an_ended_session_back() {
     let ada = server.user("ada");
     server.clock.advance(2 * MINUTE);
     ada.get("/auth/me");
-    server.sql().execute_batch("DELETE FROM sessions").unwrap();
+    server.delete_sessions();
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM sessions"), 0);
+    assert_eq!(server.session_count(), 0);
     ada.get("/auth/me").is(401, "invalid_token");
 }
 
@@ -122,7 +123,7 @@ fn ended_sessions_are_swept_a_week_later() {
     let server = Server::start();
     server.user("ada");
     let sweep = || futures_executor::block_on(server.app.maintenance.sweep()).unwrap();
-    let count = || server.query::<i64>("SELECT count(*) FROM sessions");
+    let count = || server.session_count();
     server.clock.advance(7 * DAY + 7 * DAY);
     sweep();
     assert_eq!(count(), 1, "a week after its end it is still there");
@@ -164,7 +165,7 @@ fn sessions_survive_a_restart() {
 fn a_password_is_hashed_again_when_the_cost_changes() {
     let server = Server::start();
     server.user("ada");
-    let hash = |server: &Server| server.query::<String>("SELECT password_hash FROM users");
+    let hash = |server: &Server| server.password_hash();
     assert!(hash(&server).starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
 
     let server = server.restart(|settings| settings.cost = Cost { iterations: 2, ..CHEAP });
@@ -186,8 +187,7 @@ fn a_hash_that_cannot_be_verified_concerns_its_account_alone() {
         "$2b$12$abc",
         "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g",
     ] {
-        let update = format!("UPDATE users SET password_hash = '{hash}' WHERE username = 'ada'");
-        server.sql().execute_batch(&update).unwrap();
+        server.set_password_hash_of("ada", hash);
         server.anon().login("ada@example.com", PASSWORD).is(401, "invalid_credentials");
     }
     assert_eq!(server.anon().login("bob@example.com", PASSWORD).status, 200);
@@ -218,19 +218,24 @@ fn sign_ins_and_sign_outs_are_in_the_audit_log() {
     server.anon().login("nobody@example.com", "secret typed in the wrong place");
     ada.send("POST", "/auth/logout", &[], None);
     server.flush();
-    let count = |condition: &str| server.query::<i64>(&format!("SELECT count(*) FROM audit WHERE {condition}"));
-    let about_ada = format!("subject = {} AND ip = '127.0.0.1' AND request_id IS NOT NULL", ada.id);
-    assert_eq!(count(&format!("action = 'session.signed_in' AND actor = {} AND {about_ada}", ada.id)), 1);
-    assert_eq!(count(&format!("action = 'session.sign_in_failed' AND actor IS NULL AND {about_ada}")), 1);
-    assert_eq!(count("action = 'session.sign_in_failed' AND subject IS NULL"), 1);
-    assert_eq!(count(&format!("action = 'session.signed_out' AND actor = {} AND {about_ada}", ada.id)), 1);
+    let log = server.audit();
+    let count = |action: &str, actor: Option<i64>| {
+        let is_about_ada = |entry: &&Entry| {
+            entry.subject == Some(ada.id) && entry.ip.as_deref() == Some("127.0.0.1") && entry.request_id.is_some()
+        };
+        log.iter().filter(is_about_ada).filter(|entry| entry.action == action && entry.actor == actor).count()
+    };
+    assert_eq!(count("session.signed_in", Some(ada.id)), 1);
+    assert_eq!(count("session.sign_in_failed", None), 1);
+    let about_nobody = |entry: &&Entry| entry.action == "session.sign_in_failed" && entry.subject.is_none();
+    assert_eq!(log.iter().filter(about_nobody).count(), 1);
+    assert_eq!(count("session.signed_out", Some(ada.id)), 1);
 }
 
 #[test]
 fn a_flush_waits_for_what_another_has_begun_to_write() {
     let server = Server::start();
-    let lock = server.sql();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap(); // nothing can be written meanwhile
+    let lock = server.hold_writes();
     server.anon().login("nobody@example.com", PASSWORD).is(401, "invalid_credentials");
 
     let (tell, told) = std::sync::mpsc::channel();
@@ -239,12 +244,12 @@ fn a_flush_waits_for_what_another_has_begun_to_write() {
             let (tell, server) = (tell.clone(), &server);
             scope.spawn(move || {
                 server.flush();
-                tell.send(server.query::<i64>("SELECT count(*) FROM audit")).unwrap();
+                tell.send(server.audit_count()).unwrap();
             });
         }
         let too_early = told.recv_timeout(Duration::from_millis(300));
         assert!(too_early.is_err(), "one came back before anything could be written");
-        lock.execute_batch("COMMIT").unwrap();
+        lock.release();
         [told.recv().unwrap(), told.recv().unwrap()]
     });
 
@@ -298,7 +303,7 @@ fn what_a_client_calls_itself_is_cut_to_a_sane_length() {
     let answer =
         server.raw(format!("{odd}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let kept: String = server.query("SELECT user_agent FROM sessions ORDER BY rowid DESC LIMIT 1");
+    let kept = server.newest_user_agent();
     assert!(kept.chars().all(|c| !c.is_control()), "{kept:?}");
 }
 
@@ -339,6 +344,11 @@ fn an_owner_ends_one_session_or_all_others_and_an_administrator_all() {
     root.delete(&format!("{}/sessions", ada.me())).is(204, "");
     ada.get("/auth/me").is(401, "invalid_token");
     root.get("/auth/me").is(200, "");
-    let ended: i64 = server.query("SELECT sum(count) FROM audit WHERE action = 'session.revoked' AND subject = 2");
+    let log = server.audit();
+    let ended: u32 = log
+        .iter()
+        .filter(|entry| entry.action == "session.revoked" && entry.subject == Some(2))
+        .map(|entry| entry.count)
+        .sum();
     assert_eq!(ended, 3);
 }

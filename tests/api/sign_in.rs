@@ -1,9 +1,6 @@
 //! What a sign-in takes, and what it tells about accounts: nothing.
 
-use crate::support::{
-    PASSWORD, Server,
-    hostile::{CANARY, rows},
-};
+use crate::support::{PASSWORD, Server, hostile::CANARY, probes::Probes};
 use serde_json::json;
 
 #[test]
@@ -28,7 +25,7 @@ fn a_sign_in_with_any_two_strings_is_simply_wrong() {
     let server = Server::start();
     server.user("ada");
     let hashes = server.app.hashes();
-    let before = rows(&server);
+    let before = server.rows();
     let mut bodies = Vec::new();
     for (email, password) in [
         ("", ""),
@@ -60,7 +57,7 @@ fn a_sign_in_with_any_two_strings_is_simply_wrong() {
     bodies.push(longest.body);
 
     assert!(bodies.iter().all(|body| *body == bodies[0]), "told apart");
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.rows(), before);
     // The one with a NUL and the one that is too long can be no account's.
     assert_eq!(server.app.hashes() - hashes, bodies.len() as u64 - 2);
     assert_eq!(server.anon().login("ADA@EXAMPLE.COM", PASSWORD).status, 200);

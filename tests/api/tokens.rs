@@ -2,7 +2,8 @@
 
 use crate::support::{
     PASSWORD, Server,
-    hostile::{CANARY, attack, code, json_request, refused, registration, request, rows, statuses},
+    hostile::{CANARY, attack, code, json_request, refused, registration, request, statuses},
+    probes::Probes,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -27,9 +28,9 @@ fn only_a_living_sessions_own_token_opens_anything() {
     let server = Server::start();
     let ada = server.user("ada");
     let token = ada.token.clone().expect("a token");
-    let stored: Vec<u8> = server.query("SELECT token_hash FROM sessions");
-    let session: String = server.query("SELECT id FROM sessions");
-    let password_hash: String = server.query("SELECT password_hash FROM users");
+    let stored = server.token_hash();
+    let session = server.session_id_of(ada.id).expect("a session");
+    let password_hash = server.password_hash();
     let hexadecimal = stored.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let unknown = SessionToken::generate();
     let none = "authentication_required";
@@ -187,7 +188,7 @@ fn a_use_that_has_been_gathered_does_not_revive_a_session_after_its_end() {
     server.flush();
 
     ada.get("/auth/me").is(401, "invalid_token");
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM sessions"), 0);
+    assert_eq!(server.session_count(), 0);
 }
 
 #[test]
@@ -201,13 +202,13 @@ fn a_token_dies_with_logout_with_disabling_and_with_its_account() {
     assert_eq!(root.delete(&deleted.me()).status, 204);
 
     for dead in [&out, &disabled, &deleted] {
-        let before = rows(&server);
+        let before = server.rows();
         dead.get("/auth/me").is(401, "invalid_token");
         dead.get(&dead.me()).is(401, "invalid_token");
         dead.put(&dead.me(), json!({})).is(401, "invalid_token");
         dead.delete(&dead.me()).is(401, "invalid_token");
         dead.post("/auth/logout", json!({})).is(401, "invalid_token");
-        assert_eq!(rows(&server), before);
+        assert_eq!(server.rows(), before);
     }
     assert_eq!(root.put(&disabled.me(), json!({"disabled": false})).status, 200);
     disabled.get("/auth/me").is(401, "invalid_token");

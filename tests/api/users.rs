@@ -3,10 +3,11 @@
 use crate::support::{
     Client, PASSWORD, Server,
     hostile::{attack, refused, request},
+    probes::{Entry, Probes},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
-use usher::domain::{Action, AuditEvent, ChainHash, Timestamp, UserId};
+use usher::domain::{Action, AuditEvent, ChainHash, UserId};
 
 const FIELDS: [&str; 9] =
     ["id", "username", "email", "email_verified", "role", "disabled", "created_at", "updated_at", "last_login_at"];
@@ -63,7 +64,7 @@ fn all_faulty_fields_are_reported_at_once() {
     assert_eq!(refused.faulty(), ["(unknown)", "email", "nickname", "password", "username"]);
     assert_eq!(refused.json()["error"]["message"], "5 fields are invalid");
     assert_eq!(server.anon().post("/users", json!({})).faulty(), ["email", "password", "username"]);
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM users"), 0);
+    assert_eq!(server.user_count(), 0);
 }
 
 #[test]
@@ -318,10 +319,9 @@ fn a_password_set_by_an_administrator_ends_all_sessions_of_the_account() {
 fn setting_a_password_voids_reset_tokens() {
     let server = Server::start();
     let ada = server.user("ada");
-    let insert = format!("INSERT INTO password_resets VALUES (randomblob(32), {}, NULL, 0, 9e15)", ada.id);
-    server.sql().execute_batch(&insert.replace("9e15", "9000000000000")).unwrap();
+    server.add_reset(ada.id);
     ada.put(&ada.me(), json!({"password": "another horse battery"}));
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM password_resets"), 0);
+    assert_eq!(server.reset_count(), 0);
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn a_current_password_that_is_given_must_be_right() {
     let body = json!({"password": "another horse battery", "current_password": "wrong horse battery"});
     ada.put(&ada.me(), body).is(403, "reauthentication_required");
     server.flush();
-    let failed: i64 = server.query("SELECT count(*) FROM audit WHERE action = 'session.sign_in_failed'");
+    let failed = server.audit_count_of("session.sign_in_failed");
     assert_eq!(failed, 1, "a wrong one counts as a failed sign-in");
 }
 
@@ -394,7 +394,7 @@ fn a_deleted_account_is_gone_with_its_sessions_and_its_id_is_never_used_again() 
     ada.get("/auth/me").is(401, "invalid_token");
     root.get(&ada.me()).is(404, "user_not_found");
     root.delete(&ada.me()).is(404, "user_not_found");
-    assert_eq!(server.query::<i64>(&format!("SELECT count(*) FROM sessions WHERE user_id = {}", ada.id)), 0);
+    assert_eq!(server.session_count_of(ada.id), 0);
     assert!(server.user("ada").id > ada.id);
 }
 
@@ -410,8 +410,7 @@ fn an_app_that_holds_a_token_cannot_delete_the_account_behind_it() {
     ada.send("DELETE", &ada.me(), &[("if-match", "\"1.99\"")], None).is(403, "reauthentication_required");
     assert_eq!(root.delete(&bob.me()).status, 204, "somebody else's is not the administrator's own");
     server.flush();
-    let denied = format!("SELECT count(*) FROM audit WHERE action = 'access.denied' AND subject = {}", ada.id);
-    assert_eq!(server.query::<i64>(&denied), 2);
+    assert_eq!(server.audit_count_about("access.denied", ada.id), 2);
 
     assert_eq!(server.sign_in("ada").delete(&ada.me()).status, 204);
 }
@@ -442,10 +441,8 @@ fn changes_are_in_the_audit_log_by_id_and_without_secrets() {
     root.delete(&ada.me());
     ada.put(&ada.me(), json!({}));
 
-    let connection = server.sql();
-    let mut query = connection.prepare("SELECT action, actor, subject FROM audit ORDER BY id").unwrap();
-    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-    let rows: Vec<(String, Option<i64>, Option<i64>)> = rows.map(Result::unwrap).collect();
+    let log = server.audit();
+    let entries: Vec<_> = log.iter().map(|entry| (entry.action.as_str(), entry.actor, entry.subject)).collect();
 
     let (r, a) = (Some(root.id), Some(ada.id));
     let expected = [
@@ -461,7 +458,7 @@ fn changes_are_in_the_audit_log_by_id_and_without_secrets() {
         ("user.enabled", r, a),
         ("user.deleted", r, a),
     ];
-    assert_eq!(rows, expected.map(|(action, actor, subject)| (action.to_owned(), actor, subject)));
+    assert_eq!(entries, expected);
 }
 
 #[test]
@@ -470,9 +467,10 @@ fn refusals_are_in_the_audit_log() {
     let ada = server.user("ada");
     ada.put(&ada.me(), json!({"role": "admin"})).is(403, "forbidden");
     server.flush();
-    let denied =
-        format!("SELECT count(*) FROM audit WHERE action = 'access.denied' AND actor = {0} AND subject = {0}", ada.id);
-    assert_eq!(server.query::<i64>(&denied), 1);
+    let denied = |entry: &&Entry| {
+        entry.action == "access.denied" && entry.actor == Some(ada.id) && entry.subject == Some(ada.id)
+    };
+    assert_eq!(server.audit().iter().filter(denied).count(), 1);
 }
 
 #[test]
@@ -483,33 +481,24 @@ fn every_entry_of_the_audit_log_contains_the_hash_of_the_one_before() {
     server.flush();
     ada.put(&ada.me(), json!({"username": "ada2"}));
 
-    let connection = server.sql();
-    let sql = "SELECT id, at, action, actor, subject, ip, request_id, count, hash FROM audit ORDER BY id";
-    let mut query = connection.prepare(sql).unwrap();
-    let mut rows = query.query([]).unwrap();
     let (mut last, mut hash) = (0, ChainHash::START);
-    while let Some(row) = rows.next().unwrap() {
-        let action: String = row.get(2).unwrap();
-        let number = |column| row.get::<_, Option<i64>>(column).unwrap().and_then(UserId::new);
+    for entry in server.audit() {
         let event = AuditEvent {
-            at: Timestamp::from_millis(row.get(1).unwrap()),
-            action: *Action::ALL.iter().find(|known| known.as_str() == action).unwrap(),
-            actor: number(3),
-            subject: number(4),
-            ip: row.get::<_, Option<String>>(5).unwrap().map(|ip| ip.parse().unwrap()),
-            request_id: row.get::<_, Option<String>>(6).unwrap().map(Into::into),
-            count: row.get(7).unwrap(),
+            at: entry.at,
+            action: *Action::ALL.iter().find(|known| known.as_str() == entry.action).unwrap(),
+            actor: entry.actor.and_then(UserId::new),
+            subject: entry.subject.and_then(UserId::new),
+            ip: entry.ip.map(|ip| ip.parse().unwrap()),
+            request_id: entry.request_id.map(Into::into),
+            count: entry.count,
         };
-        assert_eq!(row.get::<_, i64>(0).unwrap(), last + 1);
+        assert_eq!(entry.id, last + 1);
         last += 1;
         hash = event.chain(last, &hash);
-        assert_eq!(ChainHash(row.get(8).unwrap()), hash, "entry {last}");
+        assert_eq!(entry.hash, hash, "entry {last}");
     }
     assert_eq!(last, 4);
-    let head = connection.query_row("SELECT head_id, head_hash FROM audit_state", [], |row| {
-        Ok((row.get::<_, i64>(0)?, ChainHash(row.get(1)?)))
-    });
-    assert_eq!(head.unwrap(), (last, hash));
+    assert_eq!(server.audit_head(), (last, hash));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a reverse proxy is told about a caller. `proxies.rs` shows it behind real ones.
 
-use crate::support::{Answer, Client, Server};
+use crate::support::{Answer, Client, Server, probes::Probes};
 use serde_json::json;
 use std::time::Duration;
 
@@ -99,8 +99,7 @@ fn administrators_hold_every_role_and_others_only_their_own() {
     fails(&ada.get("/auth/verify?role=admin"), 403, "forbidden");
 
     server.flush();
-    let denied = format!("SELECT count(*) FROM audit WHERE action = 'access.denied' AND actor = {}", ada.id);
-    assert_eq!(server.query::<i64>(&denied), 1);
+    assert_eq!(server.audit_count_by("access.denied", ada.id), 1);
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn passing_is_use_of_the_session() {
         passes(&verify(&ada));
         server.flush();
     }
-    let stored = server.query::<i64>("SELECT last_used_at FROM sessions");
+    let stored = server.last_used_at().as_millis();
     assert_eq!(stored - crate::support::START, 18 * 24 * 3_600_000);
 
     server.clock.advance(Duration::from_hours(24 * 7));

@@ -2,7 +2,8 @@
 
 use crate::support::{
     PASSWORD, Server,
-    hostile::{CANARY, attack, json_request, refused, registration, request, rows, statuses},
+    hostile::{CANARY, attack, json_request, refused, registration, request, statuses},
+    probes::Probes,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 #[test]
 fn a_body_that_ends_early_does_nothing() {
     let server = Server::start();
-    let before = rows(&server);
+    let before = server.rows();
     let whole = String::from_utf8(json_request("POST /api/v1/users", registration(CANARY))).expect("text");
     for cut in [whole.len() - 1, whole.len() - 30, whole.find("\r\n\r\n").expect("a head") + 4] {
         let mut stream = std::net::TcpStream::connect(server.address).expect("the server listens");
@@ -22,7 +23,7 @@ fn a_body_that_ends_early_does_nothing() {
         let _ = std::io::Read::read_to_string(&mut stream, &mut answer);
 
         assert!(statuses(&answer).iter().all(|status| *status == 400), "{answer}");
-        assert_eq!(rows(&server), before);
+        assert_eq!(server.rows(), before);
     }
 }
 
@@ -206,14 +207,14 @@ fn every_wrong_field_is_named_and_none_of_them_repeated() {
         (body(&[("password", json!(name)), ("role", json!("user"))]), &["password", "role"]),
         (body(&[("password", json!(email))]), &["password"]),
     ];
-    let before = rows(&server);
+    let before = server.rows();
     for (body, faulty) in cases {
         let answer = server.anon().post("/users", body.clone());
 
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(answer.faulty(), faulty, "{body}");
         assert!(!String::from_utf8_lossy(&answer.body).contains(CANARY), "{body}");
-        assert_eq!(rows(&server), before, "{body}");
+        assert_eq!(server.rows(), before, "{body}");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::support::{
     Server,
-    hostile::{json_request, request, rows, statuses},
+    hostile::{json_request, request, statuses},
+    probes::Probes,
 };
 
 proptest::proptest! {
@@ -16,7 +17,7 @@ proptest::proptest! {
         let server = Server::start();
         let root = server.admin("root");
         let header = format!("Authorization: Bearer {}", root.token.as_deref().expect("a token"));
-        let before = rows(&server);
+        let before = server.rows();
         for (body, path) in bodies.iter().zip(&paths) {
             let requests = [
                 json_request("POST /api/v1/users", body),
@@ -31,6 +32,6 @@ proptest::proptest! {
                 proptest::prop_assert!(got.len() == 1 && got[0] < 500, "{:?}: {answer:.400}", String::from_utf8_lossy(&bytes));
             }
         }
-        proptest::prop_assert_eq!(rows(&server), before);
+        proptest::prop_assert_eq!(server.rows(), before);
     }
 }

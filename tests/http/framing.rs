@@ -2,7 +2,8 @@
 
 use crate::support::{
     Server,
-    hostile::{CANARY, attack, code, refused, registration, request, rows, statuses},
+    hostile::{CANARY, attack, code, refused, registration, request, statuses},
+    probes::Probes,
 };
 use std::fmt::Write as _;
 
@@ -10,13 +11,13 @@ use std::fmt::Write as _;
 fn refused_by_http(server: &Server, attacks: Vec<(&str, Vec<u8>, &[u16])>) {
     let mut wrong = String::new();
     for (what, bytes, allowed) in attacks {
-        let before = rows(server);
+        let before = server.rows();
         let answer = server.raw(&bytes);
         let got = statuses(&answer);
         if got.len() > 1 || !got.iter().all(|status| allowed.contains(status)) || answer.contains(CANARY) {
             let _ = writeln!(wrong, "{what}: expected one of {allowed:?} at most once, got {got:?}: {answer:.600}");
         }
-        if rows(server) != before {
+        if server.rows() != before {
             let _ = writeln!(wrong, "{what}: changed the database");
         }
         assert_eq!(server.anon().get("//healthz").status, 200, "{what}");
@@ -222,7 +223,7 @@ fn headers_change_neither_method_nor_path_nor_the_answer() {
     let ada = server.user("ada");
     let authorization = format!("Authorization: Bearer {}", ada.token.as_deref().expect("a token"));
     let me = format!("GET /api/v1{}", ada.me());
-    let before = rows(&server);
+    let before = server.rows();
     for header in [
         "X-HTTP-Method-Override: DELETE",
         "X-HTTP-Method: DELETE",
@@ -249,6 +250,6 @@ fn headers_change_neither_method_nor_path_nor_the_answer() {
         assert!(statuses(&answer).iter().all(|status| [100, 200, 400].contains(status)), "{header}: {answer}");
         assert!(!answer.contains(CANARY), "{header}: {answer}");
         assert!(!answer.to_lowercase().contains("access-control-allow"), "{header}: {answer}");
-        assert_eq!(rows(&server), before, "{header}");
+        assert_eq!(server.rows(), before, "{header}");
     }
 }

@@ -3,7 +3,9 @@
 use crate::support::{
     PASSWORD, START, Server,
     binary::{Serving, complaint, until, usher},
-    hang_up, raw,
+    hang_up,
+    probes::Probes,
+    raw,
 };
 use serde_json::json;
 use std::{
@@ -325,16 +327,15 @@ fn the_connections_and_queues_of_the_database_are_shown() {
     }
 
     // A writer that another program holds up makes those behind it wait.
-    let other = server.sql();
     server.flush(); // so that nothing else waits for the writer
-    other.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+    let other = server.hold_writes();
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| ada.post("/auth/logout", json!({})));
         }
         let waiting = || Scrape::of(&server).count("usher_database_write_queue_length", &[]);
         until("two behind the first", || (waiting() == 2).then_some(()));
-        other.execute_batch("ROLLBACK").expect("no lock");
+        drop(other);
     });
     assert_eq!(Scrape::of(&server).count("usher_database_write_queue_length", &[]), 0);
 }
@@ -374,7 +375,7 @@ fn accounts_and_living_sessions_are_counted_once_a_minute() {
 fn a_database_that_is_gone_leaves_gaps_and_the_rest_is_told() {
     let server = server();
     server.user("ada");
-    server.sql().execute_batch("DROP TABLE sessions").expect("a broken database");
+    server.drop_sessions_table();
     let scrape = Scrape::of(&server);
     assert_eq!(scrape.find("usher_sessions", &[]), None);
     assert_eq!(scrape.count("usher_hashes_total", &[]), 2);

@@ -2,7 +2,8 @@
 
 use crate::support::{
     Server,
-    hostile::{CANARY, attack, code, refused, request, rows, statuses},
+    hostile::{CANARY, attack, code, refused, request, statuses},
+    probes::Probes,
 };
 
 #[test]
@@ -117,7 +118,7 @@ fn head_answers_as_get_does_without_a_body() {
 #[test]
 fn what_stands_beside_the_api_needs_no_token_and_minds_no_query() {
     let server = Server::start();
-    let before = rows(&server);
+    let before = server.rows();
     for path in ["/healthz", "/readyz", "/docs", "/api/v1/openapi.json"] {
         for line in [format!("GET {path}"), format!("GET {path}?Canary7Zq=%00%ff&Canary7Zq")] {
             let answer = server.raw(request(&line, &["Authorization: Bearer Canary7Zq"], "a body that nobody reads"));
@@ -126,5 +127,5 @@ fn what_stands_beside_the_api_needs_no_token_and_minds_no_query() {
             assert!(!answer.contains(CANARY), "{line}");
         }
     }
-    assert_eq!(rows(&server), before);
+    assert_eq!(server.rows(), before);
 }

@@ -1,28 +1,12 @@
 //! Input from people who mean harm. Nothing of it gets a `5xx`, a refusal changes nothing and repeats nothing that was
 //! sent, and the next caller is served.
 
-use super::{PASSWORD, Server};
+use super::{PASSWORD, Server, probes::Probes};
 use serde_json::json;
 use std::fmt::Write as _;
 
 /// In every hostile request, and in no answer.
 pub const CANARY: &str = "Canary7Zq";
-
-/// Every row that an attacker would like to change.
-pub fn rows(server: &Server) -> Vec<String> {
-    let sql = server.sql();
-    let mut rows = Vec::new();
-    for table in ["users", "sessions", "password_resets", "invitations"] {
-        let mut statement = sql.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect(table);
-        let columns = statement.column_count();
-        let mut found = statement.query([]).expect(table);
-        while let Some(row) = found.next().expect(table) {
-            let values = (0..columns).map(|n| row.get_unwrap::<_, rusqlite::types::Value>(n));
-            rows.push(format!("{table} {:?}", values.collect::<Vec<_>>()));
-        }
-    }
-    rows
-}
 
 /// A request as bytes, after which the server closes. A body brings its length along.
 pub fn request(line: &str, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -75,7 +59,7 @@ pub fn attack(what: impl Into<String>, bytes: impl Into<Vec<u8>>, status: u16, c
 pub fn refused(server: &Server, attacks: Vec<Attack>) {
     let mut wrong = String::new();
     for Attack { what, bytes, expected } in attacks {
-        let before = rows(server);
+        let before = server.rows();
         let answer = server.raw(&bytes);
         let got = (statuses(&answer), code(&answer));
         let mut fault = |fault: &str| {
@@ -87,7 +71,7 @@ pub fn refused(server: &Server, attacks: Vec<Attack>) {
         if answer.contains(CANARY) {
             fault("repeats what was sent");
         }
-        if rows(server) != before {
+        if server.rows() != before {
             fault("changed the database");
         }
         if server.anon().get("//healthz").status != 200 {

@@ -9,6 +9,7 @@ pub mod binary;
 #[cfg(feature = "system-tests")]
 pub mod browser;
 pub mod hostile;
+pub mod probes;
 
 use serde_json::{Value, json};
 use std::{

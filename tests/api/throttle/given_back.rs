@@ -1,7 +1,7 @@
 //! Attempts that are given back because they came to nothing, and those that are not.
 
-use super::{WRONG, from, let_through, server, without_room};
-use crate::support::{PASSWORD, Server};
+use super::{WRONG, from, let_through, server};
+use crate::support::{PASSWORD, Server, probes::Probes};
 use serde_json::json;
 use std::task::{Context, Poll, Waker};
 use usher::{
@@ -19,7 +19,7 @@ fn a_registration_that_could_not_be_stored_or_had_no_invitation_is_not_counted()
         }
         from(&server.anon(), "203.0.113.7", "/users", &body)
     };
-    let full = without_room(&server, "INSERT ON users");
+    let full = server.without_room("INSERT ON users");
     for _ in 0..40 {
         assert!(register("ada", None).status >= 500);
     }
@@ -39,7 +39,7 @@ fn a_reset_with_the_right_token_is_not_counted_whatever_becomes_of_it() {
         from(&server.anon(), "203.0.113.7", "/auth/password-reset", &json!({"token": token, "password": password}))
     };
     let token = issue();
-    let full = without_room(&server, "UPDATE OF password_hash ON users");
+    let full = server.without_room("UPDATE OF password_hash ON users");
     for _ in 0..40 {
         reset(&token, "ada@example.com").is(400, "validation_failed");
         assert!(reset(&token, PASSWORD).status >= 500);
@@ -131,7 +131,7 @@ fn a_sign_in_that_slow_hashes_left_no_room_for_is_given_back() {
     let server = server();
     server.user("ada");
     let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
-    server.sql().execute("UPDATE users SET password_hash = ?1", [bcrypt]).unwrap();
+    server.set_password_hashes(bcrypt);
     let server = server.restart(|settings| (settings.hash_threads, settings.hash_queue) = (0, 4));
     let sign_in = |caller| server.app.sign_in.with_password(caller, "ada@example.com", PASSWORD, None);
     let (first, second, one) = (caller("192.0.2.1"), caller("198.51.100.1"), caller("203.0.113.7"));
@@ -169,7 +169,6 @@ fn callers_who_leave_before_the_answer_are_charged_and_on_record() {
     server.anon().login("nobody@example.com", WRONG).is(429, "too_many_attempts");
     crate::support::binary::until("all are noted", || {
         server.flush();
-        let noted = "SELECT ifnull(sum(count), 0) FROM audit WHERE action = 'session.sign_in_failed'";
-        (server.query::<i64>(noted) == 10).then_some(())
+        (server.occurrences("session.sign_in_failed") == 10).then_some(())
     });
 }

@@ -58,18 +58,3 @@ fn put_from(client: &Client, ip: &str, body: &serde_json::Value) -> Answer {
     let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
     client.send("PUT", &client.me(), &headers, Some(body.to_string().as_bytes()))
 }
-
-/// Makes every change of a table fail, as on a full disk, until the guard is dropped.
-fn without_room(server: &Server, change: &str) -> impl Drop {
-    struct Room(rusqlite::Connection);
-    impl Drop for Room {
-        fn drop(&mut self) {
-            self.0.execute_batch("DROP TRIGGER full").unwrap();
-        }
-    }
-    let database = server.sql();
-    database
-        .execute_batch(&format!("CREATE TRIGGER full BEFORE {change} BEGIN SELECT RAISE(ABORT, 'full'); END"))
-        .unwrap();
-    Room(database)
-}

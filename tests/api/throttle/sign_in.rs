@@ -1,7 +1,7 @@
 //! Sign-ins and reset tokens: how often somebody may guess, at what, and from where.
 
-use super::{WRONG, from, let_through, login, of_one_site, server, stranger, without_room};
-use crate::support::{PASSWORD, Server};
+use super::{WRONG, from, let_through, login, of_one_site, server, stranger};
+use crate::support::{PASSWORD, Server, probes::Probes};
 use serde_json::json;
 use std::time::Duration;
 
@@ -119,8 +119,7 @@ fn an_account_that_an_administrator_made_knows_no_address() {
     let root = server.admin("root");
     let body = json!({"username": "ada", "email": "ada@example.com", "password": PASSWORD});
     from(&root, "198.51.100.1", "/users", &body).is(201, "");
-    let known = "SELECT count(*) FROM sign_in_addresses JOIN users ON users.id = user_id WHERE username = 'ada'";
-    assert_eq!(server.query::<i64>(known), 0);
+    assert_eq!(server.known_address_count_of("ada"), 0);
 }
 
 #[test]
@@ -159,7 +158,7 @@ fn an_address_is_known_for_ninety_days_and_an_account_knows_sixteen() {
         server.clock.advance(Duration::from_secs(1));
         login(&server, &format!("198.51.100.{n}"), "ada@example.com", PASSWORD).is(200, "");
     }
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM sign_in_addresses"), 16);
+    assert_eq!(server.known_address_count(), 16);
     let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
     login(&server, "198.51.100.3", "ada@example.com", WRONG).is(429, "too_many_attempts");
     login(&server, "198.51.100.4", "ada@example.com", WRONG).is(401, "invalid_credentials");
@@ -178,7 +177,7 @@ fn a_success_counts_once_its_session_is_stored() {
     for _ in 0..9 {
         attempt(WRONG).is(401, "invalid_credentials");
     }
-    let full = without_room(&server, "INSERT ON sessions");
+    let full = server.without_room("INSERT ON sessions");
 
     // when
     for _ in 0..20 {
@@ -211,17 +210,17 @@ fn attempts_that_cost_no_hash_leave_nothing_on_the_disk() {
         login(&server, &stranger(n), &format!("nobody{n}@example.com"), &too_long).is(401, "invalid_credentials");
     }
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
+    assert_eq!(server.throttled_count(), 0);
 
     let guess = |n: u32| login(&server, &stranger(1_000 + n), "nobody@example.com", &too_long);
     for n in 0..10 {
         guess(n).is(401, "invalid_credentials");
     }
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 0);
+    assert_eq!(server.throttled_count(), 0);
     guess(10).is(401, "invalid_credentials");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 1, "more than ten failures stand in it");
+    assert_eq!(server.throttled_count(), 1, "more than ten failures stand in it");
 }
 
 #[test]
@@ -239,14 +238,14 @@ fn what_an_account_has_been_guessed_at_outlives_a_restart_and_names_nobody() {
     server.user("ada");
     let_through(|n| login(&server, &stranger(n), "ada@example.com", WRONG), 3600);
     server.flush();
-    let kept: i64 = server.query("SELECT count(*) FROM throttle_accounts");
+    let kept = server.throttled_count();
     assert_eq!(kept, 1);
     let server = server.restart(|settings| settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
     login(&server, &stranger(5_000), "ada@example.com", WRONG).is(429, "too_many_attempts");
     server.clock.advance(Duration::from_hours(1));
     login(&server, &stranger(5_001), "ada@example.com", PASSWORD).is(200, "");
     server.flush();
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM throttle_accounts"), 1, "a sign-in clears nothing");
+    assert_eq!(server.throttled_count(), 1, "a sign-in clears nothing");
 }
 
 #[test]

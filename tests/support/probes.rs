@@ -1,0 +1,357 @@
+//! What the tests look up in the database behind the server's back, and what they break in it. Tests of the API, of HTTP
+//! and of the command line name what they want to know; the SQL is here.
+
+use super::{Server, binary::Serving};
+use rusqlite::{Connection, types::FromSql};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use usher::domain::{ChainHash, Timestamp};
+
+/// Something that has a database.
+pub trait Probes {
+    fn database_file(&self) -> PathBuf;
+
+    fn user_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM users")
+    }
+
+    fn enabled_admin_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0")
+    }
+
+    /// The revision of an account.
+    fn revision_of(&self, user: i64) -> i64 {
+        self.probe(&format!("SELECT revision FROM users WHERE id = {user}"))
+    }
+
+    /// The e-mail address of the only account.
+    fn email(&self) -> String {
+        self.probe("SELECT email FROM users")
+    }
+
+    /// The password hash of the first account.
+    fn password_hash(&self) -> String {
+        self.probe("SELECT password_hash FROM users")
+    }
+
+    /// Gives every account this password hash.
+    fn set_password_hashes(&self, hash: &str) {
+        self.connection().execute("UPDATE users SET password_hash = ?1", [hash]).expect("it can be written");
+    }
+
+    fn set_password_hash_of(&self, username: &str, hash: &str) {
+        let update = "UPDATE users SET password_hash = ?2 WHERE username = ?1";
+        self.connection().execute(update, [username, hash]).expect("it can be written");
+    }
+
+    fn delete_users(&self, ids: std::ops::RangeInclusive<i64>) {
+        let delete = "DELETE FROM users WHERE id BETWEEN ?1 AND ?2";
+        self.connection().execute(delete, [ids.start(), ids.end()]).expect("it can be written");
+    }
+
+    fn session_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM sessions")
+    }
+
+    fn session_count_of(&self, user: i64) -> i64 {
+        self.probe(&format!("SELECT count(*) FROM sessions WHERE user_id = {user}"))
+    }
+
+    /// The id of the only session, or of the one whose id is the greatest.
+    fn session_id_of(&self, user: i64) -> Option<String> {
+        self.probe(&format!("SELECT max(id) FROM sessions WHERE user_id = {user}"))
+    }
+
+    /// When the only session was used last, as it is stored.
+    fn last_used_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.probe("SELECT last_used_at FROM sessions"))
+    }
+
+    /// The hash of the only session's token.
+    fn token_hash(&self) -> Vec<u8> {
+        self.probe("SELECT token_hash FROM sessions")
+    }
+
+    /// The user agent of the newest session.
+    fn newest_user_agent(&self) -> String {
+        self.probe("SELECT user_agent FROM sessions ORDER BY rowid DESC LIMIT 1")
+    }
+
+    fn delete_sessions(&self) {
+        self.connection().execute_batch("DELETE FROM sessions").expect("it can be written");
+    }
+
+    /// Breaks every look-up of a session.
+    fn drop_sessions_table(&self) {
+        self.connection().execute_batch("DROP TABLE sessions").expect("a broken database");
+    }
+
+    fn reset_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM password_resets")
+    }
+
+    /// A reset token that nobody knows.
+    fn add_reset(&self, user: i64) {
+        let insert = "INSERT INTO password_resets VALUES (randomblob(32), ?1, NULL, 0, 9000000000000)";
+        self.connection().execute(insert, [user]).expect("it can be written");
+    }
+
+    /// How many IP addresses are known to accounts.
+    fn known_address_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM sign_in_addresses")
+    }
+
+    fn known_address_count_of(&self, username: &str) -> i64 {
+        let known = "SELECT count(*) FROM sign_in_addresses JOIN users ON users.id = user_id WHERE username";
+        self.probe(&format!("{known} = '{username}'"))
+    }
+
+    /// How many accounts have failures that outlive a restart.
+    fn throttled_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM throttle_accounts")
+    }
+
+    /// When the only throttled account may be guessed at as often as any.
+    fn throttled_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.probe("SELECT full_again_at FROM throttle_accounts"))
+    }
+
+    fn add_throttled(&self, until: Timestamp) {
+        let insert = "INSERT INTO throttle_accounts VALUES (7, zeroblob(16), ?1)";
+        self.connection().execute(insert, [until.as_millis()]).expect("it can be written");
+    }
+
+    /// What the clock showed when it was last noted.
+    fn clock_seen_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.probe("SELECT seen_at FROM clock"))
+    }
+
+    fn audit_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM audit")
+    }
+
+    /// How many entries report this action.
+    fn audit_count_of(&self, action: &str) -> i64 {
+        self.probe(&format!("SELECT count(*) FROM audit WHERE action = '{action}'"))
+    }
+
+    /// How often this happened, by all entries together.
+    fn occurrences(&self, action: &str) -> i64 {
+        self.probe(&format!("SELECT ifnull(sum(count), 0) FROM audit WHERE action = '{action}'"))
+    }
+
+    fn newest_audit_id(&self) -> i64 {
+        self.probe("SELECT max(id) FROM audit")
+    }
+
+    /// The first entry that is still there, or zero.
+    fn oldest_audit_id(&self) -> i64 {
+        self.probe("SELECT ifnull(min(id), 0) FROM audit")
+    }
+
+    /// The last entry's number and hash, as they are noted beside the log.
+    fn audit_head(&self) -> (i64, ChainHash) {
+        let head = "SELECT head_id, head_hash FROM audit_state";
+        self.connection().query_row(head, [], |row| Ok((row.get(0)?, ChainHash(row.get(1)?)))).expect("a head")
+    }
+
+    /// The whole log, the oldest entry first.
+    fn audit(&self) -> Vec<Entry> {
+        let connection = self.connection();
+        let sql = "SELECT id, at, action, actor, subject, ip, request_id, count, hash FROM audit ORDER BY id";
+        let mut query = connection.prepare(sql).expect(sql);
+        let entries = query.query_map([], |row| {
+            Ok(Entry {
+                id: row.get(0)?,
+                at: Timestamp::from_millis(row.get(1)?),
+                action: row.get(2)?,
+                actor: row.get(3)?,
+                subject: row.get(4)?,
+                ip: row.get(5)?,
+                request_id: row.get(6)?,
+                count: row.get(7)?,
+                hash: ChainHash(row.get(8)?),
+            })
+        });
+        entries.expect(sql).map(|entry| entry.expect("an entry")).collect()
+    }
+
+    /// How many entries report this action by this account.
+    fn audit_count_by(&self, action: &str, actor: i64) -> usize {
+        self.audit().iter().filter(|entry| entry.action == action && entry.actor == Some(actor)).count()
+    }
+
+    /// How many entries report this action about this account.
+    fn audit_count_about(&self, action: &str, subject: i64) -> usize {
+        self.audit().iter().filter(|entry| entry.action == action && entry.subject == Some(subject)).count()
+    }
+
+    /// How many rows each table has, but for what each start forgets; of the log, the first entry that is there.
+    fn row_counts(&self) -> BTreeMap<String, i64> {
+        let names: String = self.probe(
+            "SELECT group_concat(name) FROM sqlite_schema
+             WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('audit', 'undeclared_proxy')",
+        );
+        let count = |name: &str| (name.to_owned(), self.probe(&format!("SELECT count(*) FROM {name}")));
+        let first = ("audit".to_owned(), self.oldest_audit_id());
+        names.split(',').map(count).chain([first]).collect()
+    }
+
+    /// Every row that an attacker would like to change.
+    fn rows(&self) -> Vec<String> {
+        let connection = self.connection();
+        let mut rows = Vec::new();
+        for table in ["users", "sessions", "password_resets", "invitations"] {
+            let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect(table);
+            let columns = statement.column_count();
+            let mut found = statement.query([]).expect(table);
+            while let Some(row) = found.next().expect(table) {
+                let values = (0..columns).map(|n| row.get_unwrap::<_, rusqlite::types::Value>(n));
+                rows.push(format!("{table} {:?}", values.collect::<Vec<_>>()));
+            }
+        }
+        rows
+    }
+
+    /// Everything that a use case could have changed, as text.
+    fn state(&self) -> String {
+        let dump = |sql: &str| self.probe::<Option<String>>(sql).unwrap_or_default();
+        [
+            dump("SELECT group_concat(concat_ws('|', id, username, email, role, disabled, password_version, revision), char(10)) FROM users"),
+            dump("SELECT group_concat(id, char(10)) FROM sessions"),
+            dump("SELECT group_concat(id, char(10)) FROM invitations"),
+            dump("SELECT group_concat(hex(token_hash), char(10)) FROM password_resets"),
+            dump("SELECT group_concat(concat_ws('|', account_group, unlocks), char(10)) FROM throttle_unlocks"),
+        ]
+        .join("\n--\n")
+    }
+
+    /// In place of what is there for the first account: of each kind one that is as old as may be at that time, and one a
+    /// millisecond older.
+    fn age_one_of_each(&self, now: Timestamp) {
+        let day = Duration::from_hours(24);
+        let (week, kept) = ((now - 7 * day).as_millis(), (now - 90 * day).as_millis());
+        self.connection()
+            .execute_batch(&format!(
+                "DELETE FROM sign_in_addresses; DELETE FROM sessions;
+                 INSERT INTO sign_in_addresses VALUES (1, 'stays', {kept}), (1, 'goes', {kept} - 1);
+                 INSERT INTO throttle_accounts VALUES (1, zeroblob(16), {now} + 1), (2, zeroblob(16), {now});
+                 INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
+                    FROM (SELECT 0 AS value UNION ALL SELECT 1);
+                 INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
+                 INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
+                    FROM (SELECT 0 AS value UNION ALL SELECT 1)",
+                now = now.as_millis()
+            ))
+            .expect("it can be written");
+    }
+
+    /// Which of those are left: known IP addresses, throttled accounts, invitations, resets (`0` is the younger), sessions.
+    fn left_of_each(&self) -> [String; 5] {
+        [
+            self.probe("SELECT group_concat(address) FROM sign_in_addresses"),
+            self.probe("SELECT group_concat(slot) FROM throttle_accounts"),
+            self.probe("SELECT group_concat(id) FROM invitations"),
+            self.probe("SELECT group_concat(token_hash = zeroblob(32)) FROM password_resets"),
+            self.probe("SELECT group_concat(id) FROM sessions"),
+        ]
+    }
+
+    /// Writes everything into the file itself.
+    fn checkpoint(&self) {
+        self.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("nobody reads");
+    }
+
+    /// Keeps everybody else from writing, until it is released.
+    fn hold_writes(&self) -> HeldWrites {
+        let connection = self.connection();
+        connection.execute_batch("BEGIN IMMEDIATE").expect("a lock");
+        HeldWrites(connection)
+    }
+
+    /// Makes every change of a table fail, as on a full disk, until the guard is dropped. The change is as a trigger says it:
+    /// `INSERT ON users`.
+    fn without_room(&self, change: &str) -> NoRoom {
+        let connection = self.connection();
+        connection
+            .execute_batch(&format!("CREATE TRIGGER full BEFORE {change} BEGIN SELECT RAISE(ABORT, 'full'); END"))
+            .expect("it can be written");
+        NoRoom(connection)
+    }
+
+    /// A connection beside the server's own.
+    fn connection(&self) -> Connection {
+        let connection = Connection::open(self.database_file()).expect("the database opens");
+        connection.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+        connection
+    }
+
+    /// One value.
+    fn probe<T: FromSql>(&self, sql: &str) -> T {
+        self.connection().query_row(sql, [], |row| row.get(0)).expect(sql)
+    }
+}
+
+impl Probes for Server {
+    fn database_file(&self) -> PathBuf {
+        self.database()
+    }
+}
+
+impl Probes for Serving {
+    fn database_file(&self) -> PathBuf {
+        self.folder.join("usher.db")
+    }
+}
+
+/// The file itself.
+impl Probes for Path {
+    fn database_file(&self) -> PathBuf {
+        self.to_owned()
+    }
+}
+
+/// An entry of the audit log, as it is stored.
+#[derive(Debug)]
+pub struct Entry {
+    pub id: i64,
+    pub at: Timestamp,
+    pub action: String,
+    pub actor: Option<i64>,
+    pub subject: Option<i64>,
+    pub ip: Option<String>,
+    pub request_id: Option<String>,
+    pub count: u32,
+    pub hash: ChainHash,
+}
+
+/// The only one who writes. Dropped without being released, it leaves everything as it was.
+pub struct HeldWrites(Connection);
+
+impl HeldWrites {
+    /// As if every password had been changed.
+    pub fn change_passwords(&self) {
+        self.0.execute_batch("UPDATE users SET password_version = password_version + 1").expect("it can be written");
+    }
+
+    /// Gives the only account another e-mail address, in lower case.
+    pub fn set_email(&self, email: &str) {
+        self.0.execute("UPDATE users SET (email, email_key) = (?1, ?1)", [email]).expect("it can be written");
+    }
+
+    pub fn release(self) {
+        self.0.execute_batch("COMMIT").expect("it can be written");
+    }
+}
+
+/// As long as it is there, a change fails.
+pub struct NoRoom(Connection);
+
+impl Drop for NoRoom {
+    fn drop(&mut self) {
+        self.0.execute_batch("DROP TRIGGER full").unwrap();
+    }
+}
