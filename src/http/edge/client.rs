@@ -5,7 +5,6 @@ use poem::http::{HeaderMap, HeaderName};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Proxies {
     /// The socket's peer, unless that is a trusted proxy: then the rightmost address in `X-Forwarded-For` that is not
@@ -33,13 +32,6 @@ impl Proxies {
             }
         }
         None
-    }
-
-    /// The id that a trusted proxy gave the request, if it is a harmless one.
-    pub fn request_id<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Option<&'h str> {
-        let given = headers.get(REQUEST_ID).filter(|_| self.trusts(peer))?.to_str().ok()?;
-        let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        ((1..=64).contains(&given.len()) && given.bytes().all(harmless)).then_some(given)
     }
 }
 
@@ -98,20 +90,6 @@ mod tests {
         assert_eq!(resolve(&[], "127.0.0.1", &["198.51.100.1"]), None);
         assert_eq!(resolve(&[], "::1", &["198.51.100.1"]), None);
         assert_eq!(resolve(&[], "127.0.0.1", &[]).unwrap(), "127.0.0.1");
-    }
-
-    #[test]
-    fn a_request_id_is_taken_from_a_trusted_proxy_and_only_a_harmless_one() {
-        let proxies = Proxies::new(vec!["10.0.0.1/32".parse().unwrap()]);
-        let given = |peer: &str, id: &str| {
-            let headers = HeaderMap::from_iter([(REQUEST_ID, id.parse().unwrap())]);
-            proxies.request_id(peer.parse().unwrap(), &headers).map(str::to_owned)
-        };
-        assert_eq!(given("10.0.0.1", "Abc-1._2").as_deref(), Some("Abc-1._2"));
-        assert_eq!(given("10.0.0.2", "abc"), None);
-        assert_eq!(given("10.0.0.1", "a b"), None);
-        assert_eq!(given("10.0.0.1", ""), None);
-        assert_eq!(given("10.0.0.1", &"a".repeat(65)), None);
     }
 
     proptest! {

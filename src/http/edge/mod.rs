@@ -25,11 +25,10 @@ use super::{
 };
 use crate::app::App;
 use access_log::Answered;
-use client::REQUEST_ID;
 use cors::{Cors, Grant};
 use futures_util::FutureExt;
 use poem::{Addr, Endpoint, Request, Response, http::HeaderValue};
-use request_id::RequestIds;
+use request_id::{REQUEST_ID, RequestIds};
 use routes::Route;
 use std::{
     net::{IpAddr, Ipv4Addr},

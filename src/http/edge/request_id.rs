@@ -1,13 +1,18 @@
 //! The ids of requests, under which the log and the audit log know them.
 
-use crate::domain::random_text;
+use crate::{domain::random_text, http::server::Proxies};
+use poem::http::{HeaderMap, HeaderName};
 use std::{
     hash::{BuildHasher, RandomState},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
+
+/// The header that carries them, in both directions.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const PREFIX_LENGTH: usize = 8;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -40,6 +45,15 @@ impl RequestIds {
     }
 }
 
+impl Proxies {
+    /// The id that a trusted proxy gave the request, if it is a harmless one.
+    pub fn request_id<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Option<&'h str> {
+        let given = headers.get(REQUEST_ID).filter(|_| self.trusts(peer))?.to_str().ok()?;
+        let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        ((1..=64).contains(&given.len()) && given.bytes().all(harmless)).then_some(given)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +69,19 @@ mod tests {
             assert_eq!((hidden.len(), u64::from_str_radix(hidden, 16).is_ok()), (16, true), "{id}");
         }
         assert_eq!(some.iter().collect::<std::collections::HashSet<_>>().len(), some.len());
+    }
+
+    #[test]
+    fn a_request_id_is_taken_from_a_trusted_proxy_and_only_a_harmless_one() {
+        let proxies = Proxies::new(vec!["10.0.0.1/32".parse().unwrap()]);
+        let given = |peer: &str, id: &str| {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, id.parse().unwrap())]);
+            proxies.request_id(peer.parse().unwrap(), &headers).map(str::to_owned)
+        };
+        assert_eq!(given("10.0.0.1", "Abc-1._2").as_deref(), Some("Abc-1._2"));
+        assert_eq!(given("10.0.0.2", "abc"), None);
+        assert_eq!(given("10.0.0.1", "a b"), None);
+        assert_eq!(given("10.0.0.1", ""), None);
+        assert_eq!(given("10.0.0.1", &"a".repeat(65)), None);
     }
 }
