@@ -112,6 +112,8 @@ fn head_answers_as_get_does_without_a_body() {
 
         assert_eq!(statuses(&answer), [200], "{path}: {answer:.600}");
         assert!(answer.ends_with("\r\n\r\n"), "{path}: {answer:.600}");
+        let length = answer.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        assert_ne!(length, "0", "{path}: how long the content of a GET is");
     }
 }
 

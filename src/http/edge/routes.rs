@@ -54,17 +54,12 @@ fn allow(methods: &[(Method, BoxEndpoint<'static>)]) -> HeaderValue {
 }
 
 impl Route {
-    /// Answers with the method's handler. `HEAD` is `GET` without the content (RFC 9110, section 9.3.2).
-    pub async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        if let Some(endpoint) = self.method(request.method()) {
-            return endpoint.call(request).await;
-        }
-        let get = self.method(&Method::GET).filter(|_| request.method() == Method::HEAD);
-        let get = get.ok_or_else(|| ApiError::new(ErrorCode::MethodNotAllowed))?;
-        request.set_method(Method::GET);
-        let mut response = get.call(request).await?;
-        response.set_body(());
-        Ok(response)
+    /// Answers with the method's handler. `HEAD` is `GET`, of whose answer hyper leaves the content out (RFC 9110, section
+    /// 9.3.2).
+    pub async fn call(&self, request: Request) -> poem::Result<Response> {
+        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let endpoint = self.method(method).ok_or_else(|| ApiError::new(ErrorCode::MethodNotAllowed))?;
+        endpoint.call(request).await
     }
 
     fn method(&self, wanted: &Method) -> Option<&BoxEndpoint<'static>> {
