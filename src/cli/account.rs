@@ -1,4 +1,4 @@
-//! What the flags of a new account are, for an administrator and for anybody.
+//! The flags of a new account.
 
 use super::{explain, password::PasswordSource};
 use crate::{
@@ -11,7 +11,7 @@ use clap::Args;
 use futures_executor::block_on;
 use zeroize::Zeroizing;
 
-/// Who somebody is, and where their password comes from.
+/// The username, the e-mail address and the source of the password.
 #[derive(Debug, Args)]
 pub(super) struct AccountFlags {
     /// 1 to 64 letters, digits, dots, underscores and hyphens, starting with a letter or digit
@@ -33,8 +33,8 @@ pub(super) struct AccountFlags {
 }
 
 impl AccountFlags {
-    /// Reads the password and puts the account together. All faults are reported together, but nobody types a password for
-    /// an account that can't be created anyway.
+    /// Reads the password and builds the account. All faults are reported together, but the password is not asked for if
+    /// the account can't be created anyway.
     pub fn account(&self, app: &App, role: Role) -> Result<(NewAccount, Zeroizing<String>)> {
         if self.source.asks() {
             self.check_names(app).map_err(explain)?;

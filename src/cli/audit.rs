@@ -27,13 +27,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Read the audit log
 ///
-/// Prints the whole log, the oldest entry first, like journalctl. Accounts are ids, with the usernames that they have
-/// today; one that was deleted is an id alone. What a running server refused in the
-/// last quarter of a second may be missing, and attempts that came too fast to be written one by one appear as one entry
-/// when their minute is over. Older entries than --audit-retention of 'usher serve' are gone.
+/// Prints the whole log, the oldest entry first. Accounts are shown as ids with their current usernames, and deleted accounts
+/// as ids alone. Attempts that a running server refused in the last quarter of a second may be missing. Attempts that came
+/// too fast to be recorded one by one appear as one entry after their minute is over. Entries older than --audit-retention
+/// of 'usher serve' have been deleted.
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    /// Go on printing as entries are written, until interrupted; begins with the newest 10, unless --limit says otherwise
+    /// Print new entries as they are written, until interrupted. Begins with the newest 10 entries, or with those of --limit
     #[arg(long, short)]
     follow: bool,
 
@@ -41,15 +41,15 @@ pub(super) struct Audit {
     #[arg(long, value_name = "COUNT", value_parser = number(0..=u32::MAX))]
     limit: Option<u32>,
 
-    /// Only entries of this kind
+    /// Only entries with this action
     #[arg(long, value_name = "ACTION", value_parser = actions())]
     action: Option<Action>,
 
-    /// Only what this account did: an id (also of a deleted account), an e-mail address or a username
+    /// Only actions of this account: an id (also of a deleted account), an e-mail address or a username
     #[arg(long, value_name = "USER", value_parser = user_name)]
     actor: Option<UserName>,
 
-    /// Only what was done to this account, by itself or by others
+    /// Only actions that affected this account, by itself or by others
     #[arg(long, value_name = "USER", value_parser = user_name)]
     user: Option<UserName>,
 
@@ -149,7 +149,7 @@ async fn usernames(app: &App, entries: &[AuditEntry]) -> Result<HashMap<i64, Str
     Ok(names)
 }
 
-/// How entries look.
+/// The output format.
 enum Form {
     Table,
     Lines,

@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 /// Copy the database into a new file, also while a server runs
 ///
-/// The copy is verified, readable by its owner only, and holds everything that was confirmed before the command began; it is as
-/// secret as the database. A file that is there already is not overwritten. An interrupted backup leaves no file of this name.
+/// The copy contains everything that was confirmed before the command began. It is verified, and readable by its owner only.
+/// Protect it like the database. An existing file is not overwritten. An interrupted backup leaves no file of this name.
 ///
-/// Prints the head of the copy's audit log: keep it elsewhere, for 'usher check --audit-head'. To look at the copy:
-/// 'usher check --database FILE'. To put it back, stop the server, move usher.db and its -wal and -shm away, and copy FILE to
+/// Prints the head of the copy's audit log. Keep it elsewhere, for 'usher check --audit-head'. To check the copy, run
+/// 'usher check --database FILE'. To restore it, stop the server, move usher.db and its -wal and -shm away, and copy FILE to
 /// usher.db with mode 600.
 #[derive(Debug, Args)]
 pub(super) struct Backup {

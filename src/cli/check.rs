@@ -17,19 +17,19 @@ use clap::{Args, CommandFactory, Parser};
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 
-/// Look for what is wrong, and say what to do about it
+/// Find problems, and explain how to fix them
 ///
-/// Looks at the file, its schema and its integrity, the accounts, the audit log's chain, the modes of the files, the clock, the
-/// disk, the version, the policy that commands follow, and at the settings in the environment of this very command. Changes
-/// nothing, and works also while a server runs on the database. Exit status 0 with warnings, 1 with errors.
+/// Checks the file, its schema and integrity, the accounts, the chain of the audit log, file modes, the clock, the disk, the
+/// version, the policy that commands follow, and the settings in the environment of this command. It changes nothing, and also
+/// works while a server runs. The exit status is 0 with warnings, and 1 with errors.
 ///
-/// The audit log's head, an entry's id and hash, is printed; 'usher serve' logs it hourly. With one that was kept elsewhere,
-/// --audit-head proves that the log still contains it, and so all that was before it. Without one the chain shows accidents
-/// and clumsy edits, but not an owner of the file who rebuilds it, nor that its end was cut off.
+/// Prints the head of the audit log: the id and hash of its last entry. 'usher serve' logs it hourly. Keep a head elsewhere:
+/// with it, --audit-head proves that the log still contains this entry and everything before it. Without a head, the chain
+/// shows accidents and simple edits. It does not show that the owner of the file rebuilt the chain, or cut off its end.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// A head of the audit log that was kept elsewhere. That retention has taken this entry away is an error: then nothing
-    /// is proven
+    /// A head of the audit log that was kept elsewhere. If retention has deleted this entry, nothing can be proven, which is
+    /// an error
     #[arg(long, value_name = "ID:HASH", value_parser = ChainPoint::parse)]
     audit_head: Option<ChainPoint>,
 
@@ -97,10 +97,13 @@ impl Check {
     }
 }
 
-/// What a server stored, and where this environment makes commands do otherwise.
+/// The stored policy, and where the environment of this command overrides it.
 fn policy(stored: &Stored) -> Finding {
     if stored.is_empty() {
-        return Finding::ok("policy", "no server has been started on this database; commands follow the usual rules");
+        return Finding::ok(
+            "policy",
+            "no server has been started on this database; commands follow the default policy",
+        );
     }
     let mut wrong = Vec::new();
     if let Err(error) = understand(stored) {
@@ -133,7 +136,7 @@ fn settings() -> Finding {
     Finding::of("settings", wrong, || "what this environment sets can be used".to_owned())
 }
 
-/// Variables that look like settings and are none, and what to do about them.
+/// Variables that look like settings but are not, and what to do about them.
 pub(super) fn misspelled() -> Vec<String> {
     let known = variables(&Cli::command());
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -141,7 +144,7 @@ pub(super) fn misspelled() -> Vec<String> {
     unknown.map(|name| format!("{name} is not a setting: see 'usher serve --help'")).collect()
 }
 
-/// What is well-formed by itself and still can't be used.
+/// Settings that are well-formed but can't be used.
 fn unusable(settings: &ServeSettings) -> Vec<String> {
     let limits = settings.sessions.limits().err().map(|error| error.to_string());
     let cost = settings.hashing.cost.cost().err().map(|error| error.to_string());

@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// Create the account of an administrator
 ///
-/// Once the username and the e-mail address are known to be valid and free, the password is asked for twice on the terminal,
-/// unless a flag says otherwise. Works also while a server runs on the database; the account can sign in at once.
+/// First checks that the username and the e-mail address are valid and free. Then asks for the password twice on the
+/// terminal, unless a flag gives it. Also works while a server runs; the account can sign in at once.
 #[derive(Debug, Args)]
 pub(super) struct CreateAdmin {
     #[command(flatten)]

@@ -5,10 +5,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a server needs besides connections and the pools of the database: its own files, the runtime, metrics, and files
 /// that are open for a moment.
-const BESIDE: usize = 40;
+const RESERVED: usize = 40;
 /// Each connection to the database has the file and its write-ahead log.
 const OF_A_DATABASE_CONNECTION: usize = 2;
-/// With fewer connections than this a server is of no use.
+/// With fewer connections, a server is of no use.
 const MIN_CONNECTIONS: usize = 8;
 
 /// Raises the limit as far as it goes (the usual soft limit of 1024 is below --max-connections), and returns how many
@@ -19,20 +19,20 @@ pub(super) fn raise_limit(asked: usize, pooled: usize) -> Result<usize> {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let current = getrlimit(Resource::Nofile).current; // where there is none, it is endless
     let limit = current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let beside = BESIDE + OF_A_DATABASE_CONNECTION * pooled;
-    let possible = limit.saturating_sub(beside);
+    let reserved = RESERVED + OF_A_DATABASE_CONNECTION * pooled;
+    let possible = limit.saturating_sub(reserved);
     if possible >= asked {
         return Ok(asked);
     }
     if possible < MIN_CONNECTIONS {
-        let needed = beside + MIN_CONNECTIONS.min(asked);
+        let needed = reserved + MIN_CONNECTIONS.min(asked);
         bail!(
             "the limit of open files is {limit}, and at least {needed} are needed; raise it (ulimit -n, LimitNOFILE=)"
         );
     }
     tracing::warn!(
-        "--max-connections is {possible} instead of {asked}, for the limit of open files is {limit}; raise that to {} (ulimit -n, LimitNOFILE=)",
-        beside + asked
+        "--max-connections is {possible} instead of {asked}, because the limit of open files is {limit}; raise the limit to {} (ulimit -n, LimitNOFILE=)",
+        reserved + asked
     );
     Ok(possible)
 }

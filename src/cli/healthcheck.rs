@@ -13,15 +13,15 @@ use std::{
 
 /// Ask a server whether it is ready, for containers and monitors
 ///
-/// Asks /readyz, and exits with 0 if the answer is 200, else with 1. Touches no file, and waits five seconds at most.
+/// Requests /readyz. Exits with 0 if the answer is 200, otherwise with 1. Opens no file, and waits at most five seconds.
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
-    /// The server to ask, such as http://127.0.0.1:8080; without it the one that --listen names
+    /// The URL of the server, such as http://127.0.0.1:8080. The default is the server at --listen
     #[arg(long, value_name = "URL", value_parser = Target::parse)]
     url: Option<Target>,
 
-    /// Where the server listens, as 'usher serve' was told; one that listens on every interface is asked on the loopback
-    /// interface
+    /// Where the server listens: the --listen of 'usher serve'. A server that listens on every interface is asked on the
+    /// loopback interface
     #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     listen: SocketAddr,
 }
@@ -117,7 +117,7 @@ fn ask(target: &Target) -> Result<Vec<u8>> {
     server.set_write_timeout(Some(PATIENCE))?;
     let Target { authority, path } = target;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    server.write_all(request.as_bytes()).with_context(|| format!("{target} does not take the question"))?;
+    server.write_all(request.as_bytes()).with_context(|| format!("{target} does not accept the request"))?;
     let (mut answer, mut part) = (Vec::new(), [0; 1024]);
     while (answer.len() as u64) < MAX_ANSWER_BYTES && status(&answer) != Some(200) && Instant::now() < deadline {
         server.set_read_timeout(Some(left(deadline)))?;

@@ -16,14 +16,14 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create an invitation, with which one person can register, and print it
+/// Create and print an invitation, with which one person can register
 ///
-/// Give it to that person. It is sent as `invitation` with POST /users, in every registration mode but 'closed', and works
-/// once.
+/// Give it to that person, who sends it as `invitation` with POST /users. It works once, in every registration mode except
+/// 'closed'.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// The only e-mail address that may register with it; it then counts as verified. If an account has it already, there is
-    /// a warning
+    /// The only e-mail address that may register with it. It then counts as verified. If an account already has it, the
+    /// command prints a warning
     #[arg(long, value_name = "ADDRESS", value_parser = |text: &str| EmailAddress::parse(text))]
     email: Option<EmailAddress>,
 
@@ -143,7 +143,7 @@ impl Delete {
     fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
         block_on(app.invitations.delete(&Caller::shell(), Some(self.id))).map_err(explain)?;
-        tell(&format!("invitation {} can't be used any more", self.id));
+        tell(&format!("invitation {} was deleted", self.id));
         Ok(())
     }
 }

@@ -54,7 +54,7 @@ impl Log {
         }
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            tracing::error!(place, "a panic; the request or job was given up");
+            tracing::error!(place, "a panic; the request or job was aborted");
         }));
         let ((stop, stopped), (writing, written)) = (channel::<()>(), channel::<()>());
         let write_on = move || {
@@ -119,7 +119,7 @@ impl Lines {
         let lost = self.take(batch);
         if lost > 0 {
             // It stands behind the last line that was kept.
-            tracing::warn!(lost, "{lost} lines of the log were lost: standard error was not read in time");
+            tracing::warn!(lost, "{lost} lines of the log were lost, because standard error was not read in time");
         }
         write_all(batch);
         batch.clear();

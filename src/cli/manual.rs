@@ -1,4 +1,4 @@
-//! `usher completions` and `usher man`: what packages of this program need beside it. Both come from the command line itself.
+//! `usher completions` and `usher man`, for packages of this program. Both come from the command line itself.
 
 use super::{
     policy::{Stored, command_line},
@@ -67,7 +67,7 @@ fn write_commands(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// What every command has is described once, for all of them.
+/// Arguments of every command, which are described once.
 const SHARED: [&str; 3] = ["database", "help", "version"];
 
 fn write_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::Args;
 use std::path::Path;
 
-/// Create the database, or bring an older one up to date
+/// Create the database, or upgrade an older one
 ///
 /// An older database is copied to FILE.vN first, where N is its version. Refuses while a server runs on the file.
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
-    /// Change nothing, and say how the database's schema version compares with the one that this program needs
+    /// Change nothing. Print the schema version of the database, and whether it must be upgraded
     #[arg(long)]
     status: bool,
 }

@@ -40,19 +40,20 @@ use std::{
 };
 
 const AFTER_HELP: &str = "\
-A setting can also be given as the environment variable that is named with it;
-its flag on the command line wins. A DURATION is a whole number and s, m, h or
-d, such as 90s or 30d. Results go to standard output, everything else to
-standard error.
+Each setting is also an environment variable, which the help shows next to it.
+The flag overrides the variable. A DURATION is a whole number and s, m, h or d,
+such as 90s or 30d. Results go to standard output, everything else to standard
+error.
 
 Exit status:
-  0    it is done; 'check' found no errors, though perhaps warnings
-  1    it could not be done, and the last line on standard error says why;
-       'check' found errors, 'healthcheck' a server that is not ready, 'user
-       import --dry-run' faulty lines; a second signal ended 'serve' at once
-  2    the command line or a setting is wrong; nothing was done
-  130  interrupted with ^C; after another signal 128 and its number. 'serve'
-       and 'audit --follow' end with 0 after SIGINT or SIGTERM";
+  0    success; 'check' found no errors, but possibly warnings
+  1    failure; the last line on standard error gives the reason. Also:
+       'check' found errors, 'healthcheck' found a server that is not ready,
+       'user import --dry-run' found invalid lines, or a second signal ended
+       'serve' at once
+  2    the command line or a setting is invalid; nothing was done
+  130  interrupted with ^C; for other signals, 128 plus the signal's number.
+       'serve' and 'audit --follow' exit with 0 after SIGINT or SIGTERM";
 
 /// Accounts and sessions for self-hosted apps: one executable, one SQLite file, one REST API
 #[derive(Debug, Parser)]
@@ -72,13 +73,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the REST API, after bringing the database up to date
+    /// Serve the REST API, after upgrading the database if necessary
     ///
     /// Creates the database if there is none. An older one is copied to FILE.vN first, where N is its version.
     ///
-    /// SIGINT and SIGTERM end the server once the requests in progress are answered (see --shutdown-timeout), with exit status
-    /// 0; a second one ends it at once, with 1. SIGHUP does the same where the server was started at a terminal; elsewhere it
-    /// reads --password-blocklist again.
+    /// SIGINT and SIGTERM stop the server after the requests in progress are answered (see --shutdown-timeout); the exit status
+    /// is 0. A second signal stops it at once, with status 1. SIGHUP does the same if the server was started at a terminal;
+    /// otherwise it reads --password-blocklist again.
     ///
     /// A DURATION is a whole number and s, m, h or d, such as 90s or 30d.
     Serve(Box<ServeSettings>),
@@ -138,7 +139,7 @@ fn existing(database: &Path) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// Reads the command line, runs it, and says in one line what went wrong.
+/// Reads the command line, runs the command, and reports an error in one line.
 pub fn main() -> ExitCode {
     policy::read().and_then(Cli::run).map_or_else(|error| end(&error), |()| ExitCode::SUCCESS)
 }
@@ -182,7 +183,7 @@ fn fail(line: &str, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Writes a line for people to standard error. Where that is closed nobody wants to know; where it is stalled, nobody can.
+/// Writes a line for people to standard error. A failure to write it is ignored.
 fn tell(line: &str) {
     if log::is_stalled() {
         return;
@@ -190,7 +191,7 @@ fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", output::printable(line));
 }
 
-/// Writes a result to standard output, which somebody may have closed.
+/// Writes a result to standard output, and fails if it is closed.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output can't be written")
@@ -211,7 +212,7 @@ fn usage(error: &clap::Error) -> String {
     format!("{fault} (see '{name} --help')")
 }
 
-/// clap does not say what is not text.
+/// clap does not name the argument that is not text.
 fn no_text() -> String {
     if std::env::args_os().any(|argument| argument.to_str().is_none()) {
         return "an argument is not text in UTF-8".into();
@@ -247,7 +248,7 @@ fn naming_variable(fault: &str, error: &clap::Error) -> String {
     fault.replacen(&format!("'{argument}'"), &format!("'{argument}' (from {variable})"), 1)
 }
 
-/// Opens a database for a command that works on it beside a server, or without one.
+/// Opens a database for a command that works with or without a running server.
 fn open(database: &Path, policy: Policy) -> Result<App> {
     open_hashing(database, policy, Cost::DEFAULT, 0)
 }
@@ -264,7 +265,7 @@ fn open_hashing(database: &Path, policy: Policy, cost: Cost, threads: usize) -> 
     Ok(App::new(store, hashing, Clock::System, policy))
 }
 
-/// What a use case failed with, as one line for a person.
+/// The failure of a use case, as one line for people.
 fn explain(error: Error) -> anyhow::Error {
     match error {
         Error::Invalid(faults) => {

@@ -9,18 +9,18 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct PasswordSource {
-    /// Read the password from the first line of standard input, instead of asking on the terminal; not together with
+    /// Read the password from the first line of standard input, instead of asking on the terminal. Not together with
     /// --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     password_stdin: bool,
 
-    /// Generate a password, and print it alone on standard output
+    /// Generate a password, and print only the password on standard output
     #[arg(long)]
     generate_password: bool,
 }
 
 impl PasswordSource {
-    /// Whether somebody has to type the password.
+    /// Whether the password must be typed.
     pub(super) fn asks(&self) -> bool {
         !self.password_stdin && !self.generate_password
     }

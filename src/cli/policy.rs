@@ -1,4 +1,4 @@
-//! Commands beside a server follow its policy: what `serve` stored is the default of their own flags.
+//! Commands follow the policy of the server: the settings that `serve` stored are the defaults of their flags.
 
 use super::{Cli, Command, existing, sentence};
 use crate::{config::POLICY, store::Store};
@@ -8,7 +8,7 @@ use clap::{
 };
 use std::{collections::BTreeMap, fs::File, path::Path};
 
-/// What a server stored, by the names of its settings.
+/// The settings that a server stored, by name.
 pub(super) type Stored = BTreeMap<String, String>;
 
 const BLOCKLIST: &str = "password-blocklist";
@@ -24,13 +24,13 @@ fn follow(command: clap::Command, stored: &Stored) -> clap::Command {
     command.mut_args(|argument| default(argument, stored)).mut_subcommands(|command| follow(command, stored))
 }
 
-/// Gives a setting its default, and says so in its help.
+/// Gives a setting its default, and adds it to the help.
 fn default(argument: Arg, stored: &Stored) -> Arg {
     let Some(name) = name_of(&argument) else { return argument };
     let usual = argument.get_default_values().first().map(|value| format!(", else {}", value.display()));
     let (has_usual, otherwise) = (usual.is_some(), usual.unwrap_or_default());
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-    let says = format!("{help} (default: what the server was last started with{otherwise})");
+    let says = format!("{help} (default: the value of the last 'usher serve'{otherwise})");
     let argument = argument.help(says).hide_default_value(has_usual);
     match stored.get(name) {
         Some(value) => argument.default_value(value.clone()),

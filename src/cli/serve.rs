@@ -55,7 +55,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
-        Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were given up"),
+        Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were aborted"),
     }
     drop(log);
     Ok(())
@@ -129,7 +129,7 @@ async fn serve(
     store_policy(&app, stored).await;
     tracing::info!(%address, "listening on http://{address}");
     if settings.docs {
-        tracing::info!("the API is described at http://{address}/docs");
+        tracing::info!("the API documentation is at http://{address}/docs");
     }
     if app.policy().registration == Registration::Open && !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
@@ -155,7 +155,7 @@ fn report_metrics(address: SocketAddr) {
 /// Commands beside the server follow it from here on. A disk that takes no writes now may take them later.
 async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     let Err(error) = app.store_policy(stored.clone()).await else { return };
-    tracing::warn!(%error, "the policy could not be stored, so commands still follow the one before; it is tried again");
+    tracing::warn!(%error, "the policy could not be stored, so commands still follow the previous one; the server tries again");
     let app = app.clone();
     tokio::spawn(async move {
         while app.store_policy(stored.clone()).await.is_err() {
@@ -184,7 +184,7 @@ fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
 /// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
 async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
     let (Some(file), Some(current)) = (blocklist, &app.policy().passwords.blocklist) else {
-        tracing::info!("SIGHUP reads --password-blocklist again, and there is none");
+        tracing::info!("SIGHUP reads --password-blocklist again, but it is not set");
         return;
     };
     let name = file.display().to_string();

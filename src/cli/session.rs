@@ -35,7 +35,7 @@ impl SessionCommand {
 
 /// List the sessions of an account, the newest first
 ///
-/// Sessions that have ended by the server's lifetimes are not shown.
+/// Sessions that have expired are not shown.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]

@@ -37,7 +37,7 @@ impl Signals {
             }
         }
         tracing::info!(
-            "stopping: no new connections; requests in progress are answered first, a second signal gives them up"
+            "stopping: no new connections are accepted; requests in progress are answered first; a second signal stops at once"
         );
         tokio::spawn(async move {
             tokio::select! {

@@ -9,12 +9,12 @@ use std::time::Duration;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Audit log")]
 pub struct AuditSettings {
-    /// Entries that are older than this are deleted, from the beginning of the log: at the start and then hourly, and half a day
-    /// of the log at a time, so that a clock that jumps ahead does not empty it
+    /// Older entries are deleted, at the start and then hourly. Each time, at most half a day of the log is deleted, so that a
+    /// clock that jumps ahead does not empty the log
     #[arg(long, env = "USHER_AUDIT_RETENTION", value_name = "DURATION", default_value = typed(AuditLimits::DEFAULT.retention), value_parser = duration)]
     pub audit_retention: Duration,
 
-    /// Beyond this many entries the oldest are deleted, whatever their age; a million take about 260 MiB
+    /// The maximum number of entries. Beyond it, the oldest are deleted at any age. A million entries take about 260 MiB
     #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = AuditLimits::DEFAULT.max_rows, value_parser = number(1..=u32::MAX))]
     pub audit_max_rows: u32,
 }

@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Password hashing (Argon2id)")]
 pub struct CostSettings {
-    /// Memory of one hash in KiB, from 8 for each lane to 65536. A change acts on each account's next sign-in
+    /// Memory of one hash in KiB, from 8 for each lane to 65536. A change takes effect at the next sign-in of each account
     #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MAX.memory))]
     pub argon2_memory: u32,
 
@@ -28,13 +28,13 @@ pub struct HashingSettings {
     #[command(flatten)]
     pub cost: CostSettings,
 
-    /// How many passwords are hashed at a time, each in --argon2-memory; as many as there are processors unless set
+    /// The number of passwords hashed at the same time, each in --argon2-memory. The default is the number of processors
     #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = number(1..=256_u16))]
     pub hash_threads: Option<u16>,
 
-    /// How many more may wait; beyond it requests that need a hash (sign-ins, registrations, new passwords) are answered with
-    /// 503 at once. Sites (IPv4 /24, IPv6 /48) take turns, and each may hold a quarter of the places, those of
-    /// --hash-threads included; clients behind a proxy that is not in --trusted-proxy are one site
+    /// The number of hashes that may wait. Beyond it, sign-ins, registrations and new passwords are answered with 503 at once.
+    /// Networks (IPv4 /24, IPv6 /48) take turns. Each may use a quarter of the places, including those of --hash-threads.
+    /// All clients behind a proxy that is not in --trusted-proxy count as one network
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = number(1..=u16::MAX))]
     pub hash_queue: u16,
 }

@@ -1,8 +1,8 @@
-//! How lines of the log look.
+//! The format of the log.
 
 use clap::{Args, ValueEnum};
 
-/// How lines of the log look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
@@ -11,10 +11,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// How lines of the log look.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct LogSettings {
-    /// How lines of the log look; they go to standard error, and RUST_LOG (such as "info" or "usher=debug") chooses which
+    /// The format of the log, which goes to standard error. RUST_LOG (such as "info" or "usher=debug") selects the lines
     #[arg(long, env = "USHER_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 }

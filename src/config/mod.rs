@@ -1,5 +1,5 @@
-//! Settings: each is a flag and an environment variable, explained where it is defined; one file a section, which turns
-//! itself into its part of the policy. There is no configuration file.
+//! Settings: each is a flag and an environment variable, documented where it is defined. Each section is one file, and
+//! turns itself into its part of the policy. There is no configuration file.
 
 mod audit;
 mod database;
@@ -76,12 +76,12 @@ impl ServeSettings {
     }
 }
 
-/// A setting that is well-formed and still can't be used. The text names it and says what would do.
+/// A setting that is well-formed but can't be used. The text names it and says what is expected.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unusable(String);
 
-/// A setting whose fault is found by its user.
+/// A setting that is found to be unusable outside its parser.
 pub fn unusable(text: impl Into<String>) -> Unusable {
     Unusable(text.into())
 }

@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Passwords")]
 pub struct PasswordSettings {
-    /// The least number of characters of a new password, from 8 (OWASP ASVS 5.0) to 256; NIST recommends 15
+    /// The minimum length of a new password, from 8 (OWASP ASVS 5.0) to 256 characters; NIST recommends 15
     #[arg(long, env = "USHER_PASSWORD_MIN_LENGTH", value_name = "CHARACTERS", default_value_t = Password::MIN_LENGTH, value_parser = number(Password::MIN_LENGTH..=Password::MAX_LENGTH))]
     pub password_min_length: usize,
 
-    /// A list of passwords to refuse instead of the bundled one: UTF-8, one a line, matched without regard to case. 'usher
-    /// serve' reads it again on SIGHUP, unless it was started at a terminal: there SIGHUP ends it
+    /// A file of passwords to refuse, instead of the bundled list: UTF-8, one password per line, compared without regard to
+    /// case. 'usher serve' reads it again on SIGHUP, unless it was started at a terminal, where SIGHUP ends it
     #[arg(long, env = "USHER_PASSWORD_BLOCKLIST", value_name = "FILE")]
     pub password_blocklist: Option<PathBuf>,
 
-    /// Accept passwords that are on the list, or that are the account's own username or e-mail address;
-    /// not together with --password-blocklist
+    /// Accept common passwords, and passwords that are the account's own username or e-mail address. Not together with
+    /// --password-blocklist
     #[arg(long, env = "USHER_ALLOW_WEAK_PASSWORDS", value_parser = boolean)]
     pub allow_weak_passwords: bool,
 }

@@ -27,7 +27,7 @@ impl From<RegistrationMode> for Registration {
 /// Who may register.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct RegistrationSettings {
-    /// Who may register; administrators can always create accounts, over HTTP and at the shell
+    /// Who may register. Administrators can always create accounts, over HTTP and on the command line
     #[arg(long, env = "USHER_REGISTRATION", value_enum, value_name = "MODE", default_value_t = RegistrationMode::Open)]
     pub registration: RegistrationMode,
 }

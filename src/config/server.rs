@@ -1,4 +1,4 @@
-//! Where the server listens, and what it believes and grants.
+//! Where the server listens, which proxies it trusts, and what it allows.
 
 use super::{
     Unusable, unusable,
@@ -9,36 +9,36 @@ use clap::Args;
 use ipnet::IpNet;
 use std::{net::SocketAddr, time::Duration};
 
-/// Where the server listens, and what it believes and grants.
+/// Where the server listens, which proxies it trusts, and what it allows.
 #[derive(Debug, Clone, Args)]
 pub struct ServerSettings {
     /// The IP address and port to listen on; 0.0.0.0 or [::] for every interface, port 0 for any free port
     #[arg(long, env = "USHER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = socket_address)]
     pub listen: SocketAddr,
 
-    /// A proxy, or a network of them, whose X-Forwarded-For and X-Request-Id are believed, such as 127.0.0.1 or
-    /// 10.0.0.0/8; repeat the flag, or separate by commas, for several
+    /// A proxy, or a network of proxies, whose X-Forwarded-For and X-Request-Id headers are trusted, such as 127.0.0.1 or
+    /// 10.0.0.0/8. For several, repeat the flag or separate them by commas
     #[arg(long, env = "USHER_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// An origin whose web apps may use the API from a browser, exactly as browsers send it: https://app.example.com, with
-    /// the port unless it is the scheme's own, and nothing after it; repeat the flag, or separate by commas, for several.
-    /// Cookies play no part: an app sends its token in the Authorization header
+    /// An origin whose web apps may use the API from a browser. Write it as browsers send it, such as
+    /// https://app.example.com: with the port unless it is the default of the scheme, and without a path. For several,
+    /// repeat the flag or separate them by commas. There are no cookies: apps send the token in the Authorization header
     #[arg(long, env = "USHER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<Origin>,
 
-    /// An IP address and port for metrics (Prometheus, at /metrics) and nothing else, apart from --listen; without it there are
-    /// none. Everyone who can reach it can read them
+    /// A separate IP address and port for metrics (Prometheus, at /metrics). Without it there are no metrics. Everyone who can
+    /// reach this port can read them
     #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// How many connections may be open; beyond it the one that has been without a complete request for longest is
-    /// closed. One site (24 bits of IPv4, 48 of IPv6) has a quarter of them, unless it is a --trusted-proxy: a proxy that
-    /// is not declared has no more. Lowered, with a warning, where the limit of open files is lower
+    /// The maximum number of open connections. Beyond it, the connection that has not completed a request for the longest
+    /// time is closed. One network (IPv4 /24, IPv6 /48) may have a quarter of them, unless it is a --trusted-proxy. If the
+    /// limit of open files is too low, the number is lowered with a warning
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = number(1..=u32::MAX))]
     pub max_connections: u32,
 
-    /// How long requests that have begun may take to end after SIGINT or SIGTERM
+    /// How long requests in progress may take after SIGINT or SIGTERM
     #[arg(long, env = "USHER_SHUTDOWN_TIMEOUT", value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub shutdown_timeout: Duration,
 
@@ -63,7 +63,7 @@ impl ServerSettings {
         }
     }
 
-    /// With as many connections as the system has room for.
+    /// The same settings with `max_connections` that the system can serve.
     pub fn http(self, max_connections: usize) -> HttpSettings {
         HttpSettings {
             trusted_proxies: self.trusted_proxy,

@@ -12,11 +12,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sessions")]
 pub struct LifetimeSettings {
-    /// A session that is not used for this long ends; no longer than --session-lifetime
+    /// A session ends if it is not used for this long. Not longer than --session-lifetime
     #[arg(long, env = "USHER_SESSION_IDLE_TIMEOUT", value_name = "DURATION", default_value = typed(SessionLimits::DEFAULT.idle_timeout), value_parser = duration)]
     pub session_idle_timeout: Duration,
 
-    /// A session ends this long after its sign-in, however much it is used
+    /// A session ends this long after its sign-in, even if it is used
     #[arg(long, env = "USHER_SESSION_LIFETIME", value_name = "DURATION", default_value = typed(SessionLimits::DEFAULT.lifetime), value_parser = duration)]
     pub session_lifetime: Duration,
 }
@@ -28,12 +28,12 @@ pub struct SessionSettings {
     #[command(flatten)]
     pub lifetimes: LifetimeSettings,
 
-    /// How many sessions an account may have, from 1 to 10000; a further sign-in ends the oldest
+    /// The maximum number of sessions of an account, from 1 to 10000. Beyond it, a sign-in ends the oldest session
     #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = SessionLimits::DEFAULT.max_per_user, value_parser = number(1..=SessionLimits::MAX_PER_USER))]
     pub max_sessions_per_user: u32,
 
-    /// To change one's own password or e-mail address, the sign-in must be at most this old, or the current password
-    /// be given; to delete one's own account it must be this fresh. 0 asks for neither
+    /// Users who change their own password or e-mail address must have signed in within this time, or send the current
+    /// password. Users who delete their own account must have signed in within this time. 0 turns both off
     #[arg(long, env = "USHER_REAUTHENTICATE_AFTER", value_name = "DURATION", default_value = typed(Policy::DEFAULT_REAUTHENTICATE_AFTER), value_parser = duration_or_zero)]
     pub reauthenticate_after: Duration,
 }

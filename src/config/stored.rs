@@ -1,10 +1,10 @@
-//! The settings of `serve` that decide what commands beside it do.
+//! The settings of `serve` that other commands follow.
 
 use super::{ServeSettings, Unusable, unusable, values::typed};
 use clap::ValueEnum;
 use std::path::Path;
 
-/// Their names: those of the flags, without the hyphens in front.
+/// Their names: those of the flags, without the leading hyphens.
 pub const POLICY: [&str; 13] = [
     "registration",
     "session-idle-timeout",
@@ -22,8 +22,8 @@ pub const POLICY: [&str; 13] = [
 ];
 
 impl ServeSettings {
-    /// What is stored for commands beside the server: settings in the order of `POLICY`, with values as one would type
-    /// them. Without `--password-blocklist` that one is left out.
+    /// The settings that are stored for other commands, in the order of `POLICY`, with values as a user types them.
+    /// `--password-blocklist` is left out if it is not set.
     pub fn stored(&self) -> Result<Vec<(&'static str, String)>, Unusable> {
         let Self { registration, sessions, passwords, hashing, .. } = self;
         let registration = registration.registration.to_possible_value().map(|value| value.get_name().to_owned());
@@ -46,7 +46,7 @@ impl ServeSettings {
     }
 }
 
-/// A file's name for commands that run in another folder.
+/// The absolute path of a file, for commands that run in another folder.
 fn absolute(file: &Path) -> Result<String, Unusable> {
     let refuse = |why: String| unusable(format!("--password-blocklist {}: {why}", file.display()));
     let found = std::fs::canonicalize(file).map_err(|error| refuse(error.to_string()))?;

@@ -12,8 +12,8 @@ pub enum Switch {
 /// Whether guessing is slowed down.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ThrottleSettings {
-    /// Slow down guessing: failed sign-ins by IP address and by account, registrations and password resets by IP address,
-    /// changes of one's own account; beyond it they are answered with 429. Off is for measuring
+    /// Limit guessing. Too many failed sign-ins (by IP address and by account), registrations or password resets (by IP
+    /// address), or changes of one's own account are answered with 429. Turn it off for measurements only
     #[arg(long, env = "USHER_THROTTLE", value_enum, value_name = "ON|OFF", default_value_t = Switch::On)]
     pub throttle: Switch,
 }

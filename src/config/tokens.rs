@@ -1,4 +1,4 @@
-//! How long the tokens last that are handed over to people.
+//! How long reset tokens and invitations can be used.
 
 use super::values::{duration, typed};
 use crate::app::Policy;
@@ -9,7 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
 pub struct ResetSettings {
-    /// How long a token that sets a new password can be used
+    /// How long a password reset token can be used
     #[arg(long, env = "USHER_RESET_LIFETIME", value_name = "DURATION", default_value = typed(Policy::DEFAULT_RESET_LIFETIME), value_parser = duration)]
     pub reset_lifetime: Duration,
 }

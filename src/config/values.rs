@@ -1,11 +1,11 @@
-//! How values are typed, and what is said about those that are not understood.
+//! How values are parsed, and the messages for invalid ones.
 
 use crate::domain::Origin;
 use ipnet::{IpNet, Ipv4Net};
 use std::{fmt::Display, net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
-/// A hundred years: longer spans would run off the calendar.
-const LONGEST: u64 = 100 * 365 * 24 * 60 * 60;
+/// A hundred years: longer spans would exceed the range of timestamps.
+const MAX_SECONDS: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// A whole number and `s`, `m`, `h` or `d`, from 1s.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -20,7 +20,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         'd' => 24 * 60 * 60,
         _ => return Err(expected()),
     };
-    let seconds = number.checked_mul(scale).filter(|seconds| (1..=LONGEST).contains(seconds));
+    let seconds = number.checked_mul(scale).filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(expected)
 }
 

@@ -440,8 +440,8 @@ fn refused_lines_are_never_written_over_a_file_nor_lost() {
     let file = lines(&[line("ada", DJANGO), line("-", DJANGO)]);
 
     for (name, said) in [
-        ("there.jsonl", "usher: there.jsonl is already there; nothing was imported"),
-        ("link.jsonl", "usher: link.jsonl is already there; nothing was imported"),
+        ("there.jsonl", "usher: there.jsonl already exists; nothing was imported"),
+        ("link.jsonl", "usher: link.jsonl already exists; nothing was imported"),
         (
             "no/folder.jsonl",
             "usher: no/folder.jsonl can't be created; nothing was imported: No such file or directory (os error 2)",
@@ -454,7 +454,11 @@ fn refused_lines_are_never_written_over_a_file_nor_lost() {
         assert_eq!((refused.status.code(), complaint(&refused).as_str()), (Some(1), said));
     }
     let clean = import(folder.path(), lines(&[line("ada", DJANGO)]), &["--skip-refused", "there.jsonl"]);
-    assert!(complaint(&clean).contains("already there"), "also where nothing has to be written: {}", complaint(&clean));
+    assert!(
+        complaint(&clean).contains("already exists"),
+        "also where nothing has to be written: {}",
+        complaint(&clean)
+    );
     assert_eq!(fs::read_to_string(folder.path().join("there.jsonl")).unwrap(), "of last time");
     assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
     let both = import(folder.path(), &file, &["--skip-refused", "x.jsonl", "--dry-run"]);

@@ -257,7 +257,7 @@ fn the_help_of_a_command_says_that_it_follows_the_server() {
         let help = succeeded(&usher(folder.path(), &[arguments, &["--help"]].concat()));
         let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
         let from = words.find(&format!("{flag} <")).expect("the flag");
-        let says = format!(" (default: what the server was last started with, else {otherwise}) [env: ");
+        let says = format!(" (default: the value of the last 'usher serve', else {otherwise}) [env: ");
         assert!(words[from..].split_once(&says).is_some_and(|(before, _)| !before.contains("[env")), "{flag}: {words}");
         assert_eq!(
             words.matches("[default: ").count(),

@@ -173,10 +173,7 @@ fn an_account_is_unlocked_beside_a_server() {
 
     let output = usher(folder.path(), &["user", "unlock", "ada@example.com"]);
 
-    assert_eq!(
-        (output.status.code(), complaint(&output).as_str()),
-        (Some(0), "ada: the failed sign-ins are forgotten")
-    );
+    assert_eq!((output.status.code(), complaint(&output).as_str()), (Some(0), "ada: the failed sign-ins were cleared"));
     guess("203.0.113.7", PASSWORD).is(200, "");
     fails(folder.path(), &["user", "unlock", "nobody"], 1, "there is no such user");
 }
@@ -275,7 +272,7 @@ fn deleting_asks_on_a_terminal_and_nowhere_else() {
     let (folder, _serving) = serving(&[]);
     fails(folder.path(), &["user", "delete", "ada"], 1, "use --yes");
     for (answer, says) in
-        [("n", "nothing was deleted"), ("", "nothing was deleted"), ("yes", "ada (ada@example.com) is gone")]
+        [("n", "nothing was deleted"), ("", "nothing was deleted"), ("yes", "ada (ada@example.com) was deleted")]
     {
         let mut asked = Command::new(env!("CARGO_BIN_EXE_usher"));
         asked.current_dir(folder.path()).env_clear().args(["user", "delete", "ada"]);

@@ -25,7 +25,7 @@ struct Target {
 }
 
 impl Target {
-    /// Changes the account, and says in one line what it is now.
+    /// Changes the account, and prints the result in one line.
     fn change_in(&self, database: &Path, changes: UserChanges, says: impl FnOnce(&User) -> String) -> Result<()> {
         let app = open(database, Policy::default())?;
         change(&app, self.named.find_to_change(&app)?.id, changes, self.json, says)
@@ -72,9 +72,10 @@ impl Enable {
     }
 }
 
-/// Change the role of an account: admin may see and change every account, user only its own
+/// Change the role of an account: 'admin' may see and change every account, 'user' only their own
 ///
-/// Its sessions go on, with the new role. Invitations and reset tokens that an administrator created stop working with the role.
+/// Its sessions continue with the new role. When an administrator is demoted, the invitations and reset tokens that they
+/// created stop working.
 /// The last enabled administrator can't be demoted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetRole {
@@ -107,7 +108,9 @@ pub(in crate::cli) struct SetUsername {
 impl SetUsername {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let changes = UserChanges { username: Some(self.username.clone()), ..UserChanges::default() };
-        self.target.change_in(database, changes, |user| format!("the account {} is {}", user.id, user.username))
+        self.target.change_in(database, changes, |user| {
+            format!("the username of account {} is now {}", user.id, user.username)
+        })
     }
 }
 
@@ -130,9 +133,9 @@ impl SetEmail {
     }
 }
 
-/// Set an account's password; its sessions end, and its reset tokens no longer work
+/// Set an account's password; its sessions end, and its reset tokens stop working
 ///
-/// The password is asked for twice on the terminal, unless a flag says otherwise.
+/// Asks for the password twice on the terminal, unless a flag gives it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SetPassword {
     #[command(flatten)]

@@ -12,8 +12,8 @@ use std::path::Path;
 
 /// Create an account
 ///
-/// Once the username and the e-mail address are known to be valid and free, the password is asked for twice on the terminal,
-/// unless a flag says otherwise. Works in every registration mode.
+/// First checks that the username and the e-mail address are valid and free. Then asks for the password twice on the
+/// terminal, unless a flag gives it. Works in every registration mode.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Create {
     /// The role of the account: user or admin

@@ -16,14 +16,14 @@ use std::{
 
 /// Delete an account with its sessions and tokens; its id is never used again
 ///
-/// Asks first; where there is no terminal to ask on, it refuses without --yes. Invitations and reset tokens that an
+/// Asks for confirmation first. Without a terminal it refuses, unless --yes is given. Invitations and reset tokens that an
 /// administrator created go with the account. The last enabled administrator can't be deleted.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Delete {
     #[command(flatten)]
     named: Named,
 
-    /// Don't ask
+    /// Don't ask for confirmation
     #[arg(long)]
     yes: bool,
 }
@@ -38,12 +38,12 @@ impl Delete {
         let shell = Caller::shell();
         let deleted = app.accounts.delete(&shell, Some(user.id), ExpectedRevision::Any);
         block_on(deleted).map_err(explain)?;
-        tell(&format!("{} ({}) is gone", user.username, user.email));
+        tell(&format!("{} ({}) was deleted", user.username, user.email));
         Ok(())
     }
 }
 
-/// Fails unless somebody says yes.
+/// Fails unless the user answers yes.
 fn ask(user: &User) -> Result<()> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {

@@ -14,12 +14,11 @@ use std::{
     path::Path,
 };
 
-/// Print every account as a JSON line that import reads, password hashes included
+/// Print every account as a JSON line for 'usher user import', including password hashes
 ///
-/// The accounts are as they are at one moment, also while a server runs on the database: they are copied first, into a
-/// file without a name beside the database, so that it makes no difference how slowly they are read. Keep what is printed as safe as
-/// the database itself: passwords can be guessed from their hashes. After 'umask 077' nobody else can read the file that
-/// it is written to.
+/// The output is a consistent snapshot, also while a server runs. The accounts are first copied to an unnamed file in the
+/// folder of the database, so a slow reader holds nobody up. Protect the output like the database itself: passwords can be
+/// guessed from their hashes. Run 'umask 077' first, so that nobody else can read the file that you redirect it to.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {}
 

@@ -19,15 +19,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No account takes more; a file without line ends must not fill the memory.
+/// No account needs more; a file without line ends must not fill the memory.
 const MAX_BYTES: usize = 16 * 1024;
 /// Faulty lines that are shown. The first ones show what is wrong with the others, too.
 const MAX_SHOWN: usize = 50;
 
-/// Add the accounts of another service, from a file of JSON lines
+/// Import the accounts of another service from a file of JSON lines
 ///
-/// Adds all accounts or none, unless --skip-refused is given, also while a server runs on the database. Each gets a new id, and can sign in with its
-/// password at once. Run it with --dry-run first.
+/// Imports all accounts or none, unless --skip-refused is given. It also works while a server runs. Each account gets a new
+/// id, and its owner can sign in at once. Run it with --dry-run first.
 #[derive(Debug, Args)]
 #[command(after_long_help = FORMAT)]
 pub(in crate::cli) struct Import {
@@ -35,24 +35,24 @@ pub(in crate::cli) struct Import {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Change nothing; print line by line what would be done or is wrong, and exit with 1 if something is
+    /// Change nothing. Print for each line what would be imported or what is wrong, and exit with 1 if a line is invalid
     #[arg(long)]
     dry_run: bool,
 
-    /// Import the lines that can be, and write the others to this new file; fix them there and import that file. Each of
-    /// its lines is the JSON object that was refused, with the reason in front, in a member "refused". What was not an object, or
-    /// had a member twice, is a text in a member "line" instead; what was longer than 16 KiB is left out. The exit status is 0
-    /// whatever was refused. Not together with --dry-run
+    /// Import the valid lines, and write the others to this new file. Fix them there, and then import that file. Each line is
+    /// the refused JSON object with the reason as its first member, "refused". A line that was not an object, or that
+    /// had a member twice, is kept as text in a member "line". Lines longer than 16 KiB are left out. The exit status is 0,
+    /// even if lines were refused. Not together with --dry-run
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     skip_refused: Option<PathBuf>,
 
-    /// Of the hash that an account without a password gets.
+    /// The cost of the hash that an account without a password gets.
     #[command(flatten)]
     cost: CostSettings,
 }
 
 const FORMAT: &str = "\
-Each line is one JSON object. Empty lines are counted and passed over.
+Each line is one JSON object. Empty lines are counted and skipped.
   username        required; letters, digits, dots, underscores, hyphens
   email           required
   password_hash   required; as the other service stored it, see below
@@ -111,7 +111,7 @@ impl Import {
     }
 }
 
-/// Lines, and as many texts if they are to be kept: that of a line which is too long is empty.
+/// Returns the lines, and their texts if `keep` is set. The text of a line that is too long is empty.
 fn read_lines(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
     let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1.. {

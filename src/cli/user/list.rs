@@ -18,15 +18,15 @@ use std::path::Path;
 
 /// List accounts
 ///
-/// Accounts of which something can't be read, because another program wrote to the file, come last, whatever else is asked for:
-/// in the table as DAMAGED, in JSON as `damaged`, with their ids and what is wrong. They can be repaired or deleted by id.
+/// Damaged accounts, which another program wrote to, are always shown, after all others: in the table as DAMAGED, in JSON as
+/// `damaged`, with their ids and faults. They can be repaired or deleted by id.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
     /// Only accounts whose username or e-mail address begins with this, in upper or lower case
     #[arg(long, value_name = "PREFIX", value_parser = |text: &str| SearchPrefix::parse(text))]
     search: Option<SearchPrefix>,
 
-    /// Only accounts of this role: user or admin
+    /// Only accounts with this role: user or admin
     #[arg(long, value_parser = |text: &str| Role::parse(text))]
     role: Option<Role>,
 
@@ -34,7 +34,7 @@ pub(in crate::cli) struct List {
     #[arg(long, value_name = "TRUE|FALSE")]
     disabled: Option<bool>,
 
-    /// What to sort by: id, username, created_at or last_login_at; with a hyphen in front (--sort=-id) in reverse
+    /// The field to sort by: id, username, created_at or last_login_at. A leading hyphen (--sort=-id) reverses the order
     #[arg(long, value_name = "ORDER", default_value = "id", allow_hyphen_values = true, value_parser = |text: &str| UserSort::parse(text))]
     sort: UserSort,
 
@@ -95,7 +95,7 @@ impl List {
         show(&format!("\n], \"next_cursor\": null{damaged}}}\n"))
     }
 
-    /// Hands over every page, and returns the accounts that are on none, because they are damaged.
+    /// Hands over every page, and returns the damaged accounts, which are on no page.
     fn for_each_page(&self, app: &App, mut show: impl FnMut(Vec<User>) -> Result<()>) -> Result<Vec<DamagedUser>> {
         let (mut after, mut damaged): (Option<UserCursor>, Vec<DamagedUser>) = (None, Vec::new());
         let shell = Caller::shell();

@@ -1,5 +1,5 @@
-//! `usher user`: what administrators do to accounts, at the shell. Each works on the file, with or without a server, and
-//! acts on the server's next request.
+//! `usher user`: account administration on the command line. Each command works with or without a running server, and
+//! takes effect at the server's next request.
 
 mod change;
 mod create;
@@ -64,7 +64,7 @@ impl UserCommand {
 /// Which account.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Named {
-    /// The account: all digits are an id, what has an @ is an e-mail address, and anything else a username
+    /// The account: digits are an id, text with an @ is an e-mail address, and anything else is a username
     #[arg(value_name = "USER", value_parser = user_name)]
     user: UserName,
 }

@@ -13,10 +13,10 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Print a token that sets a new password for an account, once
+/// Create and print a token that sets a new password for an account once
 ///
 /// Give it to the owner of the account. It is used with POST /auth/password-reset, which ends all sessions of the account.
-/// Earlier tokens of the account no longer work.
+/// Earlier reset tokens of the account stop working.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResetToken {
     #[command(flatten)]

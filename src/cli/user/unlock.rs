@@ -11,12 +11,12 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Forget an account's failed sign-ins, so that its owner can sign in again
+/// Clear an account's failed sign-ins, so that its owner can sign in again
 ///
-/// For owners who are kept out because others guessed at their password: too many attempts at one account are refused,
-/// right passwords included, until time has passed. A server that runs on the database notices at the next attempt. What
-/// each IP address has failed at all accounts together stays counted. Those who guess at the account can notice that they
-/// are let through again, and so that it exists.
+/// For owners who are locked out because others guessed their password. After too many attempts, all sign-ins to the account
+/// are refused for a while, even with the right password. A running server notices the change at the next attempt. The failed
+/// sign-ins of an IP address to all accounts together stay counted. People who guess the password can notice that they are no
+/// longer slowed down, and so learn that the account exists.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Unlock {
     #[command(flatten)]
@@ -28,7 +28,7 @@ impl Unlock {
         let app = open(database, Policy::default())?;
         let user = self.named.find(&app)?;
         block_on(app.accounts.unlock(&Caller::shell(), Some(user.id))).map_err(explain)?;
-        tell(&format!("{}: the failed sign-ins are forgotten", user.username));
+        tell(&format!("{}: the failed sign-ins were cleared", user.username));
         Ok(())
     }
 }

@@ -102,7 +102,7 @@ fn a_proxy_on_this_machine_that_nobody_declared_is_warned_about_once_and_its_cli
     let warnings: Vec<&str> = log.lines().filter(|line| line.contains("--trusted-proxy")).collect();
     assert_eq!(warnings.len(), 1, "{log}");
     assert!(warnings[0].contains("WARN") && !log.contains("203.0.113.7"), "{log}");
-    let weaker = ["--trusted-proxy 127.0.0.1", "share one budget against guessing", "keep an owner out"];
+    let weaker = ["--trusted-proxy 127.0.0.1", "share one budget against guessing", "lock an owner out"];
     assert!(weaker.iter().all(|text| warnings[0].contains(text)), "{log}");
 
     // then: the same is in the report, until a server is started again

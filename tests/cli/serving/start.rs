@@ -29,7 +29,7 @@ fn the_first_start_says_how_to_make_an_administrator_and_one_with_an_administrat
 fn the_start_names_the_page_unless_there_is_none() {
     let folder = tempdir().unwrap();
     let with = Serving::start(folder.path(), &[]);
-    with.until_logged(&format!("the API is described at http://{}/docs", with.address));
+    with.until_logged(&format!("the API documentation is at http://{}/docs", with.address));
     with.signal("TERM");
     with.wait();
 

@@ -24,16 +24,16 @@ pub(super) fn line(fault: &str, text: &[u8]) -> String {
     Value::Object(members).to_string()
 }
 
-/// Refuses a file that is there already: what it holds may be all that is left of other accounts.
+/// Refuses an existing file: it may be the only copy of other accounts.
 pub(super) fn check(path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok() { Err(is_there(path)) } else { Ok(()) }
 }
 
 fn is_there(path: &Path) -> Error {
-    anyhow!("{} is already there; nothing was imported", path.display())
+    anyhow!("{} already exists; nothing was imported", path.display())
 }
 
-/// Writes the file for its owner's eyes alone, since it holds password hashes, and onto the disk.
+/// Writes the file to disk, readable by its owner only, because it contains password hashes.
 pub(super) fn write(path: &Path, lines: &[String]) -> Result<()> {
     let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = match created {
@@ -54,7 +54,7 @@ fn write_to(file: &File, lines: &[String]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Takes the file back when the other lines were not imported after all.
+/// Deletes the file if the other lines could not be imported.
 pub(super) fn remove(path: &Path) {
     let _ = fs::remove_file(path);
 }
