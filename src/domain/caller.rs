@@ -1,4 +1,4 @@
-//! Who asks: a value that goes with every use case and every write.
+//! The caller: a value that every use case and every write receives.
 
 use super::{SignedIn, UserId};
 use std::{
@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-/// On whose behalf something is done.
+/// The party on whose behalf something is done.
 #[derive(Debug, Clone)]
 pub enum Actor {
-    /// Someone who sent no token.
+    /// A caller without a token.
     Anonymous,
     /// Someone with a valid session. What it says was true when the request came; a write reads it again.
     SignedIn(Arc<SignedIn>),
@@ -18,9 +18,8 @@ pub enum Actor {
     Shell,
 }
 
-/// What is said about a proxy on this machine that sends `X-Forwarded-For` and that nobody declared; `PROXY` stands for
-/// its IP address.
-pub const UNDECLARED_PROXY: &str = "a proxy on this machine (PROXY) sends X-Forwarded-For and is not declared, so that the IP addresses of its clients are unknown: they share one budget against guessing, anyone among them can keep an owner out of an account, and neither the log nor sessions show where somebody comes from; start 'usher serve' with --trusted-proxy PROXY";
+/// The warning about an undeclared proxy on this machine that sends `X-Forwarded-For`. `PROXY` stands for its IP address.
+pub const UNDECLARED_PROXY: &str = "a proxy on this machine (PROXY) sends X-Forwarded-For but is not declared, so the IP addresses of its clients are unknown: all clients share one budget against guessing, each of them can lock an owner out of an account, and the log and the sessions don't show IP addresses; start 'usher serve' with --trusted-proxy PROXY";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Whom attempts to guess are counted for.
+    /// The unit that attempts to guess are counted for.
     pub fn subscriber(self) -> Option<Subscriber> {
         self.ip.map(Subscriber::of)
     }
@@ -40,7 +39,7 @@ impl Client {
     }
 }
 
-/// Addresses that one subscriber holds together: a single one in IPv4, the first half of the bits in IPv6.
+/// The IP addresses of one subscriber: a single IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subscriber(IpAddr);
 
@@ -65,7 +64,7 @@ impl Subscriber {
     }
 }
 
-/// IP addresses that one household, company or hosting customer often holds together: 24 bits of IPv4, 48 of IPv6.
+/// The IP addresses that often belong to one household, company or hosting customer: an IPv4 /24 or an IPv6 /48.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site(IpAddr);
 

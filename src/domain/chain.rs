@@ -115,7 +115,7 @@ impl ChainedEntry<'_> {
     }
 }
 
-/// Where a chain does not hold.
+/// A fault of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainFault {
     /// An entry's hash is not that of its contents and of the hash before.
@@ -135,13 +135,13 @@ pub enum ChainFault {
 impl fmt::Display for ChainFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Changed { id } => write!(f, "entry {id} is not as it was written, or what was before it is not"),
+            Self::Changed { id } => write!(f, "entry {id} was changed, or an entry before it was"),
             Self::Missing { first, last } if first == last => write!(f, "entry {first} is missing"),
             Self::Missing { first, last } => write!(f, "entries {first} to {last} are missing"),
             Self::BeforeAnchor { id } => write!(f, "entry {id} is older than the point where the log begins"),
-            Self::Cut { last, head } => write!(f, "the log ends at entry {last}, and entry {head} has been written"),
+            Self::Cut { last, head } => write!(f, "the log ends at entry {last}, but entry {head} was written"),
             Self::BeyondHead { id } => write!(f, "entry {id} was written past the end of the log"),
-            Self::OtherHead { id } => write!(f, "entry {id} is not the one that the end of the log was noted as"),
+            Self::OtherHead { id } => write!(f, "entry {id} differs from the recorded end of the log"),
         }
     }
 }
@@ -158,8 +158,8 @@ pub struct ChainWalk {
 }
 
 impl ChainWalk {
-    /// How many faults are told one by one.
-    pub const TOLD: usize = 5;
+    /// The maximum number of faults that are reported one by one.
+    pub const MAX_REPORTED: usize = 5;
 
     /// Begins after the last entry that retention took away.
     pub fn from(anchor: ChainPoint) -> Self {
@@ -168,7 +168,7 @@ impl ChainWalk {
 
     fn fault(&mut self, fault: ChainFault) {
         self.broken += 1;
-        if self.faults.len() < Self::TOLD {
+        if self.faults.len() < Self::MAX_REPORTED {
             self.faults.push(fault);
         }
     }

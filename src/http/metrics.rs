@@ -173,12 +173,12 @@ impl EncodeMetric for WaitHistogram {
 }
 
 /// All that is served on the port for metrics.
-pub(super) struct Scraped {
+pub(super) struct MetricsEndpoint {
     pub app: Arc<App>,
     pub metrics: Arc<Metrics>,
 }
 
-impl Scraped {
+impl MetricsEndpoint {
     /// How many scrapers may be connected.
     pub const MAX: usize = 64;
 
@@ -190,7 +190,7 @@ impl Scraped {
     }
 }
 
-impl Endpoint for Scraped {
+impl Endpoint for MetricsEndpoint {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {

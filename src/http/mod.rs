@@ -21,7 +21,7 @@ pub use wire::error::ErrorCode;
 use crate::app::App;
 use context::Draining;
 use edge::{Edge, Routes, handler};
-use metrics::{Metrics, Scraped};
+use metrics::{Metrics, MetricsEndpoint};
 use poem::{Endpoint, Response, http::Method};
 use server::{Limits, Proxies};
 use std::{
@@ -132,7 +132,13 @@ async fn give_memory_back() {
 
 async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<App>, stopping: watch::Receiver<bool>) {
     if let Some((listener, metrics)) = metrics {
-        server::serve(listener, Arc::new(Scraped { app, metrics }), Limits::unshared(Scraped::MAX), stopping).await;
+        server::serve(
+            listener,
+            Arc::new(MetricsEndpoint { app, metrics }),
+            Limits::unshared(MetricsEndpoint::MAX),
+            stopping,
+        )
+        .await;
     }
 }
 

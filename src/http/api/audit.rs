@@ -9,7 +9,7 @@ use crate::{
             body::Json,
             error::{ApiError, ErrorCode},
             query::{self, Cursor, Query, query},
-            schema::{Described, Example, Item, Nullable, answer},
+            schema::{ApiSchema, Example, Item, Nullable, answer},
         },
     },
 };
@@ -27,7 +27,7 @@ pub struct Audit {
 /// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[("listAuditEvents", &[ErrorCode::Forbidden])];
 
-impl Described for Action {
+impl ApiSchema for Action {
     fn schema() -> MetaSchemaRef {
         MetaSchemaRef::Reference("Action".into())
     }
@@ -54,7 +54,7 @@ impl Described for Action {
 #[serde(transparent)]
 pub struct WrittenAction(String);
 
-impl Described for WrittenAction {
+impl ApiSchema for WrittenAction {
     fn schema() -> MetaSchemaRef {
         Action::schema()
     }

@@ -26,9 +26,9 @@ all faulty fields are reported at once. Every answer carries `Cache-Control: no-
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
 /// The operations without anything to run them on.
-struct Described;
+struct SpecSource;
 
-impl OpenApi for Described {
+impl OpenApi for SpecSource {
     fn meta() -> Vec<MetaApi> {
         let mut resources = Resources::meta();
         for (resource, tag) in resources.iter_mut().zip(TAGS) {
@@ -50,7 +50,7 @@ impl OpenApi for Described {
 
 /// The OpenAPI document, as it is served, printed and committed.
 pub fn spec() -> String {
-    let service = OpenApiService::new(Described, TITLE, env!("CARGO_PKG_VERSION"))
+    let service = OpenApiService::new(SpecSource, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .contact(ContactObject::new().name("The operator of this server"))
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))

@@ -23,7 +23,7 @@ use poem::{
     http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
-use socket::Impatient;
+use socket::TimeoutSocket;
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -114,7 +114,7 @@ async fn serve_connection<E>(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
     http.half_close(true); // who sends nothing more may still want the answer
-    let served = http.serve_connection(TokioIo::new(Impatient::new(stream, connection.clone())), service);
+    let served = http.serve_connection(TokioIo::new(TimeoutSocket::new(stream, connection.clone())), service);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

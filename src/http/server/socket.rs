@@ -22,13 +22,13 @@ const MAX_READ_BYTES: usize = 4 * 1024;
 
 /// A socket whose writes fail when the other side takes nothing for `PATIENCE`, and that notices a reset while a request
 /// is being answered.
-pub(super) struct Impatient {
+pub(super) struct TimeoutSocket {
     stream: TcpStream,
     connection: Arc<Connection>,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
+impl TimeoutSocket {
     pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self { stream, connection, stalled: None }
     }
@@ -47,7 +47,7 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl AsyncRead for TimeoutSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.connection.read_on();
         ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
@@ -66,7 +66,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for TimeoutSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(cx, wrote)
@@ -112,11 +112,11 @@ mod tests {
     use tokio::{io::AsyncReadExt, net::TcpListener};
 
     /// A connection as the server reads it, and its client.
-    async fn connected(in_flight: &Arc<InFlight>) -> (Impatient, std::net::TcpStream) {
+    async fn connected(in_flight: &Arc<InFlight>) -> (TimeoutSocket, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
-        (Impatient::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone()))), client)
+        (TimeoutSocket::new(stream, Arc::new(Connection::new(peer.ip(), None, in_flight.clone()))), client)
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{
     envelope,
     error::{ApiError, ErrorCode},
-    schema::{Described, Seconds},
+    schema::{ApiSchema, Seconds},
 };
 use crate::{
     app::Accounts,
@@ -33,7 +33,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// An answer in JSON.
 pub struct Json<T>(pub T);
 
-impl<T: Described + Send> Payload for Json<T> {
+impl<T: ApiSchema + Send> Payload for Json<T> {
     const CONTENT_TYPE: &'static str = "application/json";
 
     fn schema_ref() -> MetaSchemaRef {
@@ -59,7 +59,7 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
 pub struct Body<T>(pub T);
 
 /// A body that is declared with `body!`.
-pub trait FromFields: Described + Sized + Send {
+pub trait FromFields: ApiSchema + Sized + Send {
     /// Takes what it knows out of `fields`. `None` means that a fault was noted.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }

@@ -2,7 +2,7 @@
 
 use super::{
     error::{ApiError, ErrorCode},
-    schema::Described,
+    schema::ApiSchema,
 };
 use crate::domain;
 use poem::{
@@ -56,7 +56,7 @@ impl ApiResponse for ApiError {
     }
 }
 
-impl Described for ApiError {
+impl ApiSchema for ApiError {
     fn schema() -> MetaSchemaRef {
         reference(RESPONSE)
     }

@@ -1,6 +1,6 @@
 //! Query parameters, read as strictly as bodies: each once at most, none that is not known, and every faulty one reported.
 
-use super::{error::ApiError, schema::Described};
+use super::{error::ApiError, schema::ApiSchema};
 use crate::domain::{Action, Faults, PageSize, Role, SearchPrefix, UserId, UserSort, plain_name};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Request, RequestBody};
@@ -18,7 +18,7 @@ pub struct Query<T>(pub T);
 pub const PARAMETER: &str = "query";
 
 /// A query that is declared with `query!`.
-pub trait FromParameters: Described + Sized + Send {
+pub trait FromParameters: ApiSchema + Sized + Send {
     fn read(parameters: &mut Parameters<'_>) -> Option<Self>;
 }
 
@@ -119,7 +119,7 @@ macro_rules! parsed_parameters {
 }
 parsed_parameters!(Action, PageSize, Role, SearchPrefix, UserSort);
 
-impl Described for Cursor {
+impl ApiSchema for Cursor {
     fn schema() -> MetaSchemaRef {
         MetaSchemaRef::Inline(Box::new(MetaSchema { min_length: Some(1), ..MetaSchema::new("string") }))
     }

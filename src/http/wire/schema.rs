@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::{net::IpAddr, time::Duration};
 
 /// Something that has a schema.
-pub trait Described {
+pub trait ApiSchema {
     /// Whether an answer always has a member of this type.
     const REQUIRED: bool = true;
 
@@ -44,7 +44,7 @@ fn inline(schema: MetaSchema) -> MetaSchemaRef {
 
 macro_rules! described {
     ($($type:ty => $schema:expr,)*) => {$(
-        impl Described for $type {
+        impl ApiSchema for $type {
             fn schema() -> MetaSchemaRef {
                 inline($schema)
             }
@@ -109,7 +109,7 @@ described! {
     Timestamp => MetaSchema { example: Some(json!("2026-11-22T10:00:00Z")), ..MetaSchema::new_with_format("string", "date-time") },
 }
 
-impl<K: Kind> Described for Token<K> {
+impl<K: Kind> ApiSchema for Token<K> {
     fn schema() -> MetaSchemaRef {
         inline(MetaSchema {
             min_length: Some(Self::LENGTH),
@@ -127,12 +127,12 @@ impl<K: Kind> serde::Serialize for Token<K> {
 }
 
 /// What lists are made of.
-pub trait Item: Described {
+pub trait Item: ApiSchema {
     /// How many one answer has at most.
     const MAX: u32;
 }
 
-impl<T: Item> Described for Vec<T> {
+impl<T: Item> ApiSchema for Vec<T> {
     fn schema() -> MetaSchemaRef {
         let items = Some(Box::new(T::schema()));
         inline(MetaSchema { items, max_items: Some(T::MAX as usize), ..MetaSchema::new("array") })
@@ -146,7 +146,7 @@ impl<T: Item> Described for Vec<T> {
 /// A closed set of texts, listed once under the type's name.
 macro_rules! string_enum {
     ($type:ident) => {
-        impl $crate::http::wire::schema::Described for $type {
+        impl $crate::http::wire::schema::ApiSchema for $type {
             fn schema() -> poem_openapi::registry::MetaSchemaRef {
                 poem_openapi::registry::MetaSchemaRef::Reference(stringify!($type).into())
             }
@@ -209,7 +209,7 @@ pub const CLOSED: &str = "closed";
 #[serde(transparent)]
 pub struct Nullable<T>(pub Option<T>);
 
-impl<T: Described> Described for Nullable<T> {
+impl<T: ApiSchema> ApiSchema for Nullable<T> {
     fn schema() -> MetaSchemaRef {
         T::schema().merge(MetaSchema { nullable: true, ..MetaSchema::ANY })
     }
@@ -224,7 +224,7 @@ impl<T: Described> Described for Nullable<T> {
 #[serde(transparent)]
 pub struct Optional<T>(pub Option<T>);
 
-impl<T: Described> Described for Optional<T> {
+impl<T: ApiSchema> ApiSchema for Optional<T> {
     const REQUIRED: bool = false;
 
     fn schema() -> MetaSchemaRef {
@@ -240,22 +240,22 @@ impl<T: Described> Described for Optional<T> {
     }
 }
 
-/// Implements `Described` for a struct that `answer!` or `body!` declares.
+/// Implements `ApiSchema` for a struct that `answer!` or `body!` declares.
 macro_rules! object_schema {
     ($name:ident as $title:literal, $closed:literal, [$($doc:literal)*], {
         $([$($field_doc:literal)*] $field:ident: $type:ty, $required:expr;)*
     }) => {
-        impl $crate::http::wire::schema::Described for $name {
+        impl $crate::http::wire::schema::ApiSchema for $name {
             fn schema() -> poem_openapi::registry::MetaSchemaRef {
                 poem_openapi::registry::MetaSchemaRef::Reference($title.into())
             }
 
             fn register(registry: &mut poem_openapi::registry::Registry) {
                 registry.create_schema::<Self, _>($title.into(), |registry| {
-                    $(<$type as $crate::http::wire::schema::Described>::register(registry);)*
+                    $(<$type as $crate::http::wire::schema::ApiSchema>::register(registry);)*
                     let properties = vec![$($crate::http::wire::schema::Property {
                         name: stringify!($field),
-                        schema: <$type as $crate::http::wire::schema::Described>::schema(),
+                        schema: <$type as $crate::http::wire::schema::ApiSchema>::schema(),
                         required: $required,
                         description: concat!($($field_doc, "\n"),*),
                     },)*];
@@ -276,11 +276,11 @@ macro_rules! answer {
         $(#[doc = $doc])*
         #[derive(Debug, serde::Serialize)]
         pub struct $name {
-            $(#[serde(skip_serializing_if = "crate::http::wire::schema::Described::is_left_out")] pub $field: $type,)*
+            $(#[serde(skip_serializing_if = "crate::http::wire::schema::ApiSchema::is_left_out")] pub $field: $type,)*
         }
 
         $crate::http::wire::schema::object_schema!($name as $title, false, [$($doc)*], {
-            $([$($field_doc)*] $field: $type, <$type as $crate::http::wire::schema::Described>::REQUIRED;)*
+            $([$($field_doc)*] $field: $type, <$type as $crate::http::wire::schema::ApiSchema>::REQUIRED;)*
         });
     };
 }
