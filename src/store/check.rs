@@ -146,7 +146,7 @@ fn chain(reader: &Reader<'_>, ends: &Ends, counted: i64) -> Result<Finding, Faul
         texts.push(format!("and {} more faults", broken - told));
     }
     if broken == 0 && counted > last.id {
-        texts.push(format!("the log ends at entry {}, and entry {counted} has been written", last.id));
+        texts.push(format!("the log ends at entry {}, but entry {counted} was written", last.id));
     }
     if !texts.is_empty() {
         return Ok(Finding::error("audit", format!("{}; {AUDIT_ADVICE}", texts.join(", "))));

@@ -27,8 +27,8 @@ fn whatever_is_changed_in_the_log_is_found_and_the_entry_is_named() {
         ("UPDATE audit SET hash = randomblob(32) WHERE id = 12", "entry 12 "),
         ("DELETE FROM audit WHERE id = 1", "entry 1 is missing"),
         ("DELETE FROM audit WHERE id BETWEEN 5 AND 7", "entries 5 to 7 are missing"),
-        ("DELETE FROM audit WHERE id = 12", "ends at entry 11, and entry 12"),
-        ("DELETE FROM audit", "ends at entry 0, and entry 12"),
+        ("DELETE FROM audit WHERE id = 12", "ends at entry 11, but entry 12"),
+        ("DELETE FROM audit", "ends at entry 0, but entry 12"),
         (
             "INSERT INTO audit SELECT 13, at, action, actor, subject, ip, request_id, count, hash FROM audit WHERE id = 12",
             "entry 13 ",
@@ -43,10 +43,10 @@ fn whatever_is_changed_in_the_log_is_found_and_the_entry_is_named() {
         ),
         (
             "DELETE FROM audit WHERE id = 12; UPDATE audit_state SET (head_id, head_hash) = (SELECT id, hash FROM audit WHERE id = 11)",
-            "ends at entry 11, and entry 12",
+            "ends at entry 11, but entry 12",
         ),
         ("UPDATE audit_state SET head_id = 11", "entry 12 "),
-        ("UPDATE audit_state SET head_id = 13", "ends at entry 12, and entry 13"),
+        ("UPDATE audit_state SET head_id = 13", "ends at entry 12, but entry 13"),
         ("UPDATE audit_state SET head_hash = zeroblob(32)", "entry 12 "),
         ("UPDATE audit_state SET anchor_hash = randomblob(32)", "entry 1 "),
         ("UPDATE audit_state SET anchor_id = 3", "entry 1 "),

@@ -113,7 +113,7 @@ fn settings_that_commands_share_look_the_same_in_the_help_of_each() {
         let shared = entries(&help(&[subcommand])).into_iter().filter(|entry| entry.contains("[env: "));
         for entry in shared {
             // What the server was started with is the default of its own settings only.
-            let (says, follows) = entry.split_once(" (default: what the server").unwrap_or((&entry, ""));
+            let (says, follows) = entry.split_once(" (default: the value of the last").unwrap_or((&entry, ""));
             let of_serve =
                 of_serve.iter().any(|own| if follows.is_empty() { *own == entry } else { own.starts_with(says) });
             assert!(of_serve, "{subcommand}: {entry}");
@@ -131,9 +131,7 @@ fn the_help_lists_the_commands_the_statuses_and_says_that_there_are_variables() 
     assert!(help.contains("USHER_DATABASE") && help.contains("[default: usher.db]"), "{help}");
     assert!(help.contains("environment variable"), "{help}");
     let statuses = help.split_once("Exit status: ").unwrap().1;
-    for (status, meaning) in
-        [("0", "it is done"), ("1", "it could not be done"), ("2", "the command line"), ("130", "interrupted")]
-    {
+    for (status, meaning) in [("0", "success"), ("1", "failure"), ("2", "the command line"), ("130", "interrupted")] {
         assert!(statuses.contains(&format!("{status} {meaning}")), "{statuses}");
     }
 }
@@ -142,25 +140,28 @@ fn the_help_lists_the_commands_the_statuses_and_says_that_there_are_variables() 
 fn the_help_says_what_surprised_people() {
     for (command, facts) in [
         (&[][..], &["A DURATION is a whole number and s, m, h or d"][..]),
-        (&["serve"], &["A DURATION is", "copied to FILE.vN first", "a second one ends it at once, with 1", "SIGHUP"]),
-        (&["create-admin"], &["known to be valid and free", "not together with --generate-password"]),
-        (&["user", "create"], &["known to be valid and free", "not together with --generate-password"]),
-        (&["user", "set-password"], &["reset tokens no longer work"]),
+        (
+            &["serve"],
+            &["A DURATION is", "copied to FILE.vN first", "A second signal stops it at once, with status 1", "SIGHUP"],
+        ),
+        (&["create-admin"], &["are valid and free", "Not together with --generate-password"]),
+        (&["user", "create"], &["are valid and free", "not together with --generate-password"]),
+        (&["user", "set-password"], &["reset tokens stop working"]),
         (&["user", "disable"], &["last enabled administrator", "Invitations and reset tokens"]),
-        (&["user", "set-role"], &["last enabled administrator", "sessions go on"]),
-        (&["user", "delete"], &["refuses without --yes", "last enabled administrator"]),
+        (&["user", "set-role"], &["last enabled administrator", "sessions continue"]),
+        (&["user", "delete"], &["refuses, unless --yes is given", "last enabled administrator"]),
         (
             &["user", "import"],
             &[
-                "reason in front, in a member \"refused\"",
-                "a text in a member \"line\"",
-                "The exit status is 0 whatever",
+                "reason as its first member, \"refused\"",
+                "as text in a member \"line\"",
+                "The exit status is 0, even if lines were refused",
                 "--dry-run",
             ],
         ),
         (&["session", "revoke"], &["'usher session list'"]),
         (&["invitation", "delete"], &["'usher invitation list'"]),
-        (&["invite"], &["POST /users", "there is a warning"]),
+        (&["invite"], &["POST /users", "prints a warning"]),
         (&["check"], &["the accounts", "the policy that commands follow"]),
     ] {
         let help = in_words(&help(command));
@@ -298,7 +299,7 @@ fn the_manual_page_describes_every_command_and_flag() {
             assert_eq!(section.contains(&format!("\n{flag}")), !shared, "{command:?}: {flag}\n{section}");
         }
     }
-    assert!(plain.contains("PBKDF2") && plain.contains("Exit status:\n  0    it is done"), "what help says at its end");
+    assert!(plain.contains("PBKDF2") && plain.contains("Exit status:\n  0    success"), "what help says at its end");
     assert!(files(folder.path()).is_empty());
 }
 
