@@ -3,8 +3,8 @@
 #
 #     examples/tour.sh [URL]     a running usher; otherwise $USHER_URL, or http://127.0.0.1:8080
 #
-# Every step prints its request and the answer, with secrets cut short, and checks the answer: the tour ends with
-# status 1 at the first that is not what it should be. It creates an account of its own, and deletes it at the end.
+# Every step prints its request and the answer with shortened secrets, and checks the answer. The tour ends with status 1
+# at the first unexpected answer. It creates an account, and deletes it at the end.
 set -euo pipefail
 
 url=${1:-${USHER_URL:-http://127.0.0.1:8080}}
@@ -82,21 +82,21 @@ sign_in() {
     token=$(field token)
 }
 
-printf '\n== Register. Everybody who does gets an id, which stays, and may be found under the Location.\n'
+printf '\n== Register. The account gets a permanent id. The Location header is its path.\n'
 call 201 POST /users "{\"username\":\"$name\",\"email\":\"$email\",\"password\":\"$password\"}"
 id=$(field id)
 expect username "$name" "$(field username)"
 expect role user "$(field role)"
 expect Location "/api/v1/users/$id" "$(header location)"
 
-printf '\n== Every error has this form, and names all faulty fields at once.\n'
+printf '\n== Every error has this form, and reports all invalid fields at once.\n'
 call 400 POST /users '{"username":"no spaces","email":"nowhere","password":"123","nickname":"tourist"}'
 expect code validation_failed "$(field code)"
 for faulty in username email password nickname; do
     [[ -n $(field "$faulty") ]] || fail "$request: details should name '$faulty'"
 done
 
-printf '\n== Sign in. The token is shown only here.\n'
+printf '\n== Sign in. The token is shown only once.\n'
 sign_in
 expect id "$id" "$(field id)"
 
@@ -109,16 +109,16 @@ call 200 GET "/users/$id"
 expect email "$email" "$(field email)"
 tag=$(header etag)
 
-printf '\n== Change the username, provided that nobody has changed the account since.\n'
+printf '\n== Change the username, if nobody has changed the account in the meantime.\n'
 call 200 PUT "/users/$id" "{\"username\":\"$name-renamed\"}" "If-Match: $tag"
 expect username "$name-renamed" "$(field username)"
 [[ $(header etag) != "$tag" ]] || fail "$request: the ETag should change with the account"
 
-printf '\n== With the old ETag the next change is refused: somebody was faster.\n'
+printf '\n== With the old ETag, the next change is refused: the account has changed.\n'
 call 412 PUT "/users/$id" "{\"username\":\"$name-again\"}" "If-Match: $tag"
 expect code precondition_failed "$(field code)"
 
-printf '\n== Sign out. From now on the token is worth nothing.\n'
+printf '\n== Sign out. The token no longer works.\n'
 call 200 POST /auth/logout
 call 401 GET /auth/me
 expect code invalid_token "$(field code)"
@@ -130,4 +130,4 @@ sign_in
 call 204 DELETE "/users/$id"
 call 401 GET /auth/me
 
-printf '\nThat was the tour: every answer was what it should be.\n'
+printf '\nThe tour is complete: every answer was as expected.\n'
