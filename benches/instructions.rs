@@ -40,6 +40,8 @@ struct Arguments {
 }
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results/instructions");
+/// How many sessions take turns. The first use of each is written to the database, and belongs to the warm-up.
+const SESSIONS: usize = 100;
 /// Requests of both runs, after which caches are filled.
 const WARM_UP: u32 = 500;
 
@@ -74,7 +76,7 @@ fn count(folder: &Path, database: &Path, requests: u32) -> Result<f64> {
     let mut server = Serving::start_under(&tool, database, &["--throttle", "off"]).context("valgrind is needed")?;
     let tokens = seeding::tokens(database)?;
     let mut connection = Connection::open(server.address)?;
-    for (token, user) in tokens.iter().cycle().take(requests as usize) {
+    for (token, user) in tokens.iter().take(SESSIONS).cycle().take(requests as usize) {
         connection.get(&format!("/users/{user}"), Some(token))?.ok()?;
     }
     drop(connection);

@@ -305,6 +305,7 @@ mod tests {
         };
         assert_eq!(block_on(store.point(actions)).unwrap(), "user.registered");
     }
+
     #[test]
     fn what_was_not_answered_in_five_seconds_is_told_so_whatever_the_writer_does_and_comes_to_nothing() {
         // given
