@@ -44,7 +44,7 @@ impl ExpectedRevision {
 /// There is always somebody who can administer.
 fn keep_an_admin(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
     let is_one = user.role == Role::Admin && !user.disabled;
-    if goes && is_one && !writer.has_enabled_admin_beside(Some(user.id))? {
+    if goes && is_one && !writer.has_other_enabled_admin(Some(user.id))? {
         return Err(Error::LastAdmin);
     }
     Ok(())

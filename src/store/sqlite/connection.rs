@@ -29,7 +29,7 @@ pub(super) const WRITER_WAIT: Duration = Duration::from_secs(5);
 /// content is in the database.
 const MAX_IDLE_LOG_BYTES: &str = "16777216";
 
-/// No CREATE: a file that was unlinked is not made anew. (Leaving out URI would not turn it off, as the library is built;
+/// No CREATE: a file that was unlinked is not created again. (Leaving out URI would not turn it off, as the library is built;
 /// `locate` makes names that are none.) Connections stay on one thread
 /// at a time, so SQLite's own mutexes are not needed.
 pub(super) fn flags() -> OpenFlags {

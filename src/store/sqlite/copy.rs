@@ -17,8 +17,8 @@ use rusqlite::{
 };
 use std::{os::unix::ffi::OsStrExt, path::Path};
 
-/// A copy of the accounts in a private file beside the database, which has no name any more and goes with this. Whoever
-/// reads the database itself keeps its write-ahead log from being taken over for as long: it grows with every write.
+/// A copy of the accounts in a private file beside the database, which has no name any more and goes with this. A
+/// reader of the database itself would keep the write-ahead log from being reset: it would grow with every write.
 struct Copy<'c>(&'c Connection);
 
 impl<'c> Copy<'c> {

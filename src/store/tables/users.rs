@@ -172,14 +172,14 @@ impl Reader<'_> {
 
     /// Whether anybody can administer this installation.
     pub fn has_enabled_admin(&self) -> Result<bool, Error> {
-        self.has_enabled_admin_beside(None)
+        self.has_other_enabled_admin(None)
     }
 
-    /// Whether an enabled administrator would be left without `user`.
-    pub fn has_enabled_admin_beside(&self, user: Option<UserId>) -> Result<bool, Error> {
+    /// Whether there is an enabled administrator other than `except`.
+    pub fn has_other_enabled_admin(&self, except: Option<UserId>) -> Result<bool, Error> {
         const SQL: &str =
             "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'admin' AND disabled = FALSE AND id IS DISTINCT FROM ?1)";
-        Ok(self.sql.only(SQL, values![user], |row| row.flag(0))?)
+        Ok(self.sql.only(SQL, values![except], |row| row.flag(0))?)
     }
 
     /// Whether some account has this name, and whether some account has this address.
