@@ -4,14 +4,14 @@
 //!
 //! | floor | room | holds |
 //! |---|---|---|
+//! | 5 | [`cli`] | the commands |
+//! | 4 | [`config`] | settings, which become the policy of `app` and the settings of `http` |
 //! | 3 | [`http`] | the REST API (`api`), how its requests are read (`auth`, `wire`), what each passes (`edge`), and the connections (`server`) |
-//! | 3 | [`cli`] | the commands |
 //! | 2 | [`app`] | the use cases, and every rule about who may do what |
 //! | 1 | [`store`] | the SQLite file |
 //! | 1 | [`hashing`] | Argon2id on a bounded pool, and the hashes that other services leave behind |
 //! | 1 | [`clock`] | the time |
 //! | 0 | [`heap`] | gives freed memory back: the one file with unsafe code |
-//! | 0 | [`config`] | settings |
 //! | 0 | [`domain`] | what the words mean |
 
 // Not `forbid`, which would hold for `heap`, too; tests/house.rs keeps all other files free of it.

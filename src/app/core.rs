@@ -67,9 +67,8 @@ impl Core {
         operation: Operation,
         work: impl Fn(&mut Writer<'_>, &Caller) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.decide(caller, operation)?;
-        let changed = self.store.write(caller, guarded(caller.clone(), operation, work)).await;
-        self.recording(caller, operation.subject(), changed)
+        let write = self.store.write(caller, guarded(caller.clone(), operation, work));
+        self.if_allowed(caller, operation, write).await
     }
 
     /// The same for work that takes long by its nature: it waits for its turn.
@@ -79,9 +78,19 @@ impl Core {
         operation: Operation,
         work: impl Fn(&mut Writer<'_>, &Caller) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        let write = self.store.write_without_deadline(caller, guarded(caller.clone(), operation, work));
+        self.if_allowed(caller, operation, write).await
+    }
+
+    /// Decides before a change begins, and records a refusal whether it comes now or from within.
+    async fn if_allowed<T>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        change: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         self.decide(caller, operation)?;
-        let changed = self.store.write_without_deadline(caller, guarded(caller.clone(), operation, work)).await;
-        self.recording(caller, operation.subject(), changed)
+        self.recording(caller, operation.subject(), change.await)
     }
 
     /// Looks rows up by key for somebody who may see them. The work must take microseconds.

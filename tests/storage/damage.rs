@@ -261,3 +261,17 @@ fn what_is_known_of_the_clock_is_there_again_after_a_start() {
     let seen = database.query_row("SELECT seen_at FROM clock", [], |row| row.get::<_, i64>(0));
     assert!(seen.is_ok_and(|at| at > 0));
 }
+
+#[test]
+fn the_file_refuses_a_name_and_a_key_that_do_not_belong_together() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    serving.register("ada").is(201, "");
+
+    for change in
+        ["username = 'eve'", "username_key = 'eve'", "email = 'eve@example.com'", "email_key = 'eve@example.com'"]
+    {
+        let refused = serving.sql().execute_batch(&format!("UPDATE users SET {change}")).unwrap_err().to_string();
+        assert!(refused.contains("CHECK constraint failed"), "{change}: {refused}");
+    }
+}

@@ -1,21 +1,15 @@
 //! A kill at every write: what it leaves is never taken for damage, and the next start has everything that was
 //! acknowledged. `EVERY_KILL=1` also tries every write of a server's checkpoint, instead of some.
 
-use crate::support::{
-    PASSWORD,
-    binary::{Serving, command, complaint, create_admin, files, usher},
-};
+use crate::support::binary::{Serving, command, complaint, create_admin, files, status_of_registration, usher};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs::Permissions,
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::Path,
     process::Command,
-    time::Duration,
 };
 use tempfile::{TempDir, tempdir};
 
@@ -139,18 +133,6 @@ fn a_kill_at_any_write_of_a_checkpoint_loses_nothing() {
     }
 }
 
-/// Registers somebody; `None` where the server is gone.
-fn register(address: SocketAddr, name: &str) -> Option<u16> {
-    let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let head = "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json";
-    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).ok()?;
-    line.split(' ').nth(1)?.parse().ok()
-}
-
 /// Registers accounts with a server that is killed before the `n`th time that it writes to the database file itself, which
 /// it does in a checkpoint only. Returns those that were confirmed; `None` where it was not killed.
 fn confirmed_until_killed(n: u32, folder: &Path) -> Option<BTreeSet<String>> {
@@ -160,7 +142,7 @@ fn confirmed_until_killed(n: u32, folder: &Path) -> Option<BTreeSet<String>> {
     let serving = Serving::spawn(folder, &mut killed_at(n, "pwrite64", Some(&database), folder, &arguments));
     let mut confirmed = BTreeSet::new();
     for name in (0..MAX).map(|n| format!("user{n}")) {
-        match register(serving.address, &name) {
+        match status_of_registration(serving.address, &name) {
             Some(status) => assert_eq!(status, 201),
             None => return Some(confirmed),
         }

@@ -4,10 +4,11 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     time::Timespec,
 };
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     os::fd::AsFd,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -201,4 +202,17 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Registers somebody over a connection of its own, and returns the status; `None` where the server is gone.
+pub fn status_of_registration(address: SocketAddr, name: &str) -> Option<u16> {
+    let body =
+        json!({"username": name, "email": format!("{name}@example.com"), "password": super::PASSWORD}).to_string();
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let head = "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json";
+    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    line.split(' ').nth(1)?.parse().ok()
 }

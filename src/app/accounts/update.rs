@@ -45,7 +45,7 @@ impl Update<'_> {
     /// What is wrong is said in this order. Strangers learn nothing of the account, and nothing is hashed for a change that
     /// can't be made anyway.
     async fn run(&mut self) -> Result<User, Error> {
-        let user = self.look_up().await?;
+        let user = self.account().await?;
         self.check_password(&user)?;
         let operation = Operation::of_changes(self.target, &self.changes);
         self.core.decide(self.caller, operation)?;
@@ -83,7 +83,7 @@ impl Update<'_> {
     }
 
     /// The account as it is. The caller's own was read with their session and is not read again.
-    async fn look_up(&self) -> Result<User, Error> {
+    async fn account(&self) -> Result<User, Error> {
         let operation = Operation::ReadUser(self.target);
         self.core.decide(self.caller, operation)?;
         let id = self.target.ok_or(Error::UserNotFound)?;

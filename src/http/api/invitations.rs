@@ -8,7 +8,7 @@ use crate::{
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
-            path::{IdPath, Path},
+            path::Path,
             query::{self, Cursor, Query, query},
             schema::{Example, Item, Nullable, Seconds, answer},
         },
@@ -202,9 +202,9 @@ impl Invitations {
         &self,
         caller: SignedInCaller,
         /// The invitation's id
-        invitation_id: Path<IdPath<InvitationId>>,
+        invitation_id: Path<Option<InvitationId>>,
     ) -> Result<Deleted, ApiError> {
-        self.app.invitations.delete(&caller.0, invitation_id.0.0).await?;
+        self.app.invitations.delete(&caller.0, invitation_id.0).await?;
         Ok(Deleted::Gone)
     }
 }

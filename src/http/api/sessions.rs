@@ -8,7 +8,7 @@ use crate::{
         wire::{
             body::Json,
             error::{ApiError, ErrorCode},
-            path::{IdPath, Path},
+            path::Path,
             schema::{Example, Item, Nullable, answer},
         },
     },
@@ -136,9 +136,9 @@ impl Sessions {
         &self,
         caller: SignedInCaller,
         /// The session's id
-        session_id: Path<String>,
+        session_id: Path<SessionId>,
     ) -> Result<Ended, ApiError> {
-        let which = SessionScope::One(SessionId::from_stored(session_id.0));
+        let which = SessionScope::One(session_id.0);
         self.app.sessions.end(&caller.0, caller.0.user_id(), which).await?;
         Ok(Ended::Gone)
     }
@@ -151,9 +151,9 @@ impl Sessions {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
     ) -> Result<Listed, ApiError> {
-        Ok(Listed::Sessions(Json(self.app.sessions.list(&caller.0, user_id.0.0).await?.into())))
+        Ok(Listed::Sessions(Json(self.app.sessions.list(&caller.0, user_id.0).await?.into())))
     }
 
     /// End all sessions of an account
@@ -164,9 +164,9 @@ impl Sessions {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
     ) -> Result<Ended, ApiError> {
-        self.app.sessions.end(&caller.0, user_id.0.0, SessionScope::All).await?;
+        self.app.sessions.end(&caller.0, user_id.0, SessionScope::All).await?;
         Ok(Ended::Gone)
     }
 }

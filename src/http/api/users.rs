@@ -13,7 +13,7 @@ use crate::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
             if_match::IfMatch,
-            path::{IdPath, Path},
+            path::Path,
             query::{self, Cursor, Query, query},
             schema::{Example, Nullable, Optional, answer},
         },
@@ -279,9 +279,9 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
     ) -> Result<Found, ApiError> {
-        Ok(Found::new(self.app.accounts.get(&caller.0, user_id.0.0).await?))
+        Ok(Found::new(self.app.accounts.get(&caller.0, user_id.0).await?))
     }
 
     /// Change an account
@@ -297,11 +297,11 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
         #[oai(name = "If-Match")] if_match: IfMatch,
         body: Body<UserUpdate>,
     ) -> Result<Found, ApiError> {
-        let user = self.app.accounts.update(&caller.0, user_id.0.0, body.0.into(), if_match.0).await?;
+        let user = self.app.accounts.update(&caller.0, user_id.0, body.0.into(), if_match.0).await?;
         Ok(Found::new(user))
     }
 
@@ -315,10 +315,10 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
         #[oai(name = "If-Match")] if_match: IfMatch,
     ) -> Result<Deleted, ApiError> {
-        self.app.accounts.delete(&caller.0, user_id.0.0, if_match.0).await?;
+        self.app.accounts.delete(&caller.0, user_id.0, if_match.0).await?;
         Ok(Deleted::Gone)
     }
 
@@ -331,9 +331,9 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
     ) -> Result<ResetIssued, ApiError> {
-        let issued = self.app.resets.issue(&caller.0, user_id.0.0).await?;
+        let issued = self.app.resets.issue(&caller.0, user_id.0).await?;
         Ok(ResetIssued::Token(Json(issued.into())))
     }
 
@@ -348,9 +348,9 @@ impl Users {
         &self,
         caller: SignedInCaller,
         /// The account's id
-        user_id: Path<IdPath<UserId>>,
+        user_id: Path<Option<UserId>>,
     ) -> Result<Unlocked, ApiError> {
-        self.app.accounts.unlock(&caller.0, user_id.0.0).await?;
+        self.app.accounts.unlock(&caller.0, user_id.0).await?;
         Ok(Unlocked::Done)
     }
 }

@@ -1,16 +1,8 @@
 //! Writes for which there is no room.
 
 use super::{answers_without_writing, through_shell};
-use crate::support::{
-    PASSWORD,
-    binary::{Serving, create_admin},
-};
+use crate::support::binary::{Serving, create_admin, status_of_registration};
 use serde_json::json;
-use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
 use tempfile::{TempDir, tempdir};
 
 /// Registers accounts until one is refused, and returns how many were made. Then signs out until that is refused, too,
@@ -101,16 +93,4 @@ fn a_limit_on_the_size_of_files_does_not_end_the_server() {
     // then: no answer at all is what a server that was killed gives
     assert_eq!(last, Some(Some(503)));
     ada.get("/auth/me").is(200, "");
-}
-
-/// Registers somebody; `None` where the server is gone.
-fn status_of_registration(address: SocketAddr, name: &str) -> Option<u16> {
-    let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    let head = "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json";
-    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).ok()?;
-    line.split(' ').nth(1)?.parse().ok()
 }
