@@ -16,7 +16,7 @@ CREATE TABLE users (
     email_key       TEXT    NOT NULL UNIQUE CHECK (email_key = lower(email)),
     email_verified  INTEGER NOT NULL CHECK (email_verified IN (0, 1)),  -- 0: typed by its owner and by nobody else
     password_hash   TEXT    NOT NULL,                      -- a PHC string: $argon2id$v=19$m=...,t=...,p=...$salt$hash; imported ones as they were, until their owner signs in
-    password_version INTEGER NOT NULL CHECK (password_version > 0),  -- counts passwords; the same one hashed anew stays
+    password_version INTEGER NOT NULL CHECK (password_version > 0),  -- counts passwords; hashing the same one again does not count
     role            TEXT    NOT NULL CHECK (role IN ('user', 'admin')),
     disabled        INTEGER NOT NULL CHECK (disabled IN (0, 1)),
     revision        INTEGER NOT NULL CHECK (revision > 0), -- counts changes of the account, not sign-ins; part of its ETag

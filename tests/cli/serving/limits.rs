@@ -92,7 +92,7 @@ fn when_file_descriptors_run_out_the_quietest_connections_go_and_requests_are_an
 }
 
 /// The most memory that a process has had in use so far, in MiB.
-fn most_memory(pid: u32) -> u64 {
+fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
@@ -117,6 +117,6 @@ fn two_hundred_sign_ins_at_once_are_all_answered_within_100_mib() {
 
     assert!(statuses.iter().all(|status| [200, 401, 429, 503].contains(status)), "{statuses:?}");
     assert!(statuses.contains(&200) && statuses.contains(&401));
-    let most = most_memory(serving.child.id());
+    let most = peak_memory(serving.child.id());
     assert!(most < 100, "{most} MiB");
 }
