@@ -285,7 +285,7 @@ const BESIDE_THE_GUARD: [(&str, &[&str]); 5] = [
     (".write_without_deadline(", &["app/core"]),
     (".maintain(", &["app/maintenance", "app/sessions/sweep", "app/audit/retention", "app/undeclared"]),
     (".look_up(", &["app", "app/audit/read", "app/sessions"]),
-    (".survey(", &["app/maintenance", "app/measures", "app/sessions/sweep", "app/audit/retention"]),
+    (".survey(", &["app/maintenance", "app/stats", "app/sessions/sweep", "app/audit/retention"]),
 ];
 
 #[test]

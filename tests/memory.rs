@@ -30,7 +30,7 @@ fn resident() -> u64 {
 
 #[test]
 fn memory_is_given_back_when_nobody_signs_in_for_a_while_and_every_time() {
-    let pool = HashPool::start_keeping(Duration::from_millis(200), Cost::DEFAULT, 1, 1).unwrap();
+    let pool = HashPool::start_with_idle_timeout(Duration::from_millis(200), Cost::DEFAULT, 1, 1).unwrap();
     let before = resident();
     for round in 0..3 {
         let password = Password::attempt(PASSWORD).unwrap();
@@ -41,7 +41,7 @@ fn memory_is_given_back_when_nobody_signs_in_for_a_while_and_every_time() {
     drop(pool);
 
     // What a slow hash took goes at once, however long the thread keeps its own.
-    let pool = HashPool::start_keeping(Duration::from_hours(1), Cost::DEFAULT, 1, 1).unwrap();
+    let pool = HashPool::start_with_idle_timeout(Duration::from_hours(1), Cost::DEFAULT, 1, 1).unwrap();
     let verified =
         pool.admit(None).unwrap().verify(Password::attempt(PASSWORD).unwrap(), PasswordHash::from_text(DJANGO.into()));
     assert_eq!(block_on(verified), Ok(true));

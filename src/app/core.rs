@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     domain::{Action, Actor, Caller, Error, UserId, UserRecord},
     hashing::HashPool,
-    store::{Reader, Store, StoreMeasures, Writer},
+    store::{Reader, Store, StoreStats, Writer},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -43,17 +43,22 @@ impl Core {
     /// Allows or refuses what somebody is about to do, and records it where it is refused. Asked by itself before work
     /// that comes before a change: [`Core::change`] decides in any case.
     pub fn decide(&self, caller: &Caller, operation: Operation) -> Result<(), Error> {
-        self.recording(caller, operation.subject(), decide(&caller.actor, &operation))
+        self.record_refusal(caller, operation.subject(), decide(&caller.actor, &operation))
     }
 
     /// Passes on why somebody may not do something now, once it is recorded.
-    pub fn recording<T>(&self, caller: &Caller, subject: Option<UserId>, result: Result<T, Error>) -> Result<T, Error> {
+    pub fn record_refusal<T>(
+        &self,
+        caller: &Caller,
+        subject: Option<UserId>,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
         result.inspect_err(|error| match error {
             Error::Forbidden
             | Error::ReauthenticationRequired
             | Error::RegistrationClosed
-            | Error::InvitationRequired => self.journal.note(Action::AccessDenied, caller, subject),
-            Error::TooManyAttempts(_) => self.journal.note_counted(Action::AttemptThrottled, caller, subject),
+            | Error::InvitationRequired => self.journal.record(Action::AccessDenied, caller, subject),
+            Error::TooManyAttempts(_) => self.journal.record_counted(Action::AttemptThrottled, caller, subject),
             _ => {}
         })
     }
@@ -90,7 +95,7 @@ impl Core {
         change: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         self.decide(caller, operation)?;
-        self.recording(caller, operation.subject(), change.await)
+        self.record_refusal(caller, operation.subject(), change.await)
     }
 
     /// Looks rows up by key for somebody who may see them. The work must take microseconds.
@@ -160,8 +165,8 @@ impl Core {
         self.store.end_by(end);
     }
 
-    pub fn store_measures(&self) -> StoreMeasures {
-        self.store.measures()
+    pub fn store_stats(&self) -> StoreStats {
+        self.store.stats()
     }
 }
 

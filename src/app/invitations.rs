@@ -18,7 +18,7 @@ pub struct Invite {
 
 /// A new invitation. The token can't be had again.
 #[derive(Debug)]
-pub struct Invited {
+pub struct IssuedInvitation {
     pub token: InvitationToken,
     pub invitation: Invitation,
 }
@@ -30,7 +30,7 @@ pub struct Invitations {
 
 impl Invitations {
     /// Creates an invitation.
-    pub async fn create(&self, caller: &Caller, invite: Invite) -> Result<Invited, Error> {
+    pub async fn create(&self, caller: &Caller, invite: Invite) -> Result<IssuedInvitation, Error> {
         let token = InvitationToken::generate();
         let new = NewInvitation {
             token_hash: token.hash(),
@@ -38,12 +38,12 @@ impl Invitations {
             role: invite.role,
             expires_at: self.core.clock.now() + invite.expires_in.unwrap_or(self.core.policy.invitation_lifetime),
         };
-        let made = self.core.change(caller, Operation::Invite, move |writer, _| {
+        let created = self.core.change(caller, Operation::Invite, move |writer, _| {
             let invitation = writer.insert_invitation(&new)?;
             writer.record(Action::InvitationCreated, None);
             Ok(invitation)
         });
-        Ok(Invited { invitation: made.await?, token })
+        Ok(IssuedInvitation { invitation: created.await?, token })
     }
 
     /// Lists the invitations that can still be used, in the order in which they were created.

@@ -9,21 +9,21 @@ mod audit;
 mod core;
 mod invitations;
 mod maintenance;
-mod measures;
 mod resets;
 mod sessions;
 mod sign_in;
+mod stats;
 mod throttle;
 mod undeclared;
 
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
 pub use audit::AuditLog;
-pub use invitations::{Invitations, Invite, Invited};
+pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
-pub use measures::{HashMeasures, Measures, Rows, StoreMeasures, Waits};
 pub use resets::{IssuedReset, Resets};
 pub use sessions::{ListedSession, SessionScope, Sessions};
 pub use sign_in::{SignIn, SignIns};
+pub use stats::{HashStats, Rows, Stats, StoreStats, Waits};
 
 use crate::{
     clock::Clock,
@@ -33,7 +33,7 @@ use crate::{
 };
 use access::Operation;
 use core::Core;
-use measures::Counted;
+use stats::Counted;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -58,9 +58,9 @@ pub struct Policy {
 }
 
 /// How long an account knows an address that somebody signed in from.
-const ADDRESS_KEPT: Duration = Duration::from_hours(90 * 24);
+const ADDRESS_RETENTION: Duration = Duration::from_hours(90 * 24);
 /// How many of them it knows.
-const ADDRESSES: u32 = 16;
+const MAX_ADDRESSES: u32 = 16;
 
 impl Policy {
     pub const DEFAULT_RESET_LIFETIME: Duration = Duration::from_hours(1);

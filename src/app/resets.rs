@@ -1,6 +1,6 @@
 //! New passwords for those who forgot theirs, without mail: an administrator creates a token and hands it over.
 
-use super::{ADDRESSES, access::Operation, core::Core, throttle::Limit};
+use super::{MAX_ADDRESSES, access::Operation, core::Core, throttle::Limit};
 use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserId, UserUpdate};
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ impl Resets {
 
     /// Sets a password with a reset token, and ends all sessions of the account. What fails spends no token.
     pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
-        let attempt = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.subscriber());
-        let attempt = self.core.recording(caller, None, attempt)?;
+        let attempt = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.prefix());
+        let attempt = self.core.record_refusal(caller, None, attempt)?;
         let result = self.try_reset(caller, token, password).await;
         if result != Err(Error::InvalidResetToken) {
             self.core.throttle.refund(&attempt);
@@ -53,7 +53,7 @@ impl Resets {
         let user = found.ok_or(Error::InvalidResetToken)?;
         let names = [user.username.as_str(), user.email.as_str()];
         let password_hash = self.core.hash_new_password(caller, password, names).await?;
-        let subscriber = caller.client.subscriber();
+        let prefix = caller.client.prefix();
         self.core
             .change(caller, Operation::ResetPassword, move |writer, _| {
                 let id = writer.spend_password_reset(&token)?.ok_or(Error::InvalidResetToken)?;
@@ -62,8 +62,8 @@ impl Resets {
                 writer.update_user(id, &update)?;
                 writer.delete_sessions(id, None)?;
                 writer.delete_password_resets(id)?;
-                if let Some(subscriber) = subscriber {
-                    writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
+                if let Some(prefix) = prefix {
+                    writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;
                 }
                 writer.record(Action::PasswordReset, Some(id));
                 Ok(())

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-const SAID_EVERY: Duration = Duration::from_hours(1);
+const WARN_EVERY: Duration = Duration::from_hours(1);
 
 /// When it is to be said again.
 #[derive(Debug, Default)]
@@ -25,22 +25,22 @@ impl Undeclared {
     fn is_due(&self, steady: Duration) -> bool {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let (now, due) = (millis(steady), self.due.load(Ordering::Relaxed));
-        let next = millis(steady + SAID_EVERY);
+        let next = millis(steady + WARN_EVERY);
         now >= due && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
 impl App {
     /// A request came from a proxy on this machine that nobody declared. Belongs on the server's runtime.
-    pub fn meet_undeclared_proxy(self: &Arc<Self>, peer: IpAddr) {
+    pub fn report_undeclared_proxy(self: &Arc<Self>, peer: IpAddr) {
         if !self.undeclared.is_due(self.core.clock.steady()) {
             return;
         }
         tracing::warn!("{}", UNDECLARED_PROXY.replace("PROXY", &peer.to_string()));
         let app = self.clone();
         tokio::spawn(async move {
-            let noted = app.core.maintain(move |writer| writer.note_undeclared_proxy(peer)).await;
-            if let Err(error) = noted {
+            let recorded = app.core.maintain(move |writer| writer.remember_undeclared_proxy(peer)).await;
+            if let Err(error) = recorded {
                 tracing::warn!(%error, "'usher check' can't be told of the proxy; it is tried again in an hour");
             }
         });

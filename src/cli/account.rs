@@ -4,7 +4,7 @@ use super::{explain, password::PasswordSource};
 use crate::{
     app::{App, NewAccount},
     config::{CostSettings, PasswordSettings},
-    domain::{Caller, EmailAddress, Error, Faults, Role, UserName, Username},
+    domain::{Caller, EmailAddress, Error, Faults, Role, UserSelector, Username},
 };
 use anyhow::Result;
 use clap::Args;
@@ -51,10 +51,10 @@ impl AccountFlags {
         let email = faults.collect("email", EmailAddress::parse(&self.email));
         let (Some(username), Some(email)) = (username, email) else { return Err(Error::Invalid(faults)) };
         let is_taken = |name| block_on(app.accounts.find(&Caller::shell(), name)).is_ok();
-        if is_taken(UserName::Username(username)) {
+        if is_taken(UserSelector::Username(username)) {
             return Err(Error::UsernameTaken);
         }
-        if is_taken(UserName::Email(email)) { Err(Error::EmailTaken) } else { Ok(()) }
+        if is_taken(UserSelector::Email(email)) { Err(Error::EmailTaken) } else { Ok(()) }
     }
 
     fn parse(&self, role: Role, password: &str, app: &App) -> Result<NewAccount, Error> {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::{App, Policy},
     config::number,
-    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserName},
+    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserSelector},
     http::answers::AuditEvent,
 };
 use anyhow::{Context, Result};
@@ -47,11 +47,11 @@ pub(super) struct Audit {
 
     /// Only actions of this account: an id (also of a deleted account), an e-mail address or a username
     #[arg(long, value_name = "USER", value_parser = user_name)]
-    actor: Option<UserName>,
+    actor: Option<UserSelector>,
 
     /// Only actions that affected this account, by itself or by others
     #[arg(long, value_name = "USER", value_parser = user_name)]
-    user: Option<UserName>,
+    user: Option<UserSelector>,
 
     /// Print one JSON document in the shape of the API's GET /audit, the oldest entry first; with --follow one JSON object
     /// a line
@@ -60,20 +60,20 @@ pub(super) struct Audit {
 }
 
 /// How many entries are read at a time.
-const AT_ONCE: u32 = 500;
+const PAGE: u32 = 500;
 /// How many of the old ones are shown first where the new ones are waited for.
-const FIRST_SHOWN: u32 = 10;
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const FOLLOW_FROM_NEWEST: u32 = 10;
+const POLL_EVERY: Duration = Duration::from_millis(500);
 
 fn actions() -> impl TypedValueParser<Value = Action> {
     PossibleValuesParser::new(Action::ALL.iter().map(|action| action.as_str())).try_map(|text| Action::parse(&text))
 }
 
 /// An id need not belong to an account any more.
-async fn id_of(app: &App, name: Option<&UserName>) -> Result<Option<UserId>> {
+async fn id_of(app: &App, name: Option<&UserSelector>) -> Result<Option<UserId>> {
     Ok(match name {
         None => None,
-        Some(UserName::Id(id)) => Some(*id),
+        Some(UserSelector::Id(id)) => Some(*id),
         Some(name) => {
             let found = app.accounts.find(&Caller::shell(), name.clone()).await;
             Some(found.map_err(explain).with_context(|| name.to_string())?.id)
@@ -100,18 +100,18 @@ impl Audit {
 
     async fn print(&self, app: &App) -> Result<()> {
         let (shell, filter) = (Caller::shell(), self.filter(app).await?);
-        let mut place = match self.limit.or(self.follow.then_some(FIRST_SHOWN)) {
+        let mut place = match self.limit.or(self.follow.then_some(FOLLOW_FROM_NEWEST)) {
             None => 0,
             Some(newest) => app.audit.before_newest(&shell, filter, newest).await.map_err(explain)?,
         };
         let mut form = Form::of(self);
         show(form.beginning())?;
         loop {
-            let entries = match app.audit.after(&shell, filter, place, AT_ONCE).await {
+            let entries = match app.audit.after(&shell, filter, place, PAGE).await {
                 Err(Error::Overloaded) if self.follow => Vec::new(),
                 read => read.map_err(explain)?,
             };
-            let is_end = entries.len() < AT_ONCE as usize;
+            let is_end = entries.len() < PAGE as usize;
             place = entries.last().map_or(place, |entry| entry.id);
             let names = if self.json { HashMap::new() } else { usernames(app, &entries).await? };
             let text: String = entries.into_iter().map(|entry| form.entry(entry, &names)).collect::<Result<_>>()?;
@@ -120,7 +120,7 @@ impl Audit {
                 return show(form.end());
             }
             if is_end {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(POLL_EVERY).await;
                 app.check().await.map_err(explain)?; // the file may have been replaced by another one
                 if !is_read() {
                     return Ok(());

@@ -1,6 +1,6 @@
 //! `usher backup`
 
-use super::{explain, open, print, tell};
+use super::{eprint, explain, open, print};
 use crate::{
     app::Policy,
     domain::Caller,
@@ -36,11 +36,11 @@ impl Backup {
             bail!("{} is the database itself; name a new file", target.display());
         }
         let head = Store::back_up(database, &target)?;
-        tell(&format!("{} is a copy of {}", target.display(), database.display()));
-        let noted = open(database, Policy::default())
-            .and_then(|app| block_on(app.transfer.note_backup(&Caller::shell())).map_err(explain));
-        if let Err(error) = noted {
-            tell(&format!("the backup could not be noted in the audit log: {error}"));
+        eprint(&format!("{} is a copy of {}", target.display(), database.display()));
+        let recorded = open(database, Policy::default())
+            .and_then(|app| block_on(app.transfer.record_backup(&Caller::shell())).map_err(explain));
+        if let Err(error) = recorded {
+            eprint(&format!("the backup could not be recorded in the audit log: {error}"));
         }
         print(&format!("{head}\n"))
     }

@@ -65,7 +65,7 @@ impl From<Finding> for Line {
 impl Check {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
         let (mut findings, mut printed) = (Vec::new(), Ok(()));
-        let mut tell = |finding: Finding| {
+        let mut report = |finding: Finding| {
             let line = Line::from(finding);
             if !self.json && printed.is_ok() {
                 printed = print(&format!("{:<8} {:<11} {}\n", line.verdict, line.subject, printable(&line.text)));
@@ -73,16 +73,16 @@ impl Check {
             findings.push(line);
         };
         let head = match existing(database) {
-            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, &mut tell),
+            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, &mut report),
             Err(error) => {
-                tell(Finding::error("file", error.to_string()));
+                report(Finding::error("file", error.to_string()));
                 None
             }
         };
         if let Some(stored) = existing(database).ok().and_then(|path| Store::policy(&path).ok()) {
-            tell(policy(&stored));
+            report(policy(&stored));
         }
-        tell(settings());
+        report(settings());
         printed?;
         let errors = findings.iter().filter(|line| line.verdict == "error").count();
         if self.json {

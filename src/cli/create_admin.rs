@@ -1,6 +1,6 @@
 //! `usher create-admin`
 
-use super::{account::AccountFlags, explain, open_for_passwords, tell};
+use super::{account::AccountFlags, eprint, explain, open_for_passwords};
 use crate::domain::{Caller, Role};
 use anyhow::Result;
 use clap::Args;
@@ -22,7 +22,7 @@ impl CreateAdmin {
         let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
         let (account, password) = self.flags.account(&app, Role::Admin)?;
         let user = block_on(app.accounts.register(&Caller::shell(), account)).map_err(explain)?;
-        tell(&format!("{} is an administrator, with the id {}", user.username, user.id));
+        eprint(&format!("{} is an administrator, with the id {}", user.username, user.id));
         self.flags.source.reveal(&password)
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// that are open for a moment.
 const RESERVED: usize = 40;
 /// Each connection to the database has the file and its write-ahead log.
-const OF_A_DATABASE_CONNECTION: usize = 2;
+const PER_DATABASE_CONNECTION: usize = 2;
 /// With fewer connections, a server is of no use.
 const MIN_CONNECTIONS: usize = 8;
 
@@ -19,7 +19,7 @@ pub(super) fn raise_limit(asked: usize, pooled: usize) -> Result<usize> {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let current = getrlimit(Resource::Nofile).current; // where there is none, it is endless
     let limit = current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    let reserved = RESERVED + OF_A_DATABASE_CONNECTION * pooled;
+    let reserved = RESERVED + PER_DATABASE_CONNECTION * pooled;
     let possible = limit.saturating_sub(reserved);
     if possible >= asked {
         return Ok(asked);

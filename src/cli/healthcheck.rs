@@ -26,7 +26,7 @@ pub(super) struct Healthcheck {
     listen: SocketAddr,
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read of an answer.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
@@ -112,9 +112,9 @@ impl Healthcheck {
 
 /// What the server answers, up to its end or as far as it comes in time.
 fn ask(target: &Target) -> Result<Vec<u8>> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut server = target.connect(deadline)?;
-    server.set_write_timeout(Some(PATIENCE))?;
+    server.set_write_timeout(Some(TIMEOUT))?;
     let Target { authority, path } = target;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     server.write_all(request.as_bytes()).with_context(|| format!("{target} does not accept the request"))?;
@@ -125,7 +125,7 @@ fn ask(target: &Target) -> Result<Vec<u8>> {
             Ok(0) => break,
             Ok(length) => answer.extend_from_slice(&part[..length]),
             Err(_) if !answer.is_empty() => break,
-            Err(error) if is_late(&error) => bail!("{target} does not answer within {} seconds", PATIENCE.as_secs()),
+            Err(error) if is_late(&error) => bail!("{target} does not answer within {} seconds", TIMEOUT.as_secs()),
             Err(error) => bail!("{target} does not answer: {error}"),
         }
     }

@@ -1,14 +1,14 @@
 //! `usher invite` and `usher invitation`
 
 use super::{
-    explain, open,
+    eprint, explain, open,
     output::{Table, json, or_hyphen, show_json},
-    print, tell,
+    print,
 };
 use crate::{
     app::{App, Invite as Invitation, Policy},
     config::InvitationSettings,
-    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role, User, UserName},
+    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role, User, UserSelector},
     http::answers,
 };
 use anyhow::Result;
@@ -46,7 +46,7 @@ impl Invite {
         let invite = Invitation { email: self.email.clone(), role: self.role, expires_in: None };
         let invited = block_on(app.invitations.create(&Caller::shell(), invite)).map_err(explain)?;
         let invitation = &invited.invitation;
-        tell(&format!(
+        eprint(&format!(
             "invitation {}, for the role {}, until {}",
             invitation.id, invitation.role, invitation.expires_at
         ));
@@ -62,9 +62,9 @@ impl Invite {
 
 /// Says that nobody can register with an invitation for an e-mail address which an account has. It may be given up later.
 fn warn_of_account(app: &App, email: &EmailAddress) {
-    if let Ok(user) = block_on(app.accounts.find(&Caller::shell(), UserName::Email(email.clone()))) {
+    if let Ok(user) = block_on(app.accounts.find(&Caller::shell(), UserSelector::Email(email.clone()))) {
         let User { id, username, .. } = user;
-        tell(&format!(
+        eprint(&format!(
             "warning: {email} is the e-mail address of an account already ({username}, id {id}); while that is so, nobody \
              can register with this invitation"
         ));
@@ -101,7 +101,7 @@ impl List {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let shell = Caller::shell();
-            let listed = app.invitations.list(&shell, after, PageSize::LARGEST);
+            let listed = app.invitations.list(&shell, after, PageSize::MAX_SIZE);
             let Page { items, next } = block_on(listed).map_err(explain)?;
             all.extend(items);
             after = next;
@@ -143,7 +143,7 @@ impl Delete {
     fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
         block_on(app.invitations.delete(&Caller::shell(), Some(self.id))).map_err(explain)?;
-        tell(&format!("invitation {} was deleted", self.id));
+        eprint(&format!("invitation {} was deleted", self.id));
         Ok(())
     }
 }

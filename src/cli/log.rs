@@ -23,7 +23,7 @@ const WRITE_EVERY: Duration = Duration::from_millis(50);
 /// Where lines come faster than they can be written, those beyond this many bytes are lost rather than held in memory.
 const MAX_WAITING: usize = 1024 * 1024;
 /// How long the end of the program waits for a log that nobody reads.
-const MAX_WAIT_AT_END: Duration = Duration::from_secs(1);
+const MAX_WAIT_AT_EXIT: Duration = Duration::from_secs(1);
 
 /// Set when a log ended and standard error took nothing: whatever is written to it now would wait, perhaps for ever.
 static STALLED: AtomicBool = AtomicBool::new(false);
@@ -84,9 +84,9 @@ pub(super) fn filter() -> Result<EnvFilter, Unusable> {
 impl Drop for Log {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let is_waiting = self.written.recv_timeout(MAX_WAIT_AT_END) == Err(RecvTimeoutError::Timeout);
+        let is_waiting = self.written.recv_timeout(MAX_WAIT_AT_EXIT) == Err(RecvTimeoutError::Timeout);
         // Nothing may have been logged before something failed, and the line about that is still to come.
-        if is_waiting || !has_room(MAX_WAIT_AT_END) {
+        if is_waiting || !has_room(MAX_WAIT_AT_EXIT) {
             STALLED.store(true, Ordering::Relaxed);
         }
     }

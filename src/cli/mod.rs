@@ -179,12 +179,12 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn fail(line: &str, status: u8) -> ExitCode {
-    tell(&format!("usher: {line}"));
+    eprint(&format!("usher: {line}"));
     ExitCode::from(status)
 }
 
 /// Writes a line for people to standard error. A failure to write it is ignored.
-fn tell(line: &str) {
+fn eprint(line: &str) {
     if log::is_stalled() {
         return;
     }

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Settings by name, with values as one would type them.
 type StoredPolicy = Vec<(&'static str, String)>;
 
-const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How many connections may wait until they are accepted.
 const MAX_BACKLOG: u32 = 1024;
 
@@ -159,7 +159,7 @@ async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     let app = app.clone();
     tokio::spawn(async move {
         while app.store_policy(stored.clone()).await.is_err() {
-            tokio::time::sleep(STORE_AGAIN_AFTER).await;
+            tokio::time::sleep(STORE_RETRY_DELAY).await;
         }
         tracing::info!("the policy is stored now");
     });
@@ -190,7 +190,7 @@ async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
     let name = file.display().to_string();
     match tokio::task::spawn_blocking(move || read_blocklist(&file)).await {
         Ok(Ok(list)) => {
-            current.take_over(&list);
+            current.replace_words(&list);
             tracing::info!(file = name, "the list of passwords to refuse was read again");
         }
         Ok(Err(error)) => tracing::error!(%error, "the list of passwords to refuse stays as it was"),

@@ -1,9 +1,8 @@
 //! `usher session`
 
 use super::{
-    explain, open,
+    eprint, explain, open,
     output::{Table, or_hyphen, show_json},
-    tell,
     user::Named,
 };
 use crate::{
@@ -93,7 +92,7 @@ impl Revoke {
         let which = self.id.clone().map_or(SessionScope::All, |id| SessionScope::One(SessionId::from_stored(id)));
         block_on(app.sessions.end(&Caller::shell(), Some(user.id), which)).map_err(explain)?;
         let what = if self.id.is_some() { "the session" } else { "all sessions" };
-        tell(&format!("{what} of {} ended", user.username));
+        eprint(&format!("{what} of {} ended", user.username));
         Ok(())
     }
 }

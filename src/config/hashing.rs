@@ -47,7 +47,7 @@ impl CostSettings {
             parallelism: self.argon2_parallelism,
         };
         let most = Cost::MAX;
-        cost.is_possible().then_some(cost).ok_or_else(|| {
+        cost.is_valid().then_some(cost).ok_or_else(|| {
             unusable(format!(
                 "--argon2-memory {}, --argon2-iterations {} and --argon2-parallelism {} don't go together: memory is 8 KiB for each lane to {} KiB, iterations 1 to {}, lanes 1 to {}",
                 cost.memory, cost.iterations, cost.parallelism, most.memory, most.iterations, most.parallelism

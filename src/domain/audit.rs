@@ -182,7 +182,7 @@ impl AuditLimits {
 
     /// At each hourly sweep, age takes away no more than this span of the log, so that a clock that jumps ahead by years
     /// leaves a week to notice: ninety days go in as many half days, one an hour.
-    pub const SPAN_AT_ONCE: Duration = Duration::from_hours(12);
+    pub const MAX_SWEEP_SPAN: Duration = Duration::from_hours(12);
 }
 
 impl Default for AuditLimits {

@@ -30,20 +30,20 @@ pub struct Client {
 
 impl Client {
     /// The unit that attempts to guess are counted for.
-    pub fn subscriber(self) -> Option<Subscriber> {
-        self.ip.map(Subscriber::of)
+    pub fn prefix(self) -> Option<ClientPrefix> {
+        self.ip.map(ClientPrefix::of)
     }
 
-    pub fn site(self) -> Option<Site> {
-        self.subscriber().map(Subscriber::site)
+    pub fn network(self) -> Option<Network> {
+        self.prefix().map(ClientPrefix::network)
     }
 }
 
-/// The IP addresses of one subscriber: a single IPv4 address, or an IPv6 /64.
+/// The IP addresses that count as one client: a single IPv4 address, or an IPv6 /64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Subscriber(IpAddr);
+pub struct ClientPrefix(IpAddr);
 
-impl Subscriber {
+impl ClientPrefix {
     pub fn of(ip: IpAddr) -> Self {
         Self(match ip.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(first_bits(address, 64)),
@@ -56,8 +56,8 @@ impl Subscriber {
         self.0
     }
 
-    pub fn site(self) -> Site {
-        Site(match self.0 {
+    pub fn network(self) -> Network {
+        Network(match self.0 {
             IpAddr::V6(address) => IpAddr::V6(first_bits(address, 48)),
             IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & !(u32::MAX >> 24))),
         })
@@ -66,15 +66,15 @@ impl Subscriber {
 
 /// The IP addresses that often belong to one household, company or hosting customer: an IPv4 /24 or an IPv6 /48.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Site(IpAddr);
+pub struct Network(IpAddr);
 
-impl Site {
+impl Network {
     pub fn is_ipv6(self) -> bool {
         self.0.is_ipv6()
     }
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -84,7 +84,7 @@ fn first_bits(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> bits))
 }
 
-impl fmt::Display for Subscriber {
+impl fmt::Display for ClientPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -121,20 +121,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscriber_is_an_ipv4_address_or_half_of_an_ipv6_one() {
-        let of = |ip: &str| Subscriber::of(ip.parse().unwrap());
+    fn a_client_prefix_is_an_ipv4_address_or_half_of_an_ipv6_one() {
+        let of = |ip: &str| ClientPrefix::of(ip.parse().unwrap());
         assert_eq!(of("203.0.113.7").to_string(), "203.0.113.7");
         assert_eq!(of("::ffff:203.0.113.7"), of("203.0.113.7"));
         assert_eq!(of("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1:2::");
     }
 
     #[test]
-    fn a_site_is_24_bits_of_ipv4_or_48_of_ipv6() {
-        let of = |ip: &str| Client { ip: Some(ip.parse().unwrap()) }.site().unwrap();
+    fn a_network_is_24_bits_of_ipv4_or_48_of_ipv6() {
+        let of = |ip: &str| Client { ip: Some(ip.parse().unwrap()) }.network().unwrap();
         assert_eq!(of("2001:db8:1:2:3:4:5:6").to_string(), "2001:db8:1::");
         assert_eq!(of("203.0.113.7").to_string(), "203.0.113.0");
         assert_eq!(of("::ffff:203.0.113.250"), of("203.0.113.7"));
         assert_ne!(of("203.0.112.7"), of("203.0.113.7"));
-        assert_eq!(Client::default().site(), None);
+        assert_eq!(Client::default().network(), None);
     }
 }

@@ -19,14 +19,14 @@ pub struct ClockWatch {
 impl ClockWatch {
     /// A machine that stands still every night, and whose clock so seems to jump, must come to its sweeps: a jump that is
     /// shorter than this prolongs a hold by no more than itself. What has ended is kept for as long, see
-    /// [`SessionLimits::KEPT_AFTER_END`](super::SessionLimits::KEPT_AFTER_END).
-    const SHORT: Duration = super::SessionLimits::KEPT_AFTER_END;
+    /// [`SessionLimits::RETENTION_AFTER_END`](super::SessionLimits::RETENTION_AFTER_END).
+    const SHORT: Duration = super::SessionLimits::RETENTION_AFTER_END;
 
     /// What is known after another look. `elapsed` is how long ago the last one was, by a clock that nobody sets; `None`
     /// where that was before a restart: then a jump of more than a day can't be told from a long downtime, and counts as
     /// one. A clock that is set back, which it is once somebody has noticed, needs no more than a day from then on either.
     #[must_use]
-    pub fn look(self, now: Timestamp, elapsed: Option<Duration>) -> Self {
+    pub fn observe(self, now: Timestamp, elapsed: Option<Duration>) -> Self {
         let ahead = self.seen_at.map_or(Duration::ZERO, |seen_at| now.since(seen_at + elapsed.unwrap_or_default()));
         let jumped = ahead > if elapsed.is_some() { HOUR } else { DAY };
         let a_day = now + DAY;
@@ -67,11 +67,15 @@ mod tests {
 
     #[test]
     fn a_clock_that_keeps_time_gives_no_reason_to_wait() {
-        assert_eq!(ClockWatch::default().look(START, None), seen_at(START), "the first look");
+        assert_eq!(ClockWatch::default().observe(START, None), seen_at(START), "the first look");
         for (ahead, elapsed) in
             [(HOUR, Some(HOUR)), (3 * HOUR, Some(2 * HOUR)), (DAY, None), (30 * DAY, Some(30 * DAY))]
         {
-            assert_eq!(seen_at(START).look(START + ahead, elapsed), seen_at(START + ahead), "{ahead:?} in {elapsed:?}");
+            assert_eq!(
+                seen_at(START).observe(START + ahead, elapsed),
+                seen_at(START + ahead),
+                "{ahead:?} in {elapsed:?}"
+            );
         }
     }
 
@@ -82,13 +86,13 @@ mod tests {
             [(3 * HOUR + millisecond, Some(2 * HOUR)), (YEAR, Some(HOUR)), (DAY + millisecond, None)]
         {
             let now = START + ahead;
-            let jumped = seen_at(START).look(now, elapsed);
+            let jumped = seen_at(START).observe(now, elapsed);
             assert_eq!(
                 jumped,
                 ClockWatch { seen_at: Some(now), hold_until: Some(now + DAY) },
                 "{ahead:?} in {elapsed:?}"
             );
-            let later = |span| jumped.look(now + span, Some(span)).trusted();
+            let later = |span| jumped.observe(now + span, Some(span)).trusted();
             assert_eq!((jumped.trusted(), later(DAY - millisecond), later(DAY)), (None, None, Some(now + DAY)));
         }
     }
@@ -96,10 +100,10 @@ mod tests {
     #[test]
     fn a_second_jump_begins_the_day_again() {
         let now = START + YEAR;
-        assert_eq!(holding(START + HOUR).look(now, Some(HOUR)).hold_until, Some(now + DAY));
-        assert_eq!(holding(START + HOUR).look(now, None).hold_until, Some(now + DAY));
+        assert_eq!(holding(START + HOUR).observe(now, Some(HOUR)).hold_until, Some(now + DAY));
+        assert_eq!(holding(START + HOUR).observe(now, None).hold_until, Some(now + DAY));
         let now = START + ClockWatch::SHORT;
-        assert_eq!(holding(START + HOUR).look(now, Some(Duration::ZERO)).hold_until, Some(now + DAY));
+        assert_eq!(holding(START + HOUR).observe(now, Some(Duration::ZERO)).hold_until, Some(now + DAY));
     }
 
     #[test]
@@ -107,15 +111,19 @@ mod tests {
         let (mut watch, mut now) = (seen_at(START), START);
         for run in 1..=6 {
             now = now + 2 * DAY;
-            watch = watch.look(now, None); // after a restart
+            watch = watch.observe(now, None); // after a restart
             assert_eq!(watch.trusted(), None, "run {run}");
             now = now + 4 * HOUR;
-            watch = watch.look(now, Some(4 * HOUR));
+            watch = watch.observe(now, Some(4 * HOUR));
         }
         assert_eq!(watch.trusted(), Some(now), "it has run for a day");
         now = now + 2 * DAY;
-        assert_eq!(watch.look(now, None).trusted(), Some(now), "also where it was not swept before it stopped again");
-        assert_eq!(watch.look(now + 7 * DAY, None).trusted(), None);
+        assert_eq!(
+            watch.observe(now, None).trusted(),
+            Some(now),
+            "also where it was not swept before it stopped again"
+        );
+        assert_eq!(watch.observe(now + 7 * DAY, None).trusted(), None);
     }
 
     #[test]
@@ -134,10 +142,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_is_waited_for_no_longer_than_a_day() {
-        let back = holding(START + DAY).look(START - YEAR, Some(HOUR));
+        let back = holding(START + DAY).observe(START - YEAR, Some(HOUR));
         assert_eq!(back.hold_until, Some(START - YEAR + DAY));
         assert_eq!(
-            seen_at(START).look(START - YEAR, Some(HOUR)).hold_until,
+            seen_at(START).observe(START - YEAR, Some(HOUR)).hold_until,
             None,
             "nothing is old that was not before"
         );

@@ -8,12 +8,12 @@ pub struct Faults(BTreeMap<Cow<'static, str>, Cow<'static, str>>);
 
 impl Faults {
     /// More faults than this are not listed: nobody sends twenty wrong fields by accident.
-    pub const LISTED: usize = 20;
+    pub const MAX_LISTED: usize = 20;
 
     /// Adds a fault of `field`. Only the first fault of a field is kept.
     pub fn add(&mut self, field: impl Into<Cow<'static, str>>, fault: impl Into<Cow<'static, str>>) {
         let field = field.into();
-        if self.0.len() < Self::LISTED || self.0.contains_key(&field) {
+        if self.0.len() < Self::MAX_LISTED || self.0.contains_key(&field) {
             self.0.entry(field).or_insert_with(|| fault.into());
         }
     }
@@ -104,7 +104,7 @@ mod tests {
             faults.add(format!("field{n:02}"), "is wrong");
         }
         faults.add("field00", "is something else");
-        assert_eq!(faults.len(), Faults::LISTED);
+        assert_eq!(faults.len(), Faults::MAX_LISTED);
         assert_eq!(faults.iter().next(), Some(("field00", "is wrong")));
     }
 }

@@ -19,7 +19,7 @@ mod token;
 mod user;
 
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
-pub use caller::{Actor, Caller, Client, Site, Subscriber, UNDECLARED_PROXY};
+pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use error::{Error, Faults};
@@ -32,6 +32,6 @@ pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits,
 pub use time::Timestamp;
 pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
 pub use user::{
-    Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserName, UserRecord, UserUpdate,
-    Username, fold,
+    Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserRecord, UserSelector,
+    UserUpdate, Username, fold,
 };

@@ -10,7 +10,7 @@ pub struct PageSize(u32);
 impl PageSize {
     pub const MAX: u32 = 200;
     pub const DEFAULT: u32 = 50;
-    pub const LARGEST: PageSize = PageSize(Self::MAX);
+    pub const MAX_SIZE: PageSize = PageSize(Self::MAX);
 
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');

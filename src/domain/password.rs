@@ -68,7 +68,7 @@ pub enum Blocklist {
     /// Source and licence stand beside it, in `common-passwords.LICENSE`.
     Bundled,
     /// An operator's own words, in lower case. Clones share them.
-    Own(Arc<RwLock<HashSet<String>>>),
+    Custom(Arc<RwLock<HashSet<String>>>),
 }
 
 /// Lower case, one word a line, sorted by bytes, so that it is searched where it lies.
@@ -78,7 +78,7 @@ impl Blocklist {
     /// One word a line; empty lines are none.
     pub fn parse(text: &str) -> Self {
         let words = text.lines().filter(|line| !line.is_empty()).map(str::to_lowercase).collect();
-        Self::Own(Arc::new(RwLock::new(words)))
+        Self::Custom(Arc::new(RwLock::new(words)))
     }
 
     /// Whether the password is on the list, without regard to case.
@@ -86,13 +86,13 @@ impl Blocklist {
         let folded = Zeroizing::new(password.to_lowercase());
         match self {
             Self::Bundled => is_line_of(BUNDLED, &folded),
-            Self::Own(words) => words.read().unwrap_or_else(PoisonError::into_inner).contains(folded.as_str()),
+            Self::Custom(words) => words.read().unwrap_or_else(PoisonError::into_inner).contains(folded.as_str()),
         }
     }
 
     /// Takes another list's words from now on, also where this one was cloned. The bundled one stays as it is.
-    pub fn take_over(&self, other: &Self) {
-        if let (Self::Own(words), Self::Own(others)) = (self, other) {
+    pub fn replace_words(&self, other: &Self) {
+        if let (Self::Custom(words), Self::Custom(others)) = (self, other) {
             let others = others.read().unwrap_or_else(PoisonError::into_inner).clone();
             *words.write().unwrap_or_else(PoisonError::into_inner) = others;
         }

@@ -96,7 +96,7 @@ impl SessionLimits {
     pub const MAX_PER_USER: u32 = 10_000;
 
     /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
-    pub const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
+    pub const RETENTION_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
     /// Whether a session that was last used at `last_used_at` can still be used.
     pub fn is_alive(&self, session: &Session, last_used_at: Timestamp, now: Timestamp) -> bool {

@@ -161,13 +161,13 @@ shown_as_text!(Username, EmailAddress, Role);
 
 /// How a person at the shell says which account is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserName {
+pub enum UserSelector {
     Id(UserId),
     Email(EmailAddress),
     Username(Username),
 }
 
-impl UserName {
+impl UserSelector {
     /// All digits are an id, what has an `@` is an address, and anything else a username.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -181,7 +181,7 @@ impl UserName {
     }
 }
 
-impl fmt::Display for UserName {
+impl fmt::Display for UserSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Id(id) => id.fmt(f),
@@ -385,11 +385,11 @@ mod tests {
 
     #[test]
     fn an_account_is_meant_by_its_id_its_address_or_its_username() {
-        assert_eq!(UserName::parse("42"), Ok(UserName::Id(UserId(42))));
-        assert!(matches!(UserName::parse("ada@example.com"), Ok(UserName::Email(_))));
-        assert!(matches!(UserName::parse("4da"), Ok(UserName::Username(_))));
+        assert_eq!(UserSelector::parse("42"), Ok(UserSelector::Id(UserId(42))));
+        assert!(matches!(UserSelector::parse("ada@example.com"), Ok(UserSelector::Email(_))));
+        assert!(matches!(UserSelector::parse("4da"), Ok(UserSelector::Username(_))));
         for bad in ["", "0", "042", "99999999999999999999", "a@", "-a", "a b"] {
-            assert!(UserName::parse(bad).is_err(), "{bad:?}");
+            assert!(UserSelector::parse(bad).is_err(), "{bad:?}");
         }
     }
 

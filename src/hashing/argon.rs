@@ -16,7 +16,7 @@ const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
 
 impl Cost {
     /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MAX`.
-    pub fn is_possible(self) -> bool {
+    pub fn is_valid(self) -> bool {
         self.is_within(Self::MAX) && self.params(OUTPUT).is_some()
     }
 
@@ -32,7 +32,7 @@ impl Cost {
 pub(super) struct Memory(Vec<Block>);
 
 impl Memory {
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn release(&mut self) {
         self.0 = Vec::new();
     }
 
@@ -114,7 +114,7 @@ impl Stored {
     }
 
     pub(super) fn scheme(&self) -> Scheme {
-        Scheme { algorithm: self.variant.as_str(), maker: None }
+        Scheme { algorithm: self.variant.as_str(), library: None }
     }
 
     #[cfg(test)]
@@ -123,7 +123,7 @@ impl Stored {
     }
 
     /// Whether a new hash at this cost would be of the same kind.
-    pub(super) fn is_as_new_at(&self, cost: Cost) -> bool {
+    pub(super) fn is_current_at(&self, cost: Cost) -> bool {
         let kind = (self.variant, self.version, self.output.len());
         kind == (Algorithm::Argon2id, Version::V0x13, OUTPUT) && self.cost == cost
     }
@@ -153,7 +153,7 @@ impl Stored {
 }
 
 /// A hash that no password has, as far as anybody knows: to find one would be to invert Argon2id.
-pub(super) fn nobody(cost: Cost) -> PasswordHash {
+pub(super) fn decoy(cost: Cost) -> PasswordHash {
     let mut drawn = [0u8; SALT + OUTPUT];
     SysRng.try_fill_bytes(&mut drawn).expect("the operating system's random generator answers");
     let (salt, output) = drawn.split_at(SALT);

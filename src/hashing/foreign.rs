@@ -22,13 +22,13 @@ const MAX_WORK: u128 = 2 * MAX_MEMORY;
 const MAX_LANES: u64 = 16;
 
 /// In bytes. Nothing longer comes from any of those services.
-const MAX_TEXT: usize = 1024;
-const SALTS: RangeInclusive<usize> = 1..=128;
+const MAX_HASH_BYTES: usize = 1024;
+const SALT_LENGTHS: RangeInclusive<usize> = 1..=128;
 /// Of PHC strings. Other forms have one length each.
-const OUTPUTS: RangeInclusive<usize> = 16..=64;
+const OUTPUT_LENGTHS: RangeInclusive<usize> = 16..=64;
 
 /// bcrypt reads no more of a password than this, its closing NUL included (OpenBSD's `$2b$`, and everyone's since).
-const BCRYPT_READS: usize = 72;
+const BCRYPT_MAX_BYTES: usize = 72;
 
 /// A hash, taken apart.
 pub(super) struct Foreign {
@@ -101,19 +101,19 @@ const DJANGO: Option<&str> = Some("Django");
 const PASSLIB: Option<&str> = Some("passlib");
 const WERKZEUG: Option<&str> = Some("Werkzeug");
 
-const fn by(algorithm: &'static str, maker: Option<&'static str>) -> Scheme {
-    Scheme { algorithm, maker }
+const fn by(algorithm: &'static str, library: Option<&'static str>) -> Scheme {
+    Scheme { algorithm, library }
 }
 
 impl Foreign {
     pub(super) fn parse(text: &str) -> Result<Self, Unverifiable> {
         let form = FORMS.iter().find_map(|(begin, scheme, read)| Some((scheme, read, text.strip_prefix(begin)?)));
         let (scheme, read, rest) = form.ok_or(Unverifiable::Unknown)?;
-        if text.len() > MAX_TEXT {
+        if text.len() > MAX_HASH_BYTES {
             return Err(Unverifiable::Damaged);
         }
         let (function, salt, output) = read(rest)?;
-        let whole = SALTS.contains(&salt.len()) && function.can_give(output.len());
+        let whole = SALT_LENGTHS.contains(&salt.len()) && function.supports_output(output.len());
         whole.then_some(Self { scheme: *scheme, function, salt, output }).ok_or(Unverifiable::Damaged)
     }
 
@@ -131,11 +131,11 @@ impl Foreign {
 impl Function {
     /// Whether this makes outputs of so many bytes. PBKDF2 does its work once for every block of its digest, so there is
     /// one block at most.
-    fn can_give(self, length: usize) -> bool {
+    fn supports_output(self, length: usize) -> bool {
         match self {
             Self::Bcrypt { .. } => length == BCRYPT_OUTPUT,
-            Self::Pbkdf2 { prf, .. } => OUTPUTS.contains(&length) && length <= prf.length(),
-            Self::Scrypt(_) => OUTPUTS.contains(&length),
+            Self::Pbkdf2 { prf, .. } => OUTPUT_LENGTHS.contains(&length) && length <= prf.length(),
+            Self::Scrypt(_) => OUTPUT_LENGTHS.contains(&length),
         }
     }
 
@@ -165,10 +165,10 @@ impl Function {
 const BCRYPT_OUTPUT: usize = 23;
 
 fn raw_bcrypt(cost: u32, salt: &[u8], password: &[u8]) -> Option<[u8; BCRYPT_OUTPUT]> {
-    let mut key = Zeroizing::new([0u8; BCRYPT_READS]);
-    let read = password.len().min(BCRYPT_READS);
+    let mut key = Zeroizing::new([0u8; BCRYPT_MAX_BYTES]);
+    let read = password.len().min(BCRYPT_MAX_BYTES);
     key[..read].copy_from_slice(&password[..read]);
-    let computed = bcrypt::bcrypt(cost, salt.try_into().ok()?, &key[..(read + 1).min(BCRYPT_READS)]);
+    let computed = bcrypt::bcrypt(cost, salt.try_into().ok()?, &key[..(read + 1).min(BCRYPT_MAX_BYTES)]);
     computed.first_chunk().copied()
 }
 
@@ -193,7 +193,7 @@ fn bcrypt(rest: &str, shortened: bool) -> Read {
     }
     let (salt, output) = encoded.split_at(22);
     let decoded =
-        [without_loose_bits(salt, 4), without_loose_bits(output, 2)].map(|text| Base64Bcrypt::decode_vec(&text?).ok());
+        [clear_unused_bits(salt, 4), clear_unused_bits(output, 2)].map(|text| Base64Bcrypt::decode_vec(&text?).ok());
     match decoded {
         [Some(salt), Some(output)] if BCRYPT_COSTS.contains(&cost) => {
             Ok((Function::Bcrypt { cost, shortened }, salt, output))
@@ -203,7 +203,7 @@ fn bcrypt(rest: &str, shortened: bool) -> Read {
 }
 
 /// The last character says more than the bytes need. Some makers left those bits set, and nobody's bcrypt reads them.
-fn without_loose_bits(text: &str, bits: u32) -> Option<String> {
+fn clear_unused_bits(text: &str, bits: u32) -> Option<String> {
     const ALPHABET: &str = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let (start, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let value = ALPHABET.find(last)?;

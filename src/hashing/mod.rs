@@ -9,13 +9,13 @@
 
 mod argon;
 mod foreign;
-mod measures;
 mod pool;
 mod queue;
 mod scheme;
+mod stats;
 mod stored;
 
-pub use measures::{HashMeasures, Waits};
 pub use pool::{HashPool, Place};
 pub use scheme::{Cost, Scheme, Unverifiable};
+pub use stats::{HashStats, Waits};
 pub use stored::{is_unusable, recognize};

@@ -2,12 +2,12 @@
 
 use super::{
     argon::{self, Memory},
-    measures::{HashMeasures, WaitCounts},
     queue::{Job, Permit, Places, Queue},
     scheme::Cost,
+    stats::{HashStats, WaitCounts},
     stored::Stored,
 };
-use crate::domain::{Error, Password, PasswordHash, Site};
+use crate::domain::{Error, Network, Password, PasswordHash};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// How long a thread keeps its memory while there is nothing to hash.
-const MEMORY_KEPT: Duration = Duration::from_secs(30);
+const MEMORY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Threads that hash, and the places to wait for them.
 pub struct HashPool {
@@ -34,7 +34,7 @@ struct Shared {
     /// Of the places in the queue, how many slow hashes may take: they wait for each other, and others must not.
     slow_places: usize,
     /// A hash at the current cost that no password has: its output was drawn, not computed.
-    nobody: PasswordHash,
+    decoy: PasswordHash,
     places: Arc<Places>,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -46,16 +46,21 @@ struct Shared {
 impl HashPool {
     /// Starts `threads` threads; up to `waiting` more hashes may wait for one. The cost must be possible.
     pub fn start(cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
-        Self::start_keeping(MEMORY_KEPT, cost, threads, waiting)
+        Self::start_with_idle_timeout(MEMORY_IDLE_TIMEOUT, cost, threads, waiting)
     }
 
     /// The same, with another time after which a thread that has nothing to do gives its memory back.
-    pub fn start_keeping(kept: Duration, cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
+    pub fn start_with_idle_timeout(
+        kept: Duration,
+        cost: Cost,
+        threads: usize,
+        waiting: usize,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             kept,
             cost,
             slow_places: (waiting / 2).max(1),
-            nobody: argon::nobody(cost),
+            decoy: argon::decoy(cost),
             places: Arc::new(Places::new(threads + waiting)),
             queue: Mutex::default(),
             changed: Condvar::new(),
@@ -71,21 +76,21 @@ impl HashPool {
         Ok(Self { shared, threads: handles })
     }
 
-    /// Takes a place in the queue for a caller from a site, or fails at once with `Overloaded`: all places are taken, or
-    /// a quarter of them by this site. Callers whose IP address is unknown (`None`) are one site.
-    pub fn admit(&self, site: Option<Site>) -> Result<Place, Error> {
-        let permit = self.shared.places.take(site).ok_or(Error::Overloaded)?;
+    /// Takes a place in the queue for a caller from a network, or fails at once with `Overloaded`: all places are taken, or
+    /// a quarter of them by this network. Callers whose IP address is unknown (`None`) are one network.
+    pub fn admit(&self, network: Option<Network>) -> Result<Place, Error> {
+        let permit = self.shared.places.take(network).ok_or(Error::Overloaded)?;
         Ok(Place { shared: self.shared.clone(), permit })
     }
 
     /// A hash that no password has, for an account that needs a new one. Verifying it costs what a new one does.
     pub fn unusable(&self) -> PasswordHash {
-        argon::nobody(self.shared.cost)
+        argon::decoy(self.shared.cost)
     }
 
     /// How the pool is doing now.
-    pub fn measures(&self) -> HashMeasures {
-        HashMeasures {
+    pub fn stats(&self) -> HashStats {
+        HashStats {
             computed: self.hashes(),
             slow: self.shared.slow_hashes.load(Ordering::Relaxed),
             refused: self.shared.places.refused(),
@@ -104,7 +109,7 @@ impl HashPool {
     /// Whether a hash was computed in another way, or at another cost, than a new one would be.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
         match Stored::parse(hash) {
-            Ok(Stored::Argon2 { hash, maker: None }) => !hash.is_as_new_at(self.shared.cost),
+            Ok(Stored::Argon2 { hash, library: None }) => !hash.is_current_at(self.shared.cost),
             _ => true,
         }
     }
@@ -145,15 +150,15 @@ impl Place {
     }
 
     /// Costs what verifying costs, for someone who has no account: another account's hash stands in where there is one.
-    pub async fn verify_nobody(self, password: Password, stand_in: Option<PasswordHash>) -> Result<(), Error> {
-        let hash = stand_in.unwrap_or_else(|| self.shared.nobody.clone());
+    pub async fn verify_decoy(self, password: Password, decoy: Option<PasswordHash>) -> Result<(), Error> {
+        let hash = decoy.unwrap_or_else(|| self.shared.decoy.clone());
         self.find_out(password, hash).await.map(drop)
     }
 
     /// `None` where it can't be found out; that costs what it costs with a new hash.
     async fn find_out(self, password: Password, hash: PasswordHash) -> Result<Option<bool>, Error> {
         let stored = Stored::parse(&hash);
-        let nobody = self.shared.nobody.clone();
+        let decoy = self.shared.decoy.clone();
         let slow = match &stored {
             Ok(Stored::Foreign(_)) => true,
             Ok(Stored::Argon2 { hash, .. }) => hash.is_far_more_expensive_than(self.shared.cost),
@@ -165,7 +170,7 @@ impl Place {
                 Ok(Stored::Foreign(foreign)) => foreign.verify(&password),
                 Err(_) => None,
             };
-            if let (None, Ok(Stored::Argon2 { hash, .. })) = (verified, Stored::parse(&nobody)) {
+            if let (None, Ok(Stored::Argon2 { hash, .. })) = (verified, Stored::parse(&decoy)) {
                 memory.verify(&password, &hash); // for what it costs
             }
             verified
@@ -179,13 +184,13 @@ impl Place {
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
-        let (site, permit) = (self.permit.site, self.permit);
+        let (network, permit) = (self.permit.network, self.permit);
         let work = Box::new(move |memory: &mut Memory| {
             let done = work(memory);
             drop(permit); // before the answer, so that its caller can have the next place
             drop(answer.send(done));
         });
-        let id = self.shared.enqueue(site, slow, work)?;
+        let id = self.shared.enqueue(network, slow, work)?;
         let _leaving = Waiting { id, shared: self.shared };
         answered.await.map_err(|_| Error::Internal("a password hash was not computed".into()))
     }
@@ -208,15 +213,20 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(&self, site: Option<Site>, slow: bool, work: Box<dyn FnOnce(&mut Memory) + Send>) -> Result<u64, Error> {
+    fn enqueue(
+        &self,
+        network: Option<Network>,
+        slow: bool,
+        work: Box<dyn FnOnce(&mut Memory) + Send>,
+    ) -> Result<u64, Error> {
         let mut queue = self.lock();
         if slow && queue.jobs().filter(|job| job.slow).count() >= self.slow_places {
-            self.places.note_refusal();
+            self.places.count_refusal();
             return Err(Error::Overloaded);
         }
         queue.last_id += 1;
         let id = queue.last_id;
-        queue.push(Job { id, site, slow, asked: Instant::now(), work });
+        queue.push(Job { id, network, slow, asked: Instant::now(), work });
         self.changed.notify_one();
         Ok(id)
     }
@@ -229,7 +239,7 @@ impl Shared {
             // A panic loses one answer, not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
             if job.slow {
-                memory.give_back(); // before the next one: each may have needed much more than ours do
+                memory.release(); // before the next one: each may have needed much more than ours do
                 self.lock().slow_runs = false;
                 self.changed.notify_one(); // this thread may take another job than the one that waited for this
             }
@@ -244,13 +254,13 @@ impl Shared {
                 return None;
             }
             if let Some(job) = queue.take() {
-                self.waits.note(job.asked.elapsed());
+                self.waits.record(job.asked.elapsed());
                 return Some(job);
             }
             let (again, waited) = self.changed.wait_timeout(queue, self.kept).unwrap_or_else(PoisonError::into_inner);
             queue = again;
             if waited.timed_out() {
-                memory.give_back();
+                memory.release();
             }
         }
     }

@@ -1,10 +1,10 @@
-//! Who hashes next, and who may wait: sites take turns, and none of them holds more than a quarter of the places.
+//! Who hashes next, and who may wait: networks take turns, and none of them holds more than a quarter of the places.
 //!
-//! A site that sends more than its share, with right passwords or wrong ones, is refused while others get through. Callers
-//! whose IP address is unknown are one site together.
+//! A network that sends more than its share, with right passwords or wrong ones, is refused while others get through. Callers
+//! whose IP address is unknown are one network together.
 
 use super::argon::Memory;
-use crate::domain::Site;
+use crate::domain::Network;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,38 +14,38 @@ use std::{
 /// The places for hashes, whether they wait, are computed, or are about to be asked for.
 pub(super) struct Places {
     pub all: usize,
-    of_one_site: usize,
+    per_network: usize,
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
-    taken: HashMap<Option<Site>, usize>,
+    taken: HashMap<Option<Network>, usize>,
     refused: u64,
 }
 
 impl Places {
     pub fn new(all: usize) -> Self {
-        Self { all, of_one_site: (all / 4).max(1), counts: Mutex::default() }
+        Self { all, per_network: (all / 4).max(1), counts: Mutex::default() }
     }
 
-    /// Takes a place for a caller from a site. `None`, and one more refusal, where all are taken or the site has its
+    /// Takes a place for a caller from a network. `None`, and one more refusal, where all are taken or the network has its
     /// share.
-    pub fn take(self: &Arc<Self>, site: Option<Site>) -> Option<Permit> {
+    pub fn take(self: &Arc<Self>, network: Option<Network>) -> Option<Permit> {
         let mut counts = self.counts();
-        let of_site = counts.taken.get(&site).copied().unwrap_or_default();
-        // The last places are for sites that have none: a few that take all they may leave room for the others.
-        let open = if of_site == 0 { self.all } else { self.all - self.all / 8 };
-        if counts.all_taken() >= open || of_site >= self.of_one_site {
+        let of_network = counts.taken.get(&network).copied().unwrap_or_default();
+        // The last places are for networks that have none: a few that take all they may leave room for the others.
+        let open = if of_network == 0 { self.all } else { self.all - self.all / 8 };
+        if counts.all_taken() >= open || of_network >= self.per_network {
             counts.refused += 1;
             return None;
         }
-        counts.taken.insert(site, of_site + 1);
-        Some(Permit { places: self.clone(), site })
+        counts.taken.insert(network, of_network + 1);
+        Some(Permit { places: self.clone(), network })
     }
 
     /// Counts a refusal for another reason than that there was no place.
-    pub fn note_refusal(&self) {
+    pub fn count_refusal(&self) {
         self.counts().refused += 1;
     }
 
@@ -71,17 +71,17 @@ impl Counts {
 /// One place, taken until it is dropped.
 pub(super) struct Permit {
     places: Arc<Places>,
-    pub site: Option<Site>,
+    pub network: Option<Network>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.places.counts();
-        let left = counts.taken.get(&self.site).map_or(0, |taken| taken.saturating_sub(1));
+        let left = counts.taken.get(&self.network).map_or(0, |taken| taken.saturating_sub(1));
         if left == 0 {
-            counts.taken.remove(&self.site);
+            counts.taken.remove(&self.network);
         } else {
-            counts.taken.insert(self.site, left);
+            counts.taken.insert(self.network, left);
         }
     }
 }
@@ -90,13 +90,13 @@ impl Drop for Permit {
 /// still in the queue.
 pub(super) struct Job {
     pub id: u64,
-    pub site: Option<Site>,
+    pub network: Option<Network>,
     pub slow: bool,
     pub asked: Instant,
     pub work: Box<dyn FnOnce(&mut Memory) + Send>,
 }
 
-/// The jobs that wait, a line for each site. The site whose turn it is stands in front.
+/// The jobs that wait, a line for each network. The network whose turn it is stands in front.
 #[derive(Default)]
 pub(super) struct Queue {
     lines: VecDeque<VecDeque<Job>>,
@@ -110,15 +110,15 @@ impl Queue {
         self.lines.iter().flatten()
     }
 
-    /// Puts a job at the end of its site's line. A site that had none waits for the others' turns.
+    /// Puts a job at the end of its network's line. A network that had none waits for the others' turns.
     pub fn push(&mut self, job: Job) {
-        match self.lines.iter_mut().find(|line| line.front().is_some_and(|first| first.site == job.site)) {
+        match self.lines.iter_mut().find(|line| line.front().is_some_and(|first| first.network == job.network)) {
             Some(line) => line.push_back(job),
             None => self.lines.push_back(VecDeque::from([job])),
         }
     }
 
-    /// The first job that may run now, of the first site that has one; that site's next turn comes after the others'. Of
+    /// The first job that may run now, of the first network that has one; that network's next turn comes after the others'. Of
     /// slow jobs only one runs at a time: those that wait for it are passed, and keep their turn.
     pub fn take(&mut self) -> Option<Job> {
         let runs = self.slow_runs;

@@ -31,13 +31,13 @@ impl Cost {
 pub struct Scheme {
     pub algorithm: &'static str,
     /// The library whose form this is; `None` for one that many share.
-    pub maker: Option<&'static str>,
+    pub library: Option<&'static str>,
 }
 
 impl fmt::Display for Scheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.algorithm)?;
-        self.maker.map_or(Ok(()), |maker| write!(f, " ({maker})"))
+        self.library.map_or(Ok(()), |library| write!(f, " ({library})"))
     }
 }
 

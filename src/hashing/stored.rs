@@ -20,7 +20,7 @@ pub fn is_unusable(hash: &PasswordHash) -> bool {
 
 /// A stored hash that can be verified.
 pub(super) enum Stored {
-    Argon2 { hash: argon::Stored, maker: Option<&'static str> },
+    Argon2 { hash: argon::Stored, library: Option<&'static str> },
     Foreign(Foreign),
 }
 
@@ -28,17 +28,17 @@ impl Stored {
     pub(super) fn parse(hash: &PasswordHash) -> Result<Self, Unverifiable> {
         let text = hash.as_str();
         // Django puts a name of its own before the PHC string.
-        let (argon2, maker) =
+        let (argon2, library) =
             text.strip_prefix("argon2$argon2").map_or((text, None), |_| (&text["argon2".len()..], Some("Django")));
         if argon2.starts_with("$argon2") {
-            return argon::Stored::parse(argon2).map(|hash| Self::Argon2 { hash, maker });
+            return argon::Stored::parse(argon2).map(|hash| Self::Argon2 { hash, library });
         }
         Foreign::parse(text).map(Self::Foreign)
     }
 
     fn scheme(&self) -> Scheme {
         match self {
-            Self::Argon2 { hash, maker } => Scheme { maker: *maker, ..hash.scheme() },
+            Self::Argon2 { hash, library } => Scheme { library: *library, ..hash.scheme() },
             Self::Foreign(foreign) => foreign.scheme(),
         }
     }
@@ -57,9 +57,9 @@ mod tests {
             argon::Stored::parse(&format!("$argon2id$v=19$m={m},t={t},p={p}$c2FsdHNhbHRzYWx0$MTIzNDU2Nzg5MDEyMzQ1Ng"))
         };
         let (most, with) = (Cost::MAX, |memory, iterations, parallelism| Cost { memory, iterations, parallelism });
-        assert!(most.is_possible() && stored(most).is_ok_and(|hash| !hash.is_far_more_expensive_than(most)));
+        assert!(most.is_valid() && stored(most).is_ok_and(|hash| !hash.is_far_more_expensive_than(most)));
         for beyond in [with(65_537, 1, 1), with(64, 1, 5), Cost::MAX_STORED] {
-            assert!(!beyond.is_possible(), "{beyond:?}");
+            assert!(!beyond.is_valid(), "{beyond:?}");
             assert!(stored(beyond).is_ok_and(|hash| hash.is_far_more_expensive_than(most)), "{beyond:?}");
         }
         for refused in [with(131_073, 1, 1), with(64, 11, 1), with(128, 1, 9)] {

@@ -6,9 +6,9 @@
 use super::wire::{
     envelope,
     error::{ApiError, ErrorCode},
-    headers::put_headers_of_all,
+    headers::put_security_headers,
 };
-use crate::app::{App, HashMeasures, Measures, StoreMeasures, Waits};
+use crate::app::{App, HashStats, Stats, StoreStats, Waits};
 use poem::{
     Endpoint, Request, Response,
     http::{Method, StatusCode},
@@ -72,17 +72,17 @@ impl Metrics {
     }
 
     /// Everything there is to tell.
-    fn text(&self, measures: &Measures) -> Result<String, fmt::Error> {
+    fn text(&self, stats: &Stats) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
-        let started_at = Duration::from_millis(u64::try_from(measures.started_at.as_millis()).unwrap_or(0));
+        let started_at = Duration::from_millis(u64::try_from(stats.started_at.as_millis()).unwrap_or(0));
         let started_at = ConstGauge::new(started_at.as_secs_f64());
         registry.register_with_unit("process_start_time", "When the process started", Unit::Seconds, started_at);
         let usher = registry.sub_registry_with_prefix("usher");
         usher.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         self.register_requests(usher);
-        register_hashing(usher, &measures.hashing);
-        register_store(usher, &measures.store);
-        register_accounts(usher, measures);
+        register_hashing(usher, &stats.hashing);
+        register_store(usher, &stats.store);
+        register_accounts(usher, stats);
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
@@ -95,7 +95,7 @@ impl Metrics {
     }
 }
 
-fn register_hashing(registry: &mut Registry, hashing: &HashMeasures) {
+fn register_hashing(registry: &mut Registry, hashing: &HashStats) {
     registry.register("hashes", "Password hashes that were computed", ConstCounter::new(hashing.computed));
     let help = "Of those, hashes that cost several times what a new one does, or came from another service";
     registry.register("slow_hashes", help, ConstCounter::new(hashing.slow));
@@ -103,16 +103,16 @@ fn register_hashing(registry: &mut Registry, hashing: &HashMeasures) {
     registry.register("hash_queue_length", help, ConstGauge::new(hashing.queued));
     let help = "Places taken by password hashes that wait, are computed, or are about to be asked for";
     registry.register("hash_places_taken", help, ConstGauge::new(hashing.places_taken));
-    let help =
-        "Places for password hashes; when all are taken, or a quarter by one site, what needs one is answered with 503";
+    let help = "Places for password hashes; when all are taken, or a quarter by one network, what needs one is answered with 503";
     registry.register("hash_places", help, ConstGauge::new(hashing.places));
-    let help = "Password hashes that were refused, since every place was taken, or a quarter of them by the same site";
+    let help =
+        "Password hashes that were refused, since every place was taken, or a quarter of them by the same network";
     registry.register("hash_refusals", help, ConstCounter::new(hashing.refused));
     let help = "Time that password hashes waited for a thread";
     registry.register_with_unit("hash_wait", help, Unit::Seconds, WaitHistogram::from(&hashing.waits));
 }
 
-fn register_store(registry: &mut Registry, store: &StoreMeasures) {
+fn register_store(registry: &mut Registry, store: &StoreStats) {
     let help = "Connections for look-ups";
     registry.register("database_lookup_connections", help, ConstGauge::new(store.points));
     let help = "Connections for look-ups that are in use";
@@ -134,14 +134,14 @@ fn register_store(registry: &mut Registry, store: &StoreMeasures) {
     }
 }
 
-fn register_accounts(registry: &mut Registry, measures: &Measures) {
-    if let Some(rows) = measures.rows {
+fn register_accounts(registry: &mut Registry, stats: &Stats) {
+    if let Some(rows) = stats.rows {
         registry.register("users", "Accounts, counted once a minute", ConstGauge::new(rows.users));
         let help = "Sessions that can still be used, counted once a minute";
         registry.register("sessions", help, ConstGauge::new(rows.sessions));
     }
     let throttled = Family::<Limit, Counter>::default();
-    for (limit, count) in &measures.throttled {
+    for (limit, count) in &stats.throttled {
         throttled.get_or_create(&Limit { limit }).inc_by(*count);
     }
     registry.register("throttled_attempts", "Attempts that were answered with 429, by limit", throttled);
@@ -180,10 +180,10 @@ pub(super) struct MetricsEndpoint {
 
 impl MetricsEndpoint {
     /// How many scrapers may be connected.
-    pub const MAX: usize = 64;
+    pub const MAX_CONNECTIONS: usize = 64;
 
     async fn answer(&self) -> Response {
-        match self.metrics.text(&self.app.measures().await) {
+        match self.metrics.text(&self.app.stats().await) {
             Ok(text) => Response::builder().content_type(CONTENT_TYPE).body(text),
             Err(fmt::Error) => envelope::response(&ApiError::internal("metrics could not be written")),
         }
@@ -198,7 +198,7 @@ impl Endpoint for MetricsEndpoint {
             (&Method::GET | &Method::HEAD, "/metrics") => self.answer().await,
             _ => envelope::response(&ApiError::new(ErrorCode::NotFound)),
         };
-        put_headers_of_all(&mut response);
+        put_security_headers(&mut response);
         Ok(response)
     }
 }
@@ -209,12 +209,12 @@ mod tests {
     use crate::domain::Timestamp;
 
     #[test]
-    fn what_could_not_be_counted_is_left_out_and_what_was_throttled_is_told_by_limit() {
+    fn what_could_not_be_counted_is_left_out_and_throttled_attempts_are_reported_by_limit() {
         let waits = Waits { up_to: vec![], longer: 0, total: Duration::ZERO };
-        let mut measures = Measures {
+        let mut stats = Stats {
             started_at: Timestamp::from_millis(1_500),
-            hashing: HashMeasures { computed: 0, slow: 0, refused: 0, queued: 0, places_taken: 0, places: 0, waits },
-            store: StoreMeasures {
+            hashing: HashStats { computed: 0, slow: 0, refused: 0, queued: 0, places_taken: 0, places: 0, waits },
+            store: StoreStats {
                 points: 0,
                 points_in_use: 0,
                 fallbacks: 0,
@@ -226,9 +226,9 @@ mod tests {
             rows: None,
             throttled: vec![],
         };
-        let bare = Metrics::new().text(&measures).unwrap();
-        measures.throttled = vec![("address", 2), ("account", 0)];
-        let throttled = Metrics::new().text(&measures).unwrap();
+        let bare = Metrics::new().text(&stats).unwrap();
+        stats.throttled = vec![("address", 2), ("account", 0)];
+        let throttled = Metrics::new().text(&stats).unwrap();
 
         assert!(bare.contains("\nprocess_start_time_seconds 1.5\n"), "{bare}");
         for missing in ["usher_users", "usher_sessions", "_bytes", "throttled"] {

@@ -33,7 +33,7 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-const GIVE_MEMORY_BACK_EVERY: Duration = Duration::from_secs(5);
+const TRIM_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the server listens.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ pub async fn serve(
         _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
         ended = &mut maintenance => panic!("maintenance has ended before the server: {ended:?}"),
-        () = give_memory_back() => unreachable!("memory is given back for ever"),
+        () = trim_memory() => unreachable!("memory is given back for ever"),
     };
     drop(end_maintenance);
     if let Err(error) = maintenance.await {
@@ -123,9 +123,9 @@ pub async fn serve(
 }
 
 /// A burst leaves memory behind that nobody uses; it is given back as long as the server runs.
-async fn give_memory_back() {
+async fn trim_memory() {
     loop {
-        tokio::time::sleep(GIVE_MEMORY_BACK_EVERY).await;
+        tokio::time::sleep(TRIM_EVERY).await;
         let _ = tokio::task::spawn_blocking(crate::heap::trim).await; // it can't panic
     }
 }
@@ -135,7 +135,7 @@ async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<Ap
         server::serve(
             listener,
             Arc::new(MetricsEndpoint { app, metrics }),
-            Limits::unshared(MetricsEndpoint::MAX),
+            Limits::unshared(MetricsEndpoint::MAX_CONNECTIONS),
             stopping,
         )
         .await;

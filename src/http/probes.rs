@@ -22,7 +22,7 @@ pub(super) fn healthz() -> Response {
 pub(super) async fn readyz(request: &Request) -> Result<Response> {
     let context = Context::of(request).map_err(ApiError::from)?;
     if context.draining.has_begun() {
-        return Err(ApiError::saying(ErrorCode::Overloaded, "the server is stopping").into());
+        return Err(ApiError::with_message(ErrorCode::Overloaded, "the server is stopping").into());
     }
     context.app.check().await.map_err(ApiError::from)?;
     Ok(status("ready"))

@@ -48,18 +48,18 @@ const CLOCK_SLACK: Duration = Duration::from_mins(1);
 /// 2026-01-01T00:00:00Z: no usher was there before.
 const FIRST_YEAR: i64 = 1_767_225_600_000;
 /// Tells of what is stored, apart from the audit log: accounts, invitations, the throttle's key and a proxy.
-pub(super) fn content(reader: &Reader<'_>, now: Timestamp, tell: &mut dyn FnMut(Finding)) {
-    tell(accounts(reader));
-    invitations(reader, now).into_iter().for_each(&mut *tell);
+pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
+    report(accounts(reader));
+    invitations(reader, now).into_iter().for_each(&mut *report);
     if let Err(error) = reader.throttle_secret() {
-        tell(Finding::error("throttle", error.to_string()));
+        report(Finding::error("throttle", error.to_string()));
     }
 }
 
 /// Tells of times, and what else the server noted.
-pub(super) fn notes(reader: &Reader<'_>, now: Timestamp, tell: &mut dyn FnMut(Finding)) {
-    future_entries(reader, now).into_iter().for_each(&mut *tell);
-    proxy(reader).into_iter().for_each(&mut *tell);
+pub(super) fn observations(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
+    future_entries(reader, now).into_iter().for_each(&mut *report);
+    proxy(reader).into_iter().for_each(&mut *report);
 }
 
 /// A proxy that the server met and that nobody declared; nothing where there was none.
@@ -92,10 +92,10 @@ fn invitations(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
 
 /// The first of them, and how many more there are.
 fn listed(damaged: &[impl ToString]) -> String {
-    const LISTED: usize = 10;
-    let mut texts: Vec<String> = damaged.iter().take(LISTED).map(ToString::to_string).collect();
-    if damaged.len() > LISTED {
-        texts.push(format!("and {} more", damaged.len() - LISTED));
+    const MAX_LISTED: usize = 10;
+    let mut texts: Vec<String> = damaged.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    if damaged.len() > MAX_LISTED {
+        texts.push(format!("and {} more", damaged.len() - MAX_LISTED));
     }
     texts.join("; ")
 }
@@ -109,28 +109,28 @@ pub(super) fn audit(
     reader: &Reader<'_>,
     counted: Result<i64, Fault>,
     kept: Option<ChainPoint>,
-    tell: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
     let look = || -> Result<Option<(Ends, Finding, Option<Finding>)>, Fault> {
-        let Some(ends) = reader.noted_audit_ends()? else { return Ok(None) };
+        let Some(ends) = reader.stored_audit_ends()? else { return Ok(None) };
         let kept = kept.map(|kept| contains(reader, &ends, kept)).transpose()?;
         Ok(Some((ends, chain(reader, &ends, counted?)?, kept)))
     };
     match look() {
         Ok(Some((ends, chain, kept))) => {
-            tell(chain);
-            tell(kept.unwrap_or_else(|| without_kept(ends.head)));
+            report(chain);
+            report(kept.unwrap_or_else(|| without_kept(ends.head)));
             Some(ends.head)
         }
         Ok(None) => {
-            tell(Finding::error(
+            report(Finding::error(
                 "audit",
                 format!("where the log begins and ends is not noted any more; {AUDIT_ADVICE}"),
             ));
             None
         }
         Err(fault) => {
-            tell(Finding::error("audit", format!("the log can't be read: {fault}; {AUDIT_ADVICE}")));
+            report(Finding::error("audit", format!("the log can't be read: {fault}; {AUDIT_ADVICE}")));
             None
         }
     }
@@ -141,9 +141,9 @@ fn chain(reader: &Reader<'_>, ends: &Ends, counted: i64) -> Result<Finding, Faul
     let (entries, last) = (walk.entries(), walk.last());
     let (faults, broken) = walk.end(ends.head);
     let mut texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    let told = faults.len() as u64;
-    if broken > told {
-        texts.push(format!("and {} more faults", broken - told));
+    let listed = faults.len() as u64;
+    if broken > listed {
+        texts.push(format!("and {} more faults", broken - listed));
     }
     if broken == 0 && counted > last.id {
         texts.push(format!("the log ends at entry {}, but entry {counted} was written", last.id));

@@ -6,9 +6,9 @@
 //! runs through them is in `tables`, in SQL that more than one engine reads; what is SQLite's alone is in `sqlite`.
 
 mod check;
-mod measures;
 mod sql;
 mod sqlite;
+mod stats;
 mod tables;
 
 use crate::{
@@ -16,10 +16,10 @@ use crate::{
     domain::{Action, AuditEvent, Caller, ChainPoint, Error, Timestamp, UserId, UserRecord},
 };
 pub use check::{Finding, Verdict};
-pub use measures::{Rows, StoreMeasures};
 use sql::Sql;
 use sqlite::{Engine, Patience};
 pub use sqlite::{Lock, OpenError, Prepared, SchemaStatus, locate};
+pub use stats::{Rows, StoreStats};
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -160,15 +160,15 @@ impl Store {
         sqlite::back_up(path, target)
     }
 
-    /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `tell` hears of each
+    /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `report` hears of each
     /// subject in turn. A point of the audit log that was kept elsewhere is looked for in it.
     pub fn examine(
         path: &Path,
         now: Timestamp,
         kept: Option<ChainPoint>,
-        tell: &mut dyn FnMut(Finding),
+        report: &mut dyn FnMut(Finding),
     ) -> Option<ChainPoint> {
-        sqlite::examine(path, now, kept, tell)
+        sqlite::examine(path, now, kept, report)
     }
 
     /// Whether the database answers, and still consists of the files that were opened.
@@ -177,8 +177,8 @@ impl Store {
         self.point(|reader| reader.audit_head().map(drop)).await
     }
 
-    pub fn measures(&self) -> StoreMeasures {
-        self.engine.measures(self.fallbacks.load(Ordering::Relaxed))
+    pub fn stats(&self) -> StoreStats {
+        self.engine.stats(self.fallbacks.load(Ordering::Relaxed))
     }
 }
 
@@ -255,7 +255,7 @@ mod tests {
             std::thread::spawn(look_up).join().expect("it does not panic")
         });
         assert!(block_on(found).unwrap().unwrap().starts_with("usher-scan"));
-        assert_eq!(store.measures().fallbacks, 1);
+        assert_eq!(store.stats().fallbacks, 1);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
             drop(release);
             assert!(scan.join().unwrap().is_ok());
         });
-        assert_eq!(store.measures().fallbacks, 1);
+        assert_eq!(store.stats().fallbacks, 1);
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_answered_in_five_seconds_is_told_so_whatever_the_writer_does_and_comes_to_nothing() {
+    fn a_write_not_answered_in_five_seconds_is_overloaded_and_leaves_no_trace() {
         // given
         let (_folder, store) = store();
         let caller = Caller::shell();

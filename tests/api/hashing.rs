@@ -18,7 +18,7 @@ fn proxied(settings: &mut Settings) {
 }
 
 fn taken(server: &Server) -> usize {
-    block_on(server.app.measures()).hashing.places_taken
+    block_on(server.app.stats()).hashing.places_taken
 }
 
 /// A request that needs a hash.
@@ -98,11 +98,11 @@ fn one_site_holds_a_quarter_of_the_places_and_others_get_through() {
 
 /// What tells whether a sign-in cost a slow hash.
 fn cost_of(server: &Server) -> impl Fn(&str) -> bool {
-    let measures = || block_on(server.app.measures()).hashing;
+    let stats = || block_on(server.app.stats()).hashing;
     move |email| {
-        let before = measures();
+        let before = stats();
         server.anon().login(email, "a wrong password").is(401, "invalid_credentials");
-        let after = measures();
+        let after = stats();
         assert_eq!(after.computed - before.computed, 1, "{email}");
         after.slow > before.slow
     }

@@ -396,7 +396,7 @@ fn an_account_that_an_administrator_began_to_create_is_not_created_after_a_demot
     let (server, root) = slow(usher::domain::Registration::Closed);
     let eve = server.admin("eve");
     let body = json!({"username": "x", "email": "x@example.com", "password": PASSWORD});
-    let hashing = || futures_executor::block_on(server.app.measures()).hashing.places_taken;
+    let hashing = || futures_executor::block_on(server.app.stats()).hashing.places_taken;
     let (made, demoted) = both(
         || eve.post("/users", body.clone()),
         || {

@@ -152,7 +152,7 @@ fn the_parts_of_an_error_have_names_that_no_language_uses_itself() {
     assert_eq!(schemas["ErrorResponse"]["properties"]["error"], reference("ErrorBody"));
     assert_eq!(schemas["ErrorBody"]["properties"]["code"], reference("ErrorCode"));
     assert_eq!(schemas["ErrorBody"]["properties"]["details"]["additionalProperties"], reference("ErrorDetail"));
-    assert_eq!(schemas["ErrorBody"]["properties"]["details"]["maxProperties"], usher::domain::Faults::LISTED);
+    assert_eq!(schemas["ErrorBody"]["properties"]["details"]["maxProperties"], usher::domain::Faults::MAX_LISTED);
     assert_eq!(schemas["ErrorDetail"]["oneOf"], json!([{"type": "string"}, {"type": "integer"}]));
 }
 

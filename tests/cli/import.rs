@@ -144,7 +144,7 @@ fn every_hash_is_recognized_by_its_maker() {
         let maker = by.split(' ').next().unwrap();
         let shared = ["argon2", "bcrypt", "scrypt"].iter().any(|name| scheme.algorithm.starts_with(name));
         assert!(
-            scheme.maker == Some(maker) || (scheme.maker.is_none() && shared && maker != "Django"),
+            scheme.library == Some(maker) || (scheme.library.is_none() && shared && maker != "Django"),
             "{by}: {scheme}"
         );
     }

@@ -1,6 +1,6 @@
 //! Deleting an account.
 
-use super::{Accounts, ExpectedRevision, is_fresh, keep_an_admin, void_tokens_of};
+use super::{Accounts, ExpectedRevision, ensure_admin_remains, is_fresh, void_tokens_created_by};
 use crate::{
     app::access::Operation,
     domain::{Action, Caller, Error, UserId},
@@ -18,15 +18,15 @@ impl Accounts {
         self.core.decide(caller, operation)?;
         let own = caller.signed_in().filter(|signed_in| target == Some(signed_in.user.id));
         if own.is_some_and(|signed_in| !is_fresh(&self.core, signed_in)) {
-            return self.core.recording(caller, target, Err(Error::ReauthenticationRequired));
+            return self.core.record_refusal(caller, target, Err(Error::ReauthenticationRequired));
         }
         self.core
             .change(caller, operation, move |writer, _| {
                 let id = target.ok_or(Error::UserNotFound)?;
                 let user = writer.credentials_to_change(id)?.ok_or(Error::UserNotFound)?.0.user;
                 expected.check(&user)?;
-                keep_an_admin(writer, &user, true)?;
-                void_tokens_of(writer, id)?;
+                ensure_admin_remains(writer, &user, true)?;
+                void_tokens_created_by(writer, id)?;
                 writer.delete_user(id)?;
                 writer.record(Action::UserDeleted, Some(id));
                 Ok(())

@@ -3,7 +3,9 @@
 use super::Accounts;
 use crate::{
     app::access::Operation,
-    domain::{Caller, DamagedUser, Error, Page, PageSize, User, UserCursor, UserFilter, UserId, UserName, UserSort},
+    domain::{
+        Caller, DamagedUser, Error, Page, PageSize, User, UserCursor, UserFilter, UserId, UserSelector, UserSort,
+    },
 };
 
 /// A page of accounts, and how many there are on all pages, where that was asked.
@@ -45,19 +47,19 @@ impl Accounts {
     }
 
     /// Finds the account that a person at the shell means.
-    pub async fn find(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
+    pub async fn find(&self, caller: &Caller, name: UserSelector) -> Result<User, Error> {
         let found = self.core.read(caller, Operation::ListUsers, move |reader| match &name {
-            UserName::Id(id) => reader.user(*id),
-            UserName::Email(email) => Ok(reader.credentials_by_email(email.as_str())?.map(|found| found.user)),
-            UserName::Username(username) => reader.user_by_username(username),
+            UserSelector::Id(id) => reader.user(*id),
+            UserSelector::Email(email) => Ok(reader.credentials_by_email(email.as_str())?.map(|found| found.user)),
+            UserSelector::Username(username) => reader.user_by_username(username),
         });
         found.await?.ok_or(Error::UserNotFound)
     }
 
     /// The same account for a change or its end, which a damaged one allows, too: what can't be read of it stands as
     /// something harmless, and is replaced by that with the next change.
-    pub async fn find_to_change(&self, caller: &Caller, name: UserName) -> Result<User, Error> {
-        let UserName::Id(id) = name else { return self.find(caller, name).await };
+    pub async fn find_to_change(&self, caller: &Caller, name: UserSelector) -> Result<User, Error> {
+        let UserSelector::Id(id) = name else { return self.find(caller, name).await };
         let found =
             self.core.read(caller, Operation::ListUsers, move |reader| reader.credentials_to_change(id)).await?;
         found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)

@@ -42,7 +42,7 @@ impl ExpectedRevision {
 }
 
 /// There is always somebody who can administer.
-fn keep_an_admin(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
+fn ensure_admin_remains(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
     let is_one = user.role == Role::Admin && !user.disabled;
     if goes && is_one && !writer.has_other_enabled_admin(Some(user.id))? {
         return Err(Error::LastAdmin);
@@ -51,8 +51,8 @@ fn keep_an_admin(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Err
 }
 
 /// Invitations and reset tokens that somebody created go with their right to create them.
-fn void_tokens_of(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
-    let invitations = writer.delete_tokens_made_by(id)?;
+fn void_tokens_created_by(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
+    let invitations = writer.delete_tokens_created_by(id)?;
     writer.record_times(Action::InvitationDeleted, None, invitations);
     Ok(())
 }

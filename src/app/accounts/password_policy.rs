@@ -33,6 +33,6 @@ impl Core {
         names: [&str; 2],
     ) -> Result<PasswordHash, Error> {
         self.check_new_password(&password, names)?;
-        self.hashing.admit(caller.client.site())?.hash(password).await
+        self.hashing.admit(caller.client.network())?.hash(password).await
     }
 }

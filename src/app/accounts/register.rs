@@ -2,7 +2,7 @@
 
 use super::Accounts;
 use crate::{
-    app::{ADDRESSES, access::Operation, throttle::Limit},
+    app::{MAX_ADDRESSES, access::Operation, throttle::Limit},
     domain::{
         Action, Caller, EmailAddress, Error, Invitation, InvitationToken, NewUser, Password, Role, TokenHash, User,
         Username,
@@ -28,22 +28,22 @@ impl Accounts {
         let operation = Operation::Register { role: account.role, mode, invited };
         self.core.decide(caller, operation)?;
         self.core.check_new_password(&account.password, [account.username.as_str(), account.email.as_str()])?;
-        let invitation = self.look_at_invitation(caller, operation, &account).await?;
+        let invitation = self.check_invitation(caller, operation, &account).await?;
         if caller.administers() {
             return self.create_account(caller, operation, account, invitation).await;
         }
-        let attempt = self.core.throttle.reserve_by_address(Limit::Registration, caller.client.subscriber());
-        let attempt = self.core.recording(caller, None, attempt)?;
-        let made = self.create_account(caller, operation, account, invitation).await;
+        let attempt = self.core.throttle.reserve_by_address(Limit::Registration, caller.client.prefix());
+        let attempt = self.core.record_refusal(caller, None, attempt)?;
+        let created = self.create_account(caller, operation, account, invitation).await;
         // A name that is taken was told, and counts.
-        if !matches!(made, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
+        if !matches!(created, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
             self.core.throttle.refund(&attempt);
         }
-        made
+        created
     }
 
     /// Refuses an invitation that can't be used for this account before anything is hashed for it.
-    async fn look_at_invitation(
+    async fn check_invitation(
         &self,
         caller: &Caller,
         operation: Operation,
@@ -79,8 +79,8 @@ impl Accounts {
                     password_hash: password_hash.clone(),
                 })?;
                 writer.record(Action::UserRegistered, Some(user.id));
-                if let Some(subscriber) = acting.client.subscriber().filter(|_| !acting.administers()) {
-                    writer.note_sign_in_address(user.id, subscriber, ADDRESSES)?;
+                if let Some(prefix) = acting.client.prefix().filter(|_| !acting.administers()) {
+                    writer.remember_sign_in_address(user.id, prefix, MAX_ADDRESSES)?;
                 }
                 if let Some(invitation) = invitation {
                     writer.record_by(invitation.created_by, Action::InvitationSpent, Some(user.id));

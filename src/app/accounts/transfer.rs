@@ -64,8 +64,8 @@ impl Transfer {
                 line.faults.add("password_hash", fault.to_string());
             }
             let (username, email) = (line.username.as_ref().map(Username::as_str), line.email.as_ref());
-            note_twin(&mut usernames, "username", username, line.number, &mut line.faults);
-            note_twin(&mut emails, "email", email.map(EmailAddress::as_str), line.number, &mut line.faults);
+            check_duplicate(&mut usernames, "username", username, line.number, &mut line.faults);
+            check_duplicate(&mut emails, "email", email.map(EmailAddress::as_str), line.number, &mut line.faults);
         }
         self.core
             .scan(caller, Operation::TransferUsers, move |reader| {
@@ -106,12 +106,12 @@ impl Transfer {
     }
 
     /// Notes that somebody has copied the whole database.
-    pub async fn note_backup(&self, caller: &Caller) -> Result<(), Error> {
-        let noted = self.core.change(caller, Operation::TransferUsers, |writer, _| {
+    pub async fn record_backup(&self, caller: &Caller) -> Result<(), Error> {
+        let recorded = self.core.change(caller, Operation::TransferUsers, |writer, _| {
             writer.record(Action::DatabaseBackedUp, None);
             Ok(())
         });
-        noted.await
+        recorded.await
     }
 
     /// Hands over every account with its password hash, as all of them are at one moment, until `each` fails. What `each`
@@ -127,7 +127,7 @@ impl Transfer {
 }
 
 /// Notes a name that an earlier line has, too, without regard to case.
-fn note_twin(
+fn check_duplicate(
     seen: &mut HashMap<String, u64>,
     field: &'static str,
     name: Option<&str>,

@@ -1,6 +1,6 @@
 //! Changing an account.
 
-use super::{Accounts, ExpectedRevision, is_fresh, keep_an_admin, void_tokens_of};
+use super::{Accounts, ExpectedRevision, ensure_admin_remains, is_fresh, void_tokens_created_by};
 use crate::{
     app::{
         access::Operation,
@@ -50,7 +50,7 @@ impl Update<'_> {
         let operation = Operation::of_changes(self.target, &self.changes);
         self.core.decide(self.caller, operation)?;
         let proof = self.reauthenticate(&user).await;
-        let proof = self.core.recording(self.caller, self.target, proof)?;
+        let proof = self.core.record_refusal(self.caller, self.target, proof)?;
         self.expected.check(&user)?;
         let password_hash = self.hash_password(&user).await?;
         let (changes, expected) = (self.changes.clone(), self.expected.clone());
@@ -66,19 +66,19 @@ impl Update<'_> {
         let (costs, is_slowed) = (renames || proves || password.is_some(), !self.caller.administers());
         let own = self.target.filter(|id| self.caller.owns(*id) && (proves || costs && is_slowed));
         let Some(own) = own else { return Ok(Attempt::default()) };
-        let subscriber = self.caller.client.subscriber();
-        let charged = self.core.throttle.reserve_change(own, renames && is_slowed, proves, subscriber);
-        self.core.recording(self.caller, Some(own), charged)
+        let prefix = self.caller.client.prefix();
+        let charged = self.core.throttle.reserve_change(own, renames && is_slowed, proves, prefix);
+        self.core.record_refusal(self.caller, Some(own), charged)
     }
 
-    /// A name that is taken was told, and a current password was hashed for: both count whatever became of the change.
+    /// A name that is taken was revealed, and a current password was hashed for: both count whatever became of the change.
     fn settle(&self, charged: &Attempt, result: &Result<User, Error>) {
-        let told = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
-        let counts = result.is_ok() || told || self.shown != Shown::Nothing;
-        self.core.throttle.refund_of(charged, |limit| match limit {
+        let revealed = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
+        let counts = result.is_ok() || revealed || self.shown != Shown::Nothing;
+        self.core.throttle.refund_where(charged, |limit| match limit {
             Limit::Change => !counts,
             Limit::Address => self.shown != Shown::WrongPassword,
-            _ => !told,
+            _ => !revealed,
         });
     }
 
@@ -118,10 +118,10 @@ impl Update<'_> {
             return Ok(Proof::NotNeeded);
         };
         if let Some(typed) = &self.changes.current_password {
-            let shown = PasswordCheck { core: self.core, caller: self.caller }.of_own(user, typed).await?;
+            let shown = PasswordCheck { core: self.core, caller: self.caller }.for_own_account(user, typed).await?;
             self.shown = if shown.is_some() { Shown::RightPassword } else { Shown::WrongPassword };
             let credentials = shown.ok_or(Error::ReauthenticationRequired)?;
-            self.core.journal.note(Action::PasswordConfirmed, self.caller, Some(user.id));
+            self.core.journal.record(Action::PasswordConfirmed, self.caller, Some(user.id));
             return Ok(Proof::Password { version: credentials.password_version });
         }
         let proof = if is_fresh(self.core, signed_in) { Proof::NotNeeded } else { Proof::Missing };
@@ -188,11 +188,11 @@ impl Change {
             false => return Ok(before),
         }
         let loses_rights = update.disabled || update.role != Role::Admin;
-        keep_an_admin(writer, &before, loses_rights)?;
+        ensure_admin_remains(writer, &before, loses_rights)?;
         let after = writer.update_user(self.id, &update)?;
         end_sessions(writer, acting, self.id, &update)?;
         if loses_rights {
-            void_tokens_of(writer, self.id)?;
+            void_tokens_created_by(writer, self.id)?;
         }
         record_changes(writer, &before, &update);
         Ok(after)

@@ -3,7 +3,7 @@
 
 use crate::{
     clock::Clock,
-    domain::{Action, AuditEvent, Caller, Subscriber, Timestamp, UserId},
+    domain::{Action, AuditEvent, Caller, ClientPrefix, Timestamp, UserId},
 };
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Entries that wait to be written at most, of either kind.
-const WAITING: usize = 256;
+const MAX_PENDING: usize = 256;
 
 pub(in crate::app) struct Journal {
     queue: Mutex<Queue>,
@@ -34,7 +34,7 @@ struct Queue {
 struct Key {
     action: Action,
     subject: Option<UserId>,
-    subscriber: Option<Subscriber>,
+    prefix: Option<ClientPrefix>,
     minute: i64,
 }
 
@@ -49,16 +49,16 @@ struct Budget {
 
 impl Budget {
     const MAX: usize = 256;
-    const ONE_EVERY: Duration = Duration::from_secs(10);
+    const REFILL_INTERVAL: Duration = Duration::from_secs(10);
 
     fn spend(&mut self, now: Timestamp) -> bool {
-        let gained = now.since(self.at).as_secs() / Self::ONE_EVERY.as_secs();
+        let gained = now.since(self.at).as_secs() / Self::REFILL_INTERVAL.as_secs();
         let left = self.left.saturating_add(usize::try_from(gained).unwrap_or(usize::MAX));
         // A clock that was set back begins again: it may not stop the budget from filling until the old time comes again.
         if left >= Self::MAX || now < self.at {
             self.at = now;
         } else {
-            self.at = self.at + Duration::from_secs(gained * Self::ONE_EVERY.as_secs());
+            self.at = self.at + Duration::from_secs(gained * Self::REFILL_INTERVAL.as_secs());
         }
         self.left = left.min(Self::MAX);
         let granted = self.left > 0;
@@ -80,7 +80,7 @@ fn minute_of(at: Timestamp) -> i64 {
 impl Queue {
     /// The address belongs to an entry of its own only; in a counted one it says no more than which account.
     fn push(&mut self, event: AuditEvent) {
-        if self.single.len() < WAITING && self.singles.spend(event.at) {
+        if self.single.len() < MAX_PENDING && self.singles.spend(event.at) {
             return self.single.push(event);
         }
         self.count(AuditEvent { ip: None, ..event });
@@ -88,17 +88,16 @@ impl Queue {
 
     fn count(&mut self, event: AuditEvent) {
         let minute = minute_of(event.at);
-        let key =
-            Key { action: event.action, subject: event.subject, subscriber: event.ip.map(Subscriber::of), minute };
-        let known = self.counted.contains_key(&key) || (self.counted.len() < WAITING && self.keys.spend(event.at));
-        let key = if known { key } else { Key { subject: None, subscriber: None, ..key } };
+        let key = Key { action: event.action, subject: event.subject, prefix: event.ip.map(ClientPrefix::of), minute };
+        let known = self.counted.contains_key(&key) || (self.counted.len() < MAX_PENDING && self.keys.spend(event.at));
+        let key = if known { key } else { Key { subject: None, prefix: None, ..key } };
         // While nothing can be written minutes pile up, too; those that come then are one.
-        let room = self.counted.len() < 2 * WAITING || self.counted.contains_key(&key);
+        let room = self.counted.len() < 2 * MAX_PENDING || self.counted.contains_key(&key);
         self.add(if room { key } else { Key { minute: i64::MIN, ..key } }, event);
     }
 
     fn add(&mut self, key: Key, event: AuditEvent) {
-        let (subject, ip) = (key.subject, key.subscriber.map(Subscriber::first));
+        let (subject, ip) = (key.subject, key.prefix.map(ClientPrefix::first));
         let blank = AuditEvent { actor: None, subject, ip, request_id: None, count: 0, ..event };
         let entry = self.counted.entry(key).or_insert(blank);
         entry.count = entry.count.saturating_add(event.count);
@@ -128,13 +127,13 @@ impl Journal {
     }
 
     /// Notes an attempt that changed nothing.
-    pub fn note(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+    pub fn record(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
         let event = AuditEvent::new(self.clock.now(), action, caller, subject);
         self.with(|queue| queue.push(event));
     }
 
     /// Notes an attempt that is one of many: those on one account from one network are one entry a minute.
-    pub fn note_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
+    pub fn record_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
         let event = AuditEvent::new(self.clock.now(), action, caller, subject);
         self.with(|queue| queue.count(event));
     }
@@ -159,7 +158,7 @@ impl Journal {
         self.with(|queue| {
             let later = std::mem::replace(&mut queue.single, taken.single);
             for event in later {
-                if queue.single.len() < WAITING {
+                if queue.single.len() < MAX_PENDING {
                     queue.single.push(event);
                 } else {
                     queue.count(AuditEvent { ip: None, ..event });
@@ -210,7 +209,7 @@ mod tests {
             journal.with(|queue| queue.push(attempt(0, n, "203.0.113.9")));
         }
         let events = journal.take(None).events();
-        assert!(events.len() <= 2 * WAITING + 1);
+        assert!(events.len() <= 2 * MAX_PENDING + 1);
         assert_eq!(total(&events), 100_000);
     }
 
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_is_told_apart_by_account_and_by_what_one_subscriber_has_of_addresses() {
+    fn attempts_are_counted_by_account_and_by_client_prefix() {
         let journal = Journal::new(Clock::System);
         for (subject, ip) in [
             (1, "203.0.113.9"),
@@ -295,7 +294,7 @@ mod tests {
         }
         let events = journal.take(None).events();
         assert_eq!(total(&events), attempts);
-        assert!(events.len() <= 3 * WAITING + Action::ALL.len(), "{}", events.len());
+        assert!(events.len() <= 3 * MAX_PENDING + Action::ALL.len(), "{}", events.len());
     }
 
     #[test]
@@ -304,7 +303,7 @@ mod tests {
         let (late, early) = (Timestamp::from_millis(1_000_000_000), Timestamp::from_millis(500_000_000));
         assert!((0..Budget::MAX).all(|_| budget.spend(late)));
         assert!(!budget.spend(late) && !budget.spend(early));
-        assert!(budget.spend(early + Budget::ONE_EVERY));
-        assert!(!budget.spend(early + Budget::ONE_EVERY));
+        assert!(budget.spend(early + Budget::REFILL_INTERVAL));
+        assert!(!budget.spend(early + Budget::REFILL_INTERVAL));
     }
 }

@@ -6,24 +6,25 @@ use crate::{
 };
 
 /// How many entries are taken away in one transaction.
-const PRUNED_AT_ONCE: u32 = 500;
+const PRUNE_BATCH: u32 = 500;
 
 /// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age counts at a time
-/// that can be trusted, and takes half a day of the log at most, see [`AuditLimits::SPAN_AT_ONCE`].
+/// that can be trusted, and takes half a day of the log at most, see [`AuditLimits::MAX_SWEEP_SPAN`].
 pub(in crate::app) async fn prune(core: &Core, now: Option<Timestamp>) -> Result<(), Error> {
     let AuditLimits { retention, max_rows } = core.policy.audit;
     let look = core.survey(move |reader| {
         let oldest = now.map(|now| reader.oldest_audit(now)).transpose()?.flatten();
-        let kept = now.zip(oldest).map(|(now, oldest)| (now - retention).min(oldest + AuditLimits::SPAN_AT_ONCE)..=now);
-        reader.last_audit_to_go(kept, max_rows)
+        let kept =
+            now.zip(oldest).map(|(now, oldest)| (now - retention).min(oldest + AuditLimits::MAX_SWEEP_SPAN)..=now);
+        reader.last_audit_to_prune(kept, max_rows)
     });
     let Some(last) = look.await? else { return Ok(()) };
     loop {
-        let pruned = core.maintain(move |writer| writer.prune_audit(last, PRUNED_AT_ONCE)).await?;
+        let pruned = core.maintain(move |writer| writer.prune_audit(last, PRUNE_BATCH)).await?;
         for fault in pruned.faults {
             tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now taken this part away");
         }
-        if pruned.entries < PRUNED_AT_ONCE.into() {
+        if pruned.entries < PRUNE_BATCH.into() {
             return Ok(());
         }
     }

@@ -24,7 +24,7 @@ impl Default for Flushes {
 impl Flushes {
     /// How long a request waits for what was gathered before it: on a full disk, or while another process writes, it goes
     /// on without.
-    const WAITED_FOR: Duration = Duration::from_secs(1);
+    const MAX_WAIT: Duration = Duration::from_secs(1);
 
     /// Returns once all that was gathered before has been written, or could not be. Needs the server's runtime.
     pub async fn wait(&self) {
@@ -34,6 +34,6 @@ impl Flushes {
             mine = *asked;
         });
         let mut tried = self.tried.subscribe();
-        let _ = tokio::time::timeout(Self::WAITED_FOR, tried.wait_for(|tried| *tried >= mine)).await;
+        let _ = tokio::time::timeout(Self::MAX_WAIT, tried.wait_for(|tried| *tried >= mine)).await;
     }
 }

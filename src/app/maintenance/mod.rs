@@ -2,7 +2,7 @@
 
 pub(super) mod flushes;
 
-use super::{ADDRESS_KEPT, audit, core::Core, sessions};
+use super::{ADDRESS_RETENTION, audit, core::Core, sessions};
 use crate::{
     domain::{ClockWatch, Error, SessionLimits, Timestamp},
     store::Writer,
@@ -60,7 +60,7 @@ impl Maintenance {
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
         }
-        if let Err(error) = self.note_clock(self.watch_clock(None)).await {
+        if let Err(error) = self.store_clock_watch(self.watch_clock(None)).await {
             tracing::error!(%error, "the time of the end could not be written");
         }
     }
@@ -69,7 +69,7 @@ impl Maintenance {
         let (mut tick, mut failing) = (ticking(Self::SWEEP_EVERY), Failing::default());
         loop {
             tick.tick().await;
-            failing.note("deleting what has ended", &self.sweep().await);
+            failing.report("deleting what has ended", &self.sweep().await);
         }
     }
 
@@ -84,7 +84,7 @@ impl Maintenance {
                 () = &mut stopped => return,
             }
             let generation = *asked.borrow_and_update();
-            failing.note("writing what was gathered", &self.flush_due().await);
+            failing.report("writing what was gathered", &self.flush_due().await);
             self.core.flushes.tried.send_replace(generation);
         }
     }
@@ -139,7 +139,7 @@ impl Maintenance {
             (None, Some((before, at))) => (before, Some(steady.saturating_sub(at))),
             (None, None) => (ClockWatch::default(), None),
         };
-        let after = before.look(now, elapsed);
+        let after = before.observe(now, elapsed);
         *watched = Some((after, steady));
         if let (None, Some(until)) = (before.hold_until, after.hold_until) {
             tracing::warn!(
@@ -162,15 +162,15 @@ impl Maintenance {
     /// count, not ages.
     pub async fn sweep(&self) -> Result<(), Error> {
         let watch = self.watch_clock(None);
-        self.note_clock(watch).await?;
+        self.store_clock_watch(watch).await?;
         // What is looked at is this time, and not a later one: the clock may jump any moment.
         let now = watch.trusted();
         if let Some(now) = now {
-            let expired = now - SessionLimits::KEPT_AFTER_END;
+            let expired = now - SessionLimits::RETENTION_AFTER_END;
             sessions::sweep::sweep(&self.core, expired).await?;
             self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
             self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
-            self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_KEPT)).await?;
+            self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
         }
         audit::retention::prune(&self.core, now).await?;
@@ -188,7 +188,7 @@ impl Maintenance {
     }
 
     /// Notes what is known of the clock for the next start.
-    async fn note_clock(&self, watch: ClockWatch) -> Result<(), Error> {
+    async fn store_clock_watch(&self, watch: ClockWatch) -> Result<(), Error> {
         self.core.maintain(move |writer| writer.set_clock_watch(watch)).await
     }
 }
@@ -198,7 +198,7 @@ impl Maintenance {
 struct Failing(bool);
 
 impl Failing {
-    fn note(&mut self, what: &str, result: &Result<(), Error>) {
+    fn report(&mut self, what: &str, result: &Result<(), Error>) {
         match result {
             Err(error) if !self.0 => tracing::warn!(%error, "{what} failed; nothing is lost, and it is tried again"),
             Ok(()) if self.0 => tracing::info!("{what} works again"),

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// How many rows are looked at together.
-const SWEPT_AT_ONCE: u32 = 1_000;
+const SWEEP_BATCH: u32 = 1_000;
 
 /// Deletes the rows of sessions that ended before a time. All are looked at, a few at a time, so that nobody waits for
 /// it.
@@ -15,7 +15,7 @@ pub(in crate::app) async fn sweep(core: &Core, expired: Timestamp) -> Result<(),
     let unused = expired - core.policy.sessions.idle_timeout;
     let mut place = 0;
     loop {
-        let looked_at = core.survey(move |reader| reader.ended_sessions(expired, unused, place, SWEPT_AT_ONCE));
+        let looked_at = core.survey(move |reader| reader.ended_sessions(expired, unused, place, SWEEP_BATCH));
         let Some((mut ended, last)) = looked_at.await? else { return Ok(()) };
         place = last;
         while !ended.is_empty() {

@@ -2,7 +2,7 @@
 
 pub(super) mod password;
 
-use super::{ADDRESSES, access::Operation, core::Core};
+use super::{MAX_ADDRESSES, access::Operation, core::Core};
 use crate::domain::{
     Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionToken, Timestamp, User,
 };
@@ -32,7 +32,7 @@ impl SignIns {
         password: &str,
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
-        let proven = PasswordCheck { core: &self.core, caller }.of_email(email, password).await?;
+        let proven = PasswordCheck { core: &self.core, caller }.for_sign_in(email, password).await?;
         let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
         let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
@@ -52,7 +52,7 @@ impl SignIns {
             }
             // The account was disabled, deleted or given another password while this one was hashed.
             Ok(None) => {
-                self.core.journal.note(Action::SignInFailed, caller, Some(user_id));
+                self.core.journal.record(Action::SignInFailed, caller, Some(user_id));
                 Err(Error::InvalidCredentials)
             }
             Err(error) => {
@@ -72,15 +72,15 @@ impl SignIns {
         rehashed: Option<PasswordHash>,
     ) -> Result<Option<User>, Error> {
         let Credentials { user: User { id, .. }, password_hash, password_version } = credentials;
-        let (limits, subscriber) = (self.core.policy.sessions.clone(), caller.client.subscriber());
+        let (limits, prefix) = (self.core.policy.sessions.clone(), caller.client.prefix());
         self.core
             .change(caller, Operation::SignIn, move |writer, _| {
                 if !writer.insert_session(&session, password_version, &limits)? {
                     return Ok(None);
                 }
                 writer.set_last_login(id)?;
-                if let Some(subscriber) = subscriber {
-                    writer.note_sign_in_address(id, subscriber, ADDRESSES)?;
+                if let Some(prefix) = prefix {
+                    writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;
                 }
                 if let Some(new) = &rehashed {
                     writer.replace_password_hash(id, &password_hash, new)?;
@@ -98,6 +98,6 @@ impl SignIns {
             return None;
         }
         let password = Password::attempt(password)?;
-        self.core.hashing.admit(caller.client.site()).ok()?.hash(password).await.ok()
+        self.core.hashing.admit(caller.client.network()).ok()?.hash(password).await.ok()
     }
 }

@@ -2,12 +2,12 @@
 
 use crate::{
     app::{
-        ADDRESS_KEPT,
+        ADDRESS_RETENTION,
         access::Operation,
         core::Core,
         throttle::{AccountKey, Attempt, Target},
     },
-    domain::{Action, Caller, Credentials, Error, Password, PasswordHash, Subscriber, User, UserId},
+    domain::{Action, Caller, ClientPrefix, Credentials, Error, Password, PasswordHash, User, UserId},
     hashing::Place,
 };
 
@@ -25,9 +25,9 @@ pub(in crate::app) struct Proven {
 struct Found {
     credentials: Option<Credentials>,
     /// Where there is no account: the hash of another one, which costs what it may well have cost.
-    stand_in: Option<PasswordHash>,
+    decoy: Option<PasswordHash>,
     /// Whether the caller's IP address has signed in to the account before.
-    knows_caller: bool,
+    is_known_client: bool,
     /// How often the account's group has been unlocked.
     unlocks: i64,
 }
@@ -40,14 +40,14 @@ pub(in crate::app) struct PasswordCheck<'a> {
 
 impl PasswordCheck<'_> {
     /// Checks the password of a sign-in. What is typed for the e-mail address need not be one. `None` is a failed attempt.
-    pub async fn of_email(&self, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
+    pub async fn for_sign_in(&self, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(typed)?;
-        let (subscriber, key) = (self.caller.client.subscriber(), self.core.throttle.account(email));
-        let Found { credentials: found, stand_in, knows_caller, unlocks } = self.find(email, key, subscriber).await?;
+        let (prefix, key) = (self.caller.client.prefix(), self.core.throttle.account(email));
+        let Found { credentials: found, decoy, is_known_client, unlocks } = self.find(email, key, prefix).await?;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let attempt = self.core.throttle.reserve_sign_in(subscriber, Target { account: key, unlocks, knows_caller });
-        let attempt = self.core.recording(self.caller, subject, attempt)?;
-        match self.evaluate(admitted, found, stand_in).await {
+        let attempt = self.core.throttle.reserve_sign_in(prefix, Target { account: key, unlocks, is_known_client });
+        let attempt = self.core.record_refusal(self.caller, subject, attempt)?;
+        match self.evaluate(admitted, found, decoy).await {
             Ok(shown) => Ok(shown.map(|credentials| Proven { credentials, attempt })),
             Err(error) => {
                 self.core.throttle.refund(&attempt); // nothing was learnt from it
@@ -58,7 +58,7 @@ impl PasswordCheck<'_> {
 
     /// Checks the caller's own password, which has been charged as a change: the counters of sign-ins are for those who
     /// have no session, and must not show them what an owner does. `None` is a failed attempt.
-    pub async fn of_own(&self, user: &User, typed: &str) -> Result<Option<Credentials>, Error> {
+    pub async fn for_own_account(&self, user: &User, typed: &str) -> Result<Option<Credentials>, Error> {
         let (admitted, id) = (self.admit(typed)?, user.id);
         let operation = Operation::ChangeUser(Some(id));
         let found = self.core.read(self.caller, operation, move |reader| reader.credentials(id)).await?;
@@ -67,7 +67,7 @@ impl PasswordCheck<'_> {
 
     fn admit(&self, typed: &str) -> Result<Admitted, Error> {
         let password = Password::attempt(typed);
-        password.map(|password| Ok((self.core.hashing.admit(self.caller.client.site())?, password))).transpose()
+        password.map(|password| Ok((self.core.hashing.admit(self.caller.client.network())?, password))).transpose()
     }
 
     /// The one place where a typed password meets an account's: every path that checks one comes through here, and has been
@@ -77,7 +77,7 @@ impl PasswordCheck<'_> {
         &self,
         admitted: Admitted,
         found: Option<Credentials>,
-        stand_in: Option<PasswordHash>,
+        decoy: Option<PasswordHash>,
     ) -> Result<Option<Credentials>, Error> {
         let subject = found.as_ref().map(|credentials| credentials.user.id);
         let mut leaving = Leaving { check: self, subject, early: true };
@@ -86,32 +86,31 @@ impl PasswordCheck<'_> {
             (Some((place, password)), Some(credentials)) => {
                 place.verify(password, credentials.password_hash.clone()).await
             }
-            (Some((place, password)), None) => place.verify_nobody(password, stand_in).await.map(|()| false),
+            (Some((place, password)), None) => place.verify_decoy(password, decoy).await.map(|()| false),
         };
         leaving.early = false;
         let shown = right.map(|right| found.filter(|credentials| right && !credentials.user.disabled))?;
         if shown.is_none() {
-            self.core.journal.note(Action::SignInFailed, self.caller, subject);
+            self.core.journal.record(Action::SignInFailed, self.caller, subject);
         }
         Ok(shown)
     }
 
     /// An account with its credentials, and what decides how attempts at it are counted. The same is asked of the
     /// database for an account that there is not.
-    async fn find(&self, email: &str, key: AccountKey, subscriber: Option<Subscriber>) -> Result<Found, Error> {
-        let (since, email) = (self.core.clock.now() - ADDRESS_KEPT, email.to_owned());
+    async fn find(&self, email: &str, key: AccountKey, prefix: Option<ClientPrefix>) -> Result<Found, Error> {
+        let (since, email) = (self.core.clock.now() - ADDRESS_RETENTION, email.to_owned());
         self.core
             .read(self.caller, Operation::SignIn, move |reader| {
                 let found = reader.credentials_or_decoy(&email, key.place())?;
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
-                let (knows, unlocks) =
-                    (reader.knows_address(id, subscriber, since)?, reader.unlocks(key.unlock_group())?);
-                let (credentials, stand_in) = match found {
+                let (knows, unlocks) = (reader.knows_address(id, prefix, since)?, reader.unlocks(key.unlock_group())?);
+                let (credentials, decoy) = match found {
                     Some((credentials, true)) => (Some(credentials), None),
                     Some((other, false)) => (None, Some(other.password_hash)),
                     None => (None, None),
                 };
-                Ok(Found { knows_caller: knows && credentials.is_some(), credentials, stand_in, unlocks })
+                Ok(Found { is_known_client: knows && credentials.is_some(), credentials, decoy, unlocks })
             })
             .await
     }
@@ -127,7 +126,7 @@ struct Leaving<'a> {
 impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         if self.early {
-            self.check.core.journal.note(Action::SignInFailed, self.check.caller, self.subject);
+            self.check.core.journal.record(Action::SignInFailed, self.check.caller, self.subject);
         }
     }
 }

@@ -13,11 +13,11 @@ const SLOTS: usize = 8;
 /// An account's budget is stored only once more attempts than this stand in it, so that filling the disk takes guessing.
 const STORED_ABOVE: u64 = 10;
 /// By how much a clock must be off what it was for it to have been set. What is less makes little difference.
-const SET_BY_MILLIS: u64 = 3_600_000;
+const CLOCK_SET_ABOVE_MILLIS: u64 = 3_600_000;
 
 /// A budget as it is stored, or is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct BudgetState {
     /// Its place in the table: the row's, too, so that there are never more rows than places.
     pub slot: u32,
     pub key: Key,
@@ -75,7 +75,7 @@ impl Budgets {
     }
 
     /// Takes up an account's budget that was stored. One that does not belong where it stood is nobody's.
-    pub fn resume(&mut self, account: Standing) {
+    pub fn resume(&mut self, account: BudgetState) {
         let table = &mut self.tables[Limit::Account as usize];
         if table.place(account).is_some() {
             self.stored.insert(account.slot);
@@ -84,8 +84,8 @@ impl Budgets {
 
     /// Looks by how many milliseconds the clock is ahead of the steady one, and returns whether it was set since the last
     /// look.
-    pub fn note_clock(&mut self, ahead: i64) -> bool {
-        if self.clock_ahead.is_some_and(|before| before.abs_diff(ahead) > SET_BY_MILLIS) {
+    pub fn observe_clock(&mut self, ahead: i64) -> bool {
+        if self.clock_ahead.is_some_and(|before| before.abs_diff(ahead) > CLOCK_SET_ABOVE_MILLIS) {
             self.clock_ahead = None;
             self.clock_was_set = true;
             self.stale.extend(&self.stored);
@@ -96,19 +96,19 @@ impl Budgets {
 
     /// What is to be stored of the accounts' budgets that have changed since the last call, by place. `None` where
     /// nothing is to stand there any more.
-    pub fn take_changed(&mut self, now: u64) -> Vec<(u32, Option<Standing>)> {
+    pub fn take_changed(&mut self, now: u64) -> Vec<(u32, Option<BudgetState>)> {
         let least = now + STORED_ABOVE * Limit::Account.rate().interval_millis();
         let table = &self.tables[Limit::Account as usize];
         let (changed, stale) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.stale));
-        let stale = stale.difference(&changed).map(|slot| table.at(*slot)).filter(|standing| standing.full_at > now);
-        let mut rows: Vec<_> = stale.map(|standing| (standing.slot, Some(standing))).collect();
+        let stale = stale.difference(&changed).map(|slot| table.at(*slot)).filter(|state| state.full_at > now);
+        let mut rows: Vec<_> = stale.map(|state| (state.slot, Some(state))).collect();
         let stored = &mut self.stored;
-        for standing in changed.into_iter().map(|slot| table.at(slot)) {
-            if standing.full_at > least {
-                stored.insert(standing.slot);
-                rows.push((standing.slot, Some(standing)));
-            } else if stored.remove(&standing.slot) {
-                rows.push((standing.slot, None));
+        for state in changed.into_iter().map(|slot| table.at(slot)) {
+            if state.full_at > least {
+                stored.insert(state.slot);
+                rows.push((state.slot, Some(state)));
+            } else if stored.remove(&state.slot) {
+                rows.push((state.slot, None));
             }
         }
         rows
@@ -174,19 +174,19 @@ impl Table {
         &mut self.buckets[slot / SLOTS][slot % SLOTS][2]
     }
 
-    fn at(&self, slot: u32) -> Standing {
+    fn at(&self, slot: u32) -> BudgetState {
         let [first, second, full_at] = self.buckets[slot as usize / SLOTS][slot as usize % SLOTS];
         let mut key = Key::default();
         key[..8].copy_from_slice(&first.to_be_bytes());
         key[8..].copy_from_slice(&second.to_be_bytes());
-        Standing { slot, key, full_at }
+        BudgetState { slot, key, full_at }
     }
 
     /// Puts a budget where it stood, if that is where its key leads.
-    fn place(&mut self, standing: Standing) -> Option<()> {
-        let (key, slot) = (Self::halves(standing.key), standing.slot as usize);
+    fn place(&mut self, state: BudgetState) -> Option<()> {
+        let (key, slot) = (Self::halves(state.key), state.slot as usize);
         let bucket = Some(self.bucket(key)).filter(|bucket| *bucket == slot / SLOTS)?;
-        self.buckets[bucket][slot % SLOTS] = [key[0], key[1], standing.full_at];
+        self.buckets[bucket][slot % SLOTS] = [key[0], key[1], state.full_at];
         Some(())
     }
 }
@@ -247,9 +247,9 @@ mod tests {
         fail(&mut budgets, 7, 10);
         assert_eq!(budgets.take_changed(1), []);
         fail(&mut budgets, 7, 1);
-        let [(slot, Some(standing))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
-        assert_eq!((standing.slot, standing.key), (slot, charge(Limit::Account, 7).key));
-        assert_eq!(standing.full_at, 1 + 11 * Limit::Account.rate().interval_millis());
+        let [(slot, Some(state))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
+        assert_eq!((state.slot, state.key), (slot, charge(Limit::Account, 7).key));
+        assert_eq!(state.full_at, 1 + 11 * Limit::Account.rate().interval_millis());
         assert_eq!(budgets.take_changed(1), [], "once");
 
         budgets.give_back(&charge(Limit::Account, 7), 1);
@@ -269,8 +269,8 @@ mod tests {
         }
         rows.extend(budgets.take_changed(1));
         assert!(rows.keys().all(|slot| *slot < ENTRIES));
-        let standing = |slot: u32| budgets.tables[Limit::Account as usize].at(slot);
-        assert!(rows.iter().all(|(slot, row)| *row == Some(standing(*slot))), "a row is what stands in its place");
+        let state = |slot: u32| budgets.tables[Limit::Account as usize].at(slot);
+        assert!(rows.iter().all(|(slot, row)| *row == Some(state(*slot))), "a row is what stands in its place");
         assert!(rows.len() > 100_000);
     }
 
@@ -307,20 +307,20 @@ mod tests {
     fn once_the_clock_was_set_every_row_is_stored_again_whatever_is_left_in_it() {
         const HOUR: i64 = 3_600_000;
         let mut budgets = Budgets::default();
-        assert!(!budgets.note_clock(0), "the first look");
+        assert!(!budgets.observe_clock(0), "the first look");
         for n in 1..=3 {
             fail(&mut budgets, n, 10 + n);
         }
         let rows = budgets.take_changed(1);
         let little_left = 12 * Limit::Account.rate().interval_millis(); // one interval in one, none in another
         for ahead in [HOUR, -HOUR, 0] {
-            assert!(!budgets.note_clock(ahead), "{ahead}: it keeps time");
+            assert!(!budgets.observe_clock(ahead), "{ahead}: it keeps time");
             assert_eq!(budgets.take_changed(1), []);
         }
 
-        assert!(budgets.note_clock(HOUR + 1));
+        assert!(budgets.observe_clock(HOUR + 1));
 
-        let slots = |rows: &[(u32, Option<Standing>)]| {
+        let slots = |rows: &[(u32, Option<BudgetState>)]| {
             let mut slots: Vec<u32> = rows
                 .iter()
                 .filter_map(|(slot, row)| row.filter(|row| row.full_at > little_left + 1).map(|_| *slot))
@@ -330,10 +330,10 @@ mod tests {
         };
         let stored = budgets.take_changed(little_left + 1);
         assert_eq!((stored.len(), slots(&stored)), (1, slots(&rows)));
-        assert!(!budgets.note_clock(HOUR + 1) && budgets.take_changed(1).is_empty(), "once");
+        assert!(!budgets.observe_clock(HOUR + 1) && budgets.take_changed(1).is_empty(), "once");
 
         budgets.put_back(stored.iter().map(|(slot, row)| (*slot, row.is_some())), true);
-        assert!(budgets.note_clock(HOUR + 1));
+        assert!(budgets.observe_clock(HOUR + 1));
         assert_eq!(budgets.take_changed(little_left + 1), stored, "and again where it could not be stored");
     }
 
@@ -361,15 +361,15 @@ mod tests {
     fn a_stored_budget_is_taken_up_only_where_it_belongs() {
         let mut budgets = Budgets::default();
         fail(&mut budgets, 7, 11);
-        let [(slot, Some(standing))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
+        let [(slot, Some(state))] = budgets.take_changed(1)[..] else { panic!("it is stored") };
         for elsewhere in [slot ^ 8, ENTRIES, u32::MAX] {
             let mut again = Budgets::default();
-            again.resume(Standing { slot: elsewhere, ..standing });
-            assert_eq!(again.tables[Limit::Account as usize].find(standing.key), 0, "{elsewhere}");
+            again.resume(BudgetState { slot: elsewhere, ..state });
+            assert_eq!(again.tables[Limit::Account as usize].find(state.key), 0, "{elsewhere}");
         }
         let mut again = Budgets::default();
-        again.resume(standing);
-        assert_eq!(again.tables[Limit::Account as usize].find(standing.key), standing.full_at);
+        again.resume(state);
+        assert_eq!(again.tables[Limit::Account as usize].find(state.key), state.full_at);
         again.fill(&charge(Limit::Account, 7));
         assert_eq!(again.take_changed(1), [(slot, None)], "its row is known");
     }

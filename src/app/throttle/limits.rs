@@ -10,8 +10,8 @@ pub(in crate::app) enum Limit {
     Address,
     /// Failed sign-ins from one IP address to one account.
     Pair,
-    /// Failed sign-ins from one site to one account, so that a site alone can't use up the account's budget.
-    SiteAndAccount,
+    /// Failed sign-ins from one network to one account, so that a network alone can't use up the account's budget.
+    NetworkAndAccount,
     /// Failed sign-ins to one account, from IP addresses that never signed in to it.
     Account,
     /// Registrations from one IP address.
@@ -26,7 +26,7 @@ impl Limit {
     pub(super) const ALL: [Limit; 7] = [
         Limit::Address,
         Limit::Pair,
-        Limit::SiteAndAccount,
+        Limit::NetworkAndAccount,
         Limit::Account,
         Limit::Registration,
         Limit::Reset,
@@ -37,7 +37,7 @@ impl Limit {
         match self {
             Limit::Address => "address",
             Limit::Pair => "address_and_account",
-            Limit::SiteAndAccount => "site_and_account",
+            Limit::NetworkAndAccount => "site_and_account",
             Limit::Account => "account",
             Limit::Registration => "registration",
             Limit::Reset => "reset",
@@ -51,7 +51,7 @@ impl Limit {
         match self {
             Limit::Address => rate(50, Duration::from_secs(20)),
             Limit::Pair => rate(10, Duration::from_mins(5)),
-            Limit::SiteAndAccount => rate(25, Duration::from_hours(4)),
+            Limit::NetworkAndAccount => rate(25, Duration::from_hours(4)),
             // NIST SP 800-63B-4, 3.2.2, allows a hundred; as a slope, so that nobody can lock an owner out for ever.
             Limit::Account => rate(100, Duration::from_hours(1)),
             Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
@@ -66,8 +66,8 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// What an IPv6 site may do, compared with one subscriber.
-    pub(super) const OF_SITE: u32 = 4;
+    /// What an IPv6 network may do, compared with one client.
+    pub(super) const OF_NETWORK: u32 = 4;
     /// What all callers whose IP address is unknown may do together.
     pub(super) const OF_UNKNOWN: u32 = 10;
 

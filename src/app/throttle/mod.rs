@@ -16,9 +16,9 @@ mod limits;
 
 use crate::{
     clock::Clock,
-    domain::{Error, Subscriber, Timestamp, UserId, random_text},
+    domain::{ClientPrefix, Error, Timestamp, UserId, random_text},
 };
-use budgets::{Budgets, Standing};
+use budgets::{BudgetState, Budgets};
 pub(super) use keys::AccountKey;
 use keys::{Key, keyed_hash};
 pub(super) use limits::Limit;
@@ -56,7 +56,7 @@ pub(super) struct Target {
     /// How often the account's group has been unlocked; each time its budgets begin again.
     pub unlocks: i64,
     /// Whether the caller's IP address has signed in to the account before.
-    pub knows_caller: bool,
+    pub is_known_client: bool,
 }
 
 pub(super) struct Throttle {
@@ -81,9 +81,9 @@ impl Throttle {
         let mut budgets = self.budgets();
         for (slot, key, full_again_at) in accounts {
             let ahead = u64::try_from(full_again_at.since(as_of).as_millis()).unwrap_or(u64::MAX).min(depth);
-            budgets.resume(Standing { slot, key, full_at: steady + ahead });
+            budgets.resume(BudgetState { slot, key, full_at: steady + ahead });
         }
-        budgets.note_clock(ahead_of(as_of, steady));
+        budgets.observe_clock(ahead_of(as_of, steady));
     }
 
     /// The account that somebody means, by what was typed for its e-mail address.
@@ -93,20 +93,20 @@ impl Throttle {
 
     /// Charges a sign-in. An IP address that has signed in to the account before is
     /// counted for itself alone. For callers whose IP address is unknown the account's budget is stricter than ten times
-    /// a pair's or a site's would be, and stands for both.
-    pub fn reserve_sign_in(&self, subscriber: Option<Subscriber>, target: Target) -> Result<Attempt, Error> {
-        let Target { account, unlocks, knows_caller } = target;
+    /// a pair's or a network's would be, and stands for both.
+    pub fn reserve_sign_in(&self, prefix: Option<ClientPrefix>, target: Target) -> Result<Attempt, Error> {
+        let Target { account, unlocks, is_known_client } = target;
         let of_account = |limit: Limit, whose: &str| {
             self.charge(limit, limit.rate(), &[&unlocks.to_be_bytes(), &account.0, whose.as_bytes()])
         };
-        let mut charges = self.by_address(Limit::Address, subscriber);
-        charges.truncate(if knows_caller { 1 } else { charges.len() });
-        if let Some(subscriber) = subscriber {
-            charges.push(of_account(Limit::Pair, &subscriber.to_string()));
+        let mut charges = self.by_address(Limit::Address, prefix);
+        charges.truncate(if is_known_client { 1 } else { charges.len() });
+        if let Some(prefix) = prefix {
+            charges.push(of_account(Limit::Pair, &prefix.to_string()));
         }
-        if !knows_caller {
-            let site = subscriber.map(|subscriber| subscriber.site().to_string());
-            charges.extend(site.map(|site| of_account(Limit::SiteAndAccount, &site)));
+        if !is_known_client {
+            let network = prefix.map(|prefix| prefix.network().to_string());
+            charges.extend(network.map(|network| of_account(Limit::NetworkAndAccount, &network)));
             charges.push(of_account(Limit::Account, ""));
         }
         self.reserve(charges)
@@ -121,31 +121,29 @@ impl Throttle {
         owner: UserId,
         renames: bool,
         sends_password: bool,
-        subscriber: Option<Subscriber>,
+        prefix: Option<ClientPrefix>,
     ) -> Result<Attempt, Error> {
         let limit = Limit::Change;
         let mut charges = vec![self.charge(limit, limit.rate(), &[&owner.get().to_be_bytes()])];
         for (counts, limit) in [(renames, Limit::Registration), (sends_password, Limit::Address)] {
-            charges.extend(
-                Some(limit).filter(|_| counts).into_iter().flat_map(|limit| self.by_address(limit, subscriber)),
-            );
+            charges.extend(Some(limit).filter(|_| counts).into_iter().flat_map(|limit| self.by_address(limit, prefix)));
         }
         self.reserve(charges)
     }
 
     /// Charges something that only the IP address is counted for.
-    pub fn reserve_by_address(&self, limit: Limit, subscriber: Option<Subscriber>) -> Result<Attempt, Error> {
-        self.reserve(self.by_address(limit, subscriber))
+    pub fn reserve_by_address(&self, limit: Limit, prefix: Option<ClientPrefix>) -> Result<Attempt, Error> {
+        self.reserve(self.by_address(limit, prefix))
     }
 
-    /// The subscriber's own budget first, and then that of an IPv6 site. Callers whose IP address is unknown share one.
-    fn by_address(&self, limit: Limit, subscriber: Option<Subscriber>) -> Vec<Charge> {
+    /// The prefix's own budget first, and then that of an IPv6 network. Callers whose IP address is unknown share one.
+    fn by_address(&self, limit: Limit, prefix: Option<ClientPrefix>) -> Vec<Charge> {
         let rate = limit.rate();
         let charge = |rate, kind: &str, whose: &str| self.charge(limit, rate, &[kind.as_bytes(), whose.as_bytes()]);
-        let Some(subscriber) = subscriber else { return vec![charge(rate.times(Rate::OF_UNKNOWN), "unknown", "")] };
-        let site = Some(subscriber.site()).filter(|site| site.is_ipv6());
-        let of_site = site.map(|site| charge(rate.times(Rate::OF_SITE), "site", &site.to_string()));
-        [charge(rate, "subscriber", &subscriber.to_string())].into_iter().chain(of_site).collect()
+        let Some(prefix) = prefix else { return vec![charge(rate.times(Rate::OF_UNKNOWN), "unknown", "")] };
+        let network = Some(prefix.network()).filter(|network| network.is_ipv6());
+        let of_network = network.map(|network| charge(rate.times(Rate::OF_NETWORK), "network", &network.to_string()));
+        [charge(rate, "prefix", &prefix.to_string())].into_iter().chain(of_network).collect()
     }
 
     fn charge(&self, limit: Limit, rate: Rate, whose: &[&[u8]]) -> Charge {
@@ -172,11 +170,11 @@ impl Throttle {
 
     /// Gives back what an attempt was charged that was not evaluated, or that is allowed as often as one likes.
     pub fn refund(&self, attempt: &Attempt) {
-        self.refund_of(attempt, |_| true);
+        self.refund_where(attempt, |_| true);
     }
 
     /// Gives back only what an attempt was charged for certain limits.
-    pub fn refund_of(&self, attempt: &Attempt, which: impl Fn(Limit) -> bool) {
+    pub fn refund_where(&self, attempt: &Attempt, which: impl Fn(Limit) -> bool) {
         let (now, mut budgets) = (self.now(), self.budgets());
         for charge in attempt.charges.iter().filter(|charge| which(charge.limit)) {
             budgets.give_back(charge, now);
@@ -199,11 +197,11 @@ impl Throttle {
     /// that are stored are stored again: their times are those of the clock.
     pub fn changed_accounts(&self) -> Changed {
         let (now, steady) = (self.clock.now(), self.now());
-        let stored = |Standing { key, full_at, .. }| (key, now + Duration::from_millis(full_at - steady));
+        let stored = |BudgetState { key, full_at, .. }| (key, now + Duration::from_millis(full_at - steady));
         let mut budgets = self.budgets();
-        let clock_was_set = budgets.note_clock(ahead_of(now, steady));
+        let clock_was_set = budgets.observe_clock(ahead_of(now, steady));
         let changed = budgets.take_changed(steady).into_iter();
-        Changed { rows: changed.map(|(slot, standing)| (slot, standing.map(stored))).collect(), clock_was_set }
+        Changed { rows: changed.map(|(slot, state)| (slot, state.map(stored))).collect(), clock_was_set }
     }
 
     /// Puts back what could not be stored.

@@ -6,20 +6,20 @@ fn throttle() -> (Throttle, Clock) {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it is asked for as it is in a request")]
-fn subscriber(ip: &str) -> Option<Subscriber> {
-    Some(Subscriber::of(ip.parse().unwrap()))
+fn prefix(ip: &str) -> Option<ClientPrefix> {
+    Some(ClientPrefix::of(ip.parse().unwrap()))
 }
 
-/// An IP address of a site of its own.
-fn elsewhere(n: u32) -> Option<Subscriber> {
-    subscriber(&format!("10.{}.{}.1", n >> 8 & 255, n & 255))
+/// An IP address of a network of its own.
+fn elsewhere(n: u32) -> Option<ClientPrefix> {
+    prefix(&format!("10.{}.{}.1", n >> 8 & 255, n & 255))
 }
 
 type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
 
 /// What nobody knows the secret of needs none that is drawn.
 fn target(email: &str) -> Target {
-    Target { account: AccountKey::of(b"secret", email), unlocks: 0, knows_caller: false }
+    Target { account: AccountKey::of(b"secret", email), unlocks: 0, is_known_client: false }
 }
 
 /// How many attempts are let through at once, and how long the next one has to wait.
@@ -37,8 +37,8 @@ fn exhaust(mut attempt: impl FnMut(u32) -> Result<Attempt, Error>) -> (u32, Dura
 #[test]
 fn every_limit_has_its_burst_and_its_slope() {
     let name = |n: u32| format!("user{n}@example.com");
-    let in_site = |n: u32| subscriber(&format!("198.51.100.{}", n / 5 % 256));
-    let one = subscriber("203.0.113.7");
+    let in_network = |n: u32| prefix(&format!("198.51.100.{}", n / 5 % 256));
+    let one = prefix("203.0.113.7");
     let (throttle, clock) = throttle();
     let table: Vec<(&str, u32, Duration, Attempting<'_>)> = vec![
         ("address", 50, Duration::from_secs(20), Box::new(|n| throttle.reserve_sign_in(one, target(&name(n))))),
@@ -46,13 +46,13 @@ fn every_limit_has_its_burst_and_its_slope() {
             "pair",
             10,
             Duration::from_mins(5),
-            Box::new(|_| throttle.reserve_sign_in(subscriber("203.0.113.8"), target("a@b"))),
+            Box::new(|_| throttle.reserve_sign_in(prefix("203.0.113.8"), target("a@b"))),
         ),
         (
-            "site and account",
+            "network and account",
             25,
             Duration::from_hours(4),
-            Box::new(|n| throttle.reserve_sign_in(in_site(n), target("site@example.com"))),
+            Box::new(|n| throttle.reserve_sign_in(in_network(n), target("network@example.com"))),
         ),
         (
             "account",
@@ -85,24 +85,24 @@ fn every_limit_has_its_burst_and_its_slope() {
 }
 
 #[test]
-fn a_site_has_four_times_the_budget_of_a_subscriber() {
+fn a_network_has_four_times_the_budget_of_a_client() {
     let (throttle, _) = throttle();
     let name = |n: u32| format!("user{n}@example.com");
-    let in_site = |n: u32| subscriber(&format!("2001:db8:1:{n:x}::1"));
-    assert_eq!(exhaust(|n| throttle.reserve_sign_in(in_site(1), target(&name(n)))).0, 50, "one /64");
-    let (rest, wait) = exhaust(|n| throttle.reserve_sign_in(in_site(n + 2), target(&name(n))));
+    let in_network = |n: u32| prefix(&format!("2001:db8:1:{n:x}::1"));
+    assert_eq!(exhaust(|n| throttle.reserve_sign_in(in_network(1), target(&name(n)))).0, 50, "one /64");
+    let (rest, wait) = exhaust(|n| throttle.reserve_sign_in(in_network(n + 2), target(&name(n))));
     assert_eq!((rest, wait), (150, Duration::from_secs(5)), "the whole /48");
-    assert!(throttle.reserve_sign_in(subscriber("2001:db8:2:1::1"), target("x@y")).is_ok(), "another site");
-    let beside = |n: u32| subscriber(&format!("203.0.113.{}", n % 256));
-    let mut attempts = (1000..2000).map(|n| throttle.reserve_sign_in(beside(n), target(&name(n))));
+    assert!(throttle.reserve_sign_in(prefix("2001:db8:2:1::1"), target("x@y")).is_ok(), "another network");
+    let neighbour = |n: u32| prefix(&format!("203.0.113.{}", n % 256));
+    let mut attempts = (1000..2000).map(|n| throttle.reserve_sign_in(neighbour(n), target(&name(n))));
     assert!(attempts.all(|attempt| attempt.is_ok()), "neighbours in IPv4 share nothing");
 }
 
 #[test]
-fn one_site_alone_does_not_use_up_the_budget_of_an_account() {
+fn one_network_alone_does_not_use_up_the_budget_of_an_account() {
     for ip in [|n: u32| format!("2001:db8:1:{n:x}::1"), |n: u32| format!("203.0.113.{}", n % 256)] {
         let (throttle, clock) = throttle();
-        let guess = |n: u32| throttle.reserve_sign_in(subscriber(&ip(n)), target("owner@example.com"));
+        let guess = |n: u32| throttle.reserve_sign_in(prefix(&ip(n)), target("owner@example.com"));
         for _ in 0..40 {
             exhaust(guess);
             clock.advance(Duration::from_hours(4));
@@ -115,16 +115,16 @@ fn one_site_alone_does_not_use_up_the_budget_of_an_account() {
 #[test]
 fn a_known_address_is_limited_by_its_own_counters_only() {
     let (throttle, _) = throttle();
-    let site = |n: u32| subscriber(&format!("2001:db8:1:{n:x}::1"));
+    let network = |n: u32| prefix(&format!("2001:db8:1:{n:x}::1"));
     exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com")));
-    exhaust(|n| throttle.reserve_sign_in(site(n / 10), target(&format!("user{n}@example.com"))));
+    exhaust(|n| throttle.reserve_sign_in(network(n / 10), target(&format!("user{n}@example.com"))));
 
-    let known = Target { knows_caller: true, ..target("owner@example.com") };
-    let first = throttle.reserve_sign_in(site(0xffff), known).unwrap();
+    let known = Target { is_known_client: true, ..target("owner@example.com") };
+    let first = throttle.reserve_sign_in(network(0xffff), known).unwrap();
     throttle.succeeded(&first);
 
-    assert_eq!(exhaust(|_| throttle.reserve_sign_in(site(0xffff), known)).0, 10);
-    assert!(throttle.reserve_sign_in(site(0xfffe), target("x@y")).is_err(), "neighbours who are unknown");
+    assert_eq!(exhaust(|_| throttle.reserve_sign_in(network(0xffff), known)).0, 10);
+    assert!(throttle.reserve_sign_in(network(0xfffe), target("x@y")).is_err(), "neighbours who are unknown");
     let stranger = throttle.reserve_sign_in(elsewhere(500), target("owner@example.com"));
     assert!(stranger.is_err(), "strangers notice nothing of the owner's sign-in");
 }
@@ -132,7 +132,7 @@ fn a_known_address_is_limited_by_its_own_counters_only() {
 #[test]
 fn a_success_gives_back_what_it_was_charged_and_clears_the_pair_alone() {
     let (throttle, _) = throttle();
-    let one = subscriber("203.0.113.7");
+    let one = prefix("203.0.113.7");
     for _ in 0..9 {
         throttle.reserve_sign_in(one, target("a@b")).unwrap();
     }
@@ -140,8 +140,8 @@ fn a_success_gives_back_what_it_was_charged_and_clears_the_pair_alone() {
     assert!(throttle.reserve_sign_in(one, target("a@B")).is_err(), "the same account in any case");
     throttle.succeeded(&tenth);
     assert_eq!(exhaust(|_| throttle.reserve_sign_in(one, target("a@b"))).0, 10, "the pair");
-    let neighbour = |n: u32| subscriber(&format!("203.0.113.{}", 100 + n));
-    assert_eq!(exhaust(|n| throttle.reserve_sign_in(neighbour(n), target("a@b"))).0, 25 - 19, "the site");
+    let neighbour = |n: u32| prefix(&format!("203.0.113.{}", 100 + n));
+    assert_eq!(exhaust(|n| throttle.reserve_sign_in(neighbour(n), target("a@b"))).0, 25 - 19, "the network");
     assert_eq!(exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("a@b"))).0, 100 - 25, "the account");
     let name = |n: u32| format!("user{n}@example.com");
     assert_eq!(exhaust(|n| throttle.reserve_sign_in(one, target(&name(n)))).0, 50 - 19, "the address");
@@ -150,7 +150,7 @@ fn a_success_gives_back_what_it_was_charged_and_clears_the_pair_alone() {
 #[test]
 fn what_was_not_evaluated_is_given_back() {
     let (throttle, _) = throttle();
-    let (one, own) = (subscriber("2001:db8::1"), UserId::new(7).unwrap());
+    let (one, own) = (prefix("2001:db8::1"), UserId::new(7).unwrap());
     for _ in 0..1_000 {
         for attempt in [
             throttle.reserve_sign_in(one, target("a@b")),
@@ -166,7 +166,7 @@ fn what_was_not_evaluated_is_given_back() {
 #[test]
 fn a_budget_that_refuses_leaves_the_others_as_they_are() {
     let (throttle, clock) = throttle();
-    let (one, own) = (subscriber("203.0.113.7"), UserId::new(7).unwrap());
+    let (one, own) = (prefix("203.0.113.7"), UserId::new(7).unwrap());
     exhaust(|_| throttle.reserve_by_address(Limit::Registration, one));
     for _ in 0..100 {
         let Err(Error::TooManyAttempts(wait)) = throttle.reserve_change(own, true, false, one) else { panic!() };
@@ -175,7 +175,7 @@ fn a_budget_that_refuses_leaves_the_others_as_they_are() {
     assert_eq!(exhaust(|_| throttle.reserve_change(own, false, false, one)).0, 30);
     clock.advance(Duration::from_mins(2));
     let both = throttle.reserve_change(own, true, false, one).unwrap();
-    throttle.refund_of(&both, |limit| limit == Limit::Registration);
+    throttle.refund_where(&both, |limit| limit == Limit::Registration);
     assert!(throttle.reserve_change(own, false, false, one).is_err());
     assert!(throttle.reserve_by_address(Limit::Registration, one).is_ok());
 }
@@ -204,7 +204,7 @@ fn accounts_are_spread_over_the_groups_that_are_unlocked_together() {
 #[test]
 fn unlocking_begins_the_accounts_budgets_again_and_no_others() {
     let (throttle, _) = throttle();
-    let one = subscriber("203.0.113.7");
+    let one = prefix("203.0.113.7");
     exhaust(|_| throttle.reserve_sign_in(one, target("a@b")));
     exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("a@b")));
     let unlocked = Target { unlocks: 1, ..target("a@b") };
@@ -225,7 +225,7 @@ fn callers_whose_ip_address_is_unknown_share_ten_times_what_one_has() {
         let found = exhaust(|_| throttle.reserve_by_address(limit, None));
         assert_eq!(found, (300, Duration::from_secs(12)), "{limit:?}");
     }
-    assert!(throttle.reserve_sign_in(subscriber("203.0.113.7"), target("c@d")).is_ok(), "one that is known");
+    assert!(throttle.reserve_sign_in(prefix("203.0.113.7"), target("c@d")).is_ok(), "one that is known");
     clock.advance(Duration::from_secs(2));
     let attempt = throttle.reserve_sign_in(None, target("c@d")).unwrap();
     throttle.succeeded(&attempt);
@@ -235,13 +235,13 @@ fn callers_whose_ip_address_is_unknown_share_ten_times_what_one_has() {
 #[test]
 fn it_can_be_turned_off() {
     let throttle = Throttle::new(false, Clock::System);
-    assert!((0..1_000).all(|_| throttle.reserve_sign_in(subscriber("203.0.113.7"), target("a@b")).is_ok()));
+    assert!((0..1_000).all(|_| throttle.reserve_sign_in(prefix("203.0.113.7"), target("a@b")).is_ok()));
 }
 
 #[test]
 fn accounts_outlive_a_restart_and_nothing_else_does() {
     let (throttle, clock) = throttle();
-    let one = subscriber("203.0.113.7");
+    let one = prefix("203.0.113.7");
     throttle.resume([7; 32], vec![], clock.now());
     exhaust(|n| throttle.reserve_sign_in(elsewhere(n), target("owner@example.com")));
     exhaust(|_| throttle.reserve_by_address(Limit::Reset, one));

@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::{App, ExpectedRevision, Policy},
-    cli::{explain, open, open_for_passwords, output::show_json, password::PasswordSource, tell},
+    cli::{eprint, explain, open, open_for_passwords, output::show_json, password::PasswordSource},
     config::{CostSettings, PasswordSettings},
     domain::{Caller, EmailAddress, Role, User, UserChanges, UserId, Username},
     http::answers,
@@ -37,7 +37,7 @@ fn change(app: &App, id: UserId, changes: UserChanges, json: bool, says: impl Fn
     let shell = Caller::shell();
     let changed = app.accounts.update(&shell, Some(id), changes, ExpectedRevision::Any);
     let user = block_on(changed).map_err(explain)?;
-    tell(&says(&user));
+    eprint(&says(&user));
     if json { show_json(&answers::User::from(user)) } else { Ok(()) }
 }
 

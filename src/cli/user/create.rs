@@ -1,7 +1,7 @@
 //! `usher user create`
 
 use crate::{
-    cli::{account::AccountFlags, explain, open_for_passwords, output::show_json, tell},
+    cli::{account::AccountFlags, eprint, explain, open_for_passwords, output::show_json},
     domain::{Caller, Role},
     http::answers,
 };
@@ -33,7 +33,7 @@ impl Create {
         let app = open_for_passwords(database, &self.flags.passwords, self.flags.cost)?;
         let (account, password) = self.flags.account(&app, self.role)?;
         let user = block_on(app.accounts.register(&Caller::shell(), account)).map_err(explain)?;
-        tell(&format!("{} was created, with the id {} and the role {}", user.username, user.id, user.role));
+        eprint(&format!("{} was created, with the id {} and the role {}", user.username, user.id, user.role));
         if self.json { show_json(&answers::User::from(user)) } else { self.flags.source.reveal(&password) }
     }
 }

@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::{ExpectedRevision, Policy},
-    cli::{explain, open, tell},
+    cli::{eprint, explain, open},
     domain::{Caller, User},
 };
 use anyhow::{Context, Result, bail};
@@ -38,7 +38,7 @@ impl Delete {
         let shell = Caller::shell();
         let deleted = app.accounts.delete(&shell, Some(user.id), ExpectedRevision::Any);
         block_on(deleted).map_err(explain)?;
-        tell(&format!("{} ({}) was deleted", user.username, user.email));
+        eprint(&format!("{} ({}) was deleted", user.username, user.email));
         Ok(())
     }
 }

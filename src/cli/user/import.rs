@@ -5,7 +5,7 @@ mod refused;
 
 use crate::{
     app::{App, ImportLine, Policy},
-    cli::{explain, open_hashing, print, tell},
+    cli::{eprint, explain, open_hashing, print},
     config::CostSettings,
     domain::{Caller, Role, UserRecord},
     hashing::{is_unusable, recognize},
@@ -92,9 +92,9 @@ impl Import {
             return add_but(&app, lines, &texts, file);
         }
         let faults: Vec<String> = lines.iter().filter_map(fault_of).collect();
-        faults.iter().take(MAX_SHOWN).for_each(|fault| tell(fault));
+        faults.iter().take(MAX_SHOWN).for_each(|fault| eprint(fault));
         if let Some(more @ 1..) = faults.len().checked_sub(MAX_SHOWN) {
-            tell(&format!("and so on: {more} more"));
+            eprint(&format!("and so on: {more} more"));
         }
         refuse_faulty(faults.len(), lines.len())?;
         add(&app, lines)
@@ -142,7 +142,7 @@ fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
         lines.into_iter().filter_map(|line| Some((line.number, line.record()?))).collect();
     let count = users(records.len());
     block_on(app.transfer.import(&Caller::shell(), records)).map_err(explain)?;
-    tell(&format!("{count} imported"));
+    eprint(&format!("{count} imported"));
     Ok(())
 }
 
@@ -154,13 +154,13 @@ fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) ->
         with_texts.filter_map(|(line, text)| Some(refused::line(&fault_of(line)?, text))).collect();
     if refused.is_empty() {
         add(app, lines)?;
-        tell(&format!("no line was refused; {name} was not written"));
+        eprint(&format!("no line was refused; {name} was not written"));
         return Ok(());
     }
     refused::write(file, &refused)?;
     add(app, lines).inspect_err(|_| refused::remove(file))?;
     let (refused, were) = (refused.len(), if refused.len() == 1 { "was" } else { "were" });
-    tell(&format!("{refused} of {count} lines {were} refused; see {name}"));
+    eprint(&format!("{refused} of {count} lines {were} refused; see {name}"));
     Ok(())
 }
 
@@ -168,11 +168,11 @@ fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) ->
 fn report_what_would_be(lines: Vec<ImportLine>) -> Result<()> {
     let count = lines.len();
     let faulty = lines.iter().filter(|line| !line.faults.is_empty()).count();
-    let told: String =
+    let listed: String =
         lines.into_iter().map(|line| fault_of(&line).unwrap_or_else(|| intent_of(line)) + "\n").collect();
-    print(&told)?;
+    print(&listed)?;
     refuse_faulty(faulty, count)?;
-    tell(&format!("{} would be imported; nothing was changed", users(count)));
+    eprint(&format!("{} would be imported; nothing was changed", users(count)));
     Ok(())
 }
 
@@ -200,7 +200,7 @@ fn intent_of(line: ImportLine) -> String {
     if is_unusable(&user.password_hash) {
         text += ", without a password: it can sign in once one is set";
     } else if let Ok(scheme) = recognize(&user.password_hash) {
-        let stays = scheme.algorithm == "argon2id" && scheme.maker.is_none();
+        let stays = scheme.algorithm == "argon2id" && scheme.library.is_none();
         text += &format!(", {scheme}{}", if stays { "" } else { ", hashed again at the first sign-in" });
     }
     text

@@ -3,9 +3,8 @@
 use crate::{
     app::{App, Policy},
     cli::{
-        explain, open,
+        eprint, explain, open,
         output::{Table, USER_COLUMNS, show, user_row},
-        tell,
     },
     domain::{Caller, DamagedUser, Error, Page, PageSize, Role, SearchPrefix, User, UserCursor, UserFilter, UserSort},
     http::answers,
@@ -67,7 +66,7 @@ impl List {
         }
         table.flush()?;
         for damaged in &damaged {
-            tell(&damaged.to_string());
+            eprint(&damaged.to_string());
         }
         Ok(())
     }
@@ -107,7 +106,7 @@ impl List {
                 except: damaged.iter().map(|damaged| damaged.id).collect(),
             };
             let listed =
-                block_on(app.accounts.list(&shell, filter, self.sort, after.clone(), PageSize::LARGEST, false));
+                block_on(app.accounts.list(&shell, filter, self.sort, after.clone(), PageSize::MAX_SIZE, false));
             if matches!(listed, Err(Error::Internal(_))) && damaged.is_empty() {
                 damaged = block_on(app.accounts.damaged(&shell)).map_err(explain)?;
                 if !damaged.is_empty() {

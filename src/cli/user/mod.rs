@@ -14,7 +14,7 @@ mod unlock;
 use super::explain;
 use crate::{
     app::App,
-    domain::{Caller, User, UserName},
+    domain::{Caller, User, UserSelector},
 };
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -66,11 +66,11 @@ impl UserCommand {
 pub(super) struct Named {
     /// The account: digits are an id, text with an @ is an e-mail address, and anything else is a username
     #[arg(value_name = "USER", value_parser = user_name)]
-    user: UserName,
+    user: UserSelector,
 }
 
-pub(super) fn user_name(text: &str) -> Result<UserName, String> {
-    UserName::parse(text).map_err(|fault| format!("as an id, an e-mail address or a username, this {fault}"))
+pub(super) fn user_name(text: &str) -> Result<UserSelector, String> {
+    UserSelector::parse(text).map_err(|fault| format!("as an id, an e-mail address or a username, this {fault}"))
 }
 
 impl Named {

@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::Policy,
-    cli::{explain, open, output::json, print, tell},
+    cli::{eprint, explain, open, output::json, print},
     config::ResetSettings,
     domain::Caller,
     http::answers,
@@ -36,7 +36,7 @@ impl ResetToken {
         let app = open(database, policy)?;
         let user = self.named.find(&app)?;
         let issued = block_on(app.resets.issue(&Caller::shell(), Some(user.id))).map_err(explain)?;
-        tell(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
+        eprint(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
         if self.json {
             return print(&json(&answers::PasswordResetIssued::from(issued))?);
         }

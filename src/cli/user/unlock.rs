@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::Policy,
-    cli::{explain, open, tell},
+    cli::{eprint, explain, open},
     domain::Caller,
 };
 use anyhow::Result;
@@ -28,7 +28,7 @@ impl Unlock {
         let app = open(database, Policy::default())?;
         let user = self.named.find(&app)?;
         block_on(app.accounts.unlock(&Caller::shell(), Some(user.id))).map_err(explain)?;
-        tell(&format!("{}: the failed sign-ins were cleared", user.username));
+        eprint(&format!("{}: the failed sign-ins were cleared", user.username));
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ fn strings_in_phc_form_verify() {
         "$pbkdf2-sha512$i=1000$c2FsdHNhbHRzYWx0$N/KIXnXzj/cNelUPFBl3qyb9OMzt+wseJWyiR7KpfVqe62fM2nrDg5bWYslNk0lF6TT63F8VEsxdLhYfVxBtew",
     ] {
         assert!(verifies(hash, "correct horse battery") && !verifies(hash, "correct horse batterY"), "{hash}");
-        assert_eq!(Foreign::parse(hash).unwrap().scheme().maker, None);
+        assert_eq!(Foreign::parse(hash).unwrap().scheme().library, None);
     }
 }
 
@@ -160,7 +160,7 @@ proptest! {
                     128 * u128::from(params.n()) * u128::from(params.r()) <= MAX_MEMORY && params.p() <= 16
                 }
             };
-            prop_assert!(bounded && SALTS.contains(&foreign.salt.len()) && foreign.output.len() <= 64);
+            prop_assert!(bounded && SALT_LENGTHS.contains(&foreign.salt.len()) && foreign.output.len() <= 64);
         }
     }
 

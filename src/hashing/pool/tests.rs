@@ -17,9 +17,9 @@ fn pool() -> HashPool {
     HashPool::start(CHEAP, 1, 4).unwrap()
 }
 
-/// One of many sites.
-fn site(n: u8) -> Option<Site> {
-    Client { ip: Some([203, 0, n, 7].into()) }.site()
+/// One of many networks.
+fn network(n: u8) -> Option<Network> {
+    Client { ip: Some([203, 0, n, 7].into()) }.network()
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn what_cannot_be_verified_costs_one_hash_and_is_nobodys() {
         assert_eq!(block_on(verified), Ok(false), "{hash}");
         assert_eq!(pool.hashes(), n as u64 + 1);
     }
-    block_on(pool.admit(None).unwrap().verify_nobody(password("x"), None)).unwrap();
+    block_on(pool.admit(None).unwrap().verify_decoy(password("x"), None)).unwrap();
     assert_eq!(pool.hashes(), unverifiable.len() as u64 + 1);
 }
 
@@ -98,10 +98,10 @@ impl Held {
         Self::start_from(None, pool, slow)
     }
 
-    fn start_from(site: Option<Site>, pool: &HashPool, slow: bool) -> Self {
+    fn start_from(network: Option<Network>, pool: &HashPool, slow: bool) -> Self {
         let (begin, begun) = std::sync::mpsc::channel();
         let (end, ended) = std::sync::mpsc::channel::<()>();
-        let place = pool.admit(site).unwrap();
+        let place = pool.admit(network).unwrap();
         let work = move |_: &mut Memory| {
             begin.send(()).unwrap();
             let _ = ended.recv();
@@ -195,66 +195,66 @@ fn queued<T>(asked: impl Future<Output = T>) -> std::pin::Pin<Box<impl Future<Ou
 fn slow_hashes_leave_places_for_others() {
     let pool = HashPool::start(CHEAP, 0, 4).unwrap();
     let bcrypt = "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS";
-    let verify = |n| pool.admit(site(n)).unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));
+    let verify = |n| pool.admit(network(n)).unwrap().verify(password("x"), PasswordHash::from_text(bcrypt.into()));
     let _waiting = [queued(verify(1)), queued(verify(2))];
 
     assert_eq!(block_on(verify(3)), Err(Error::Overloaded));
-    assert_eq!(pool.measures().refused, 1);
-    assert!(pool.admit(site(3)).is_ok());
+    assert_eq!(pool.stats().refused, 1);
+    assert!(pool.admit(network(3)).is_ok());
 }
 
 #[test]
 fn places_are_bounded_and_a_caller_who_leaves_frees_his() {
     let pool = HashPool::start(CHEAP, 0, 2).unwrap();
-    let first = pool.admit(site(1)).unwrap().verify_nobody(password("x"), None);
-    let second = pool.admit(site(2)).unwrap();
-    assert_eq!(pool.admit(site(3)).err(), Some(Error::Overloaded));
-    assert_eq!((pool.measures().places_taken, pool.measures().refused), (2, 1));
+    let first = pool.admit(network(1)).unwrap().verify_decoy(password("x"), None);
+    let second = pool.admit(network(2)).unwrap();
+    assert_eq!(pool.admit(network(3)).err(), Some(Error::Overloaded));
+    assert_eq!((pool.stats().places_taken, pool.stats().refused), (2, 1));
 
     let first = queued(first);
-    assert_eq!(pool.measures().queued, 1);
+    assert_eq!(pool.stats().queued, 1);
     drop(first);
-    assert_eq!((pool.measures().queued, pool.measures().places_taken), (0, 1));
+    assert_eq!((pool.stats().queued, pool.stats().places_taken), (0, 1));
 
-    assert!(pool.admit(site(1)).is_ok());
+    assert!(pool.admit(network(1)).is_ok());
     drop(second);
-    assert_eq!((pool.measures().places_taken, pool.measures().places), (0, 2));
+    assert_eq!((pool.stats().places_taken, pool.stats().places), (0, 2));
 }
 
 #[test]
 fn a_site_holds_a_quarter_of_the_places_at_most_and_one_at_least() {
     for (waiting, share) in [(1, 1), (7, 1), (8, 2), (128, 32)] {
         let pool = HashPool::start(CHEAP, 0, waiting).unwrap();
-        let mut held: Vec<_> = (0..share).map(|_| pool.admit(site(1)).unwrap()).collect();
-        assert_eq!(pool.admit(site(1)).err(), Some(Error::Overloaded), "{waiting}");
-        assert_eq!(pool.measures().refused, 1);
+        let mut held: Vec<_> = (0..share).map(|_| pool.admit(network(1)).unwrap()).collect();
+        assert_eq!(pool.admit(network(1)).err(), Some(Error::Overloaded), "{waiting}");
+        assert_eq!(pool.stats().refused, 1);
         if waiting > 1 {
-            held.push(pool.admit(site(2)).unwrap());
+            held.push(pool.admit(network(2)).unwrap());
             held.push(pool.admit(None).unwrap());
         }
         held.remove(0);
-        assert!(pool.admit(site(1)).is_ok(), "{waiting}");
+        assert!(pool.admit(network(1)).is_ok(), "{waiting}");
     }
-    assert!(HashPool::start(CHEAP, 0, 0).unwrap().admit(site(1)).is_err());
+    assert!(HashPool::start(CHEAP, 0, 0).unwrap().admit(network(1)).is_err());
 }
 
 #[test]
 fn a_few_sites_that_take_all_they_may_leave_room_for_others() {
     let pool = HashPool::start(CHEAP, 0, 16).unwrap();
-    let crowd: Vec<_> = (1..=5).flat_map(|n| (0..4).map(move |_| n)).map(|n| pool.admit(site(n))).collect();
+    let crowd: Vec<_> = (1..=5).flat_map(|n| (0..4).map(move |_| n)).map(|n| pool.admit(network(n))).collect();
     assert_eq!(crowd.iter().filter(|place| place.is_ok()).count(), 15, "14, and the first of the fifth");
-    assert!(pool.admit(site(6)).is_ok(), "who has none gets one");
+    assert!(pool.admit(network(6)).is_ok(), "who has none gets one");
 }
 
 #[test]
 fn a_place_is_free_when_its_answer_is_there() {
     let pool = HashPool::start(CHEAP, 1, 0).unwrap();
     for _ in 0..200 {
-        block_on(pool.admit(site(1)).expect("the one place").verify_nobody(password("x"), None)).unwrap();
+        block_on(pool.admit(network(1)).expect("the one place").verify_decoy(password("x"), None)).unwrap();
     }
 }
 
-/// Lets jobs wait in this order (their site, a name, whether they are slow), and returns the order in which one
+/// Lets jobs wait in this order (their network, a name, whether they are slow), and returns the order in which one
 /// thread takes them up.
 fn order_of(jobs: &[(u8, &'static str, bool)]) -> Vec<&'static str> {
     let pool = HashPool::start(CHEAP, 1, 39).unwrap();
@@ -263,10 +263,10 @@ fn order_of(jobs: &[(u8, &'static str, bool)]) -> Vec<&'static str> {
     let (began, order) = std::sync::mpsc::channel();
     let mut asking = Vec::new();
     for (n, name, slow) in jobs.iter().copied() {
-        let (place, began) = (pool.admit(site(n)).unwrap(), began.clone());
+        let (place, began) = (pool.admit(network(n)).unwrap(), began.clone());
         let work = move |_: &mut Memory| began.send(name).unwrap();
         asking.push(std::thread::spawn(move || block_on(place.run(slow, work))));
-        until("it to wait", || pool.measures().queued == asking.len());
+        until("it to wait", || pool.stats().queued == asking.len());
     }
     busy.end();
     for one in asking {
@@ -278,28 +278,28 @@ fn order_of(jobs: &[(u8, &'static str, bool)]) -> Vec<&'static str> {
 #[test]
 fn sites_take_turns() {
     let many = [(1, "a1"), (1, "a2"), (1, "a3"), (1, "a4"), (2, "b1"), (3, "c1"), (2, "b2")];
-    let order = order_of(&many.map(|(site, name)| (site, name, false)));
+    let order = order_of(&many.map(|(network, name)| (network, name, false)));
     assert_eq!(order, ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
 }
 
 #[test]
 fn slow_hashes_take_turns_too() {
     let many = [(1, "a1"), (1, "a2"), (2, "b1"), (3, "c1")];
-    assert_eq!(order_of(&many.map(|(site, name)| (site, name, true))), ["a1", "b1", "c1", "a2"]);
+    assert_eq!(order_of(&many.map(|(network, name)| (network, name, true))), ["a1", "b1", "c1", "a2"]);
 }
 
 #[test]
 fn a_site_whose_slow_hash_waits_for_another_keeps_its_turn() {
     // given: a slow hash that runs, and the queue of a second thread that is busy
     let pool = HashPool::start(CHEAP, 2, 38).unwrap();
-    let (slow, busy) = (Held::start_from(site(9), &pool, true), Held::start_from(site(9), &pool, false));
+    let (slow, busy) = (Held::start_from(network(9), &pool, true), Held::start_from(network(9), &pool, false));
     slow.begun.recv().unwrap();
     busy.begun.recv().unwrap();
-    let waiting = |held: &[Held]| until("it to wait", || pool.measures().queued == held.len());
-    let mut held = vec![Held::start_from(site(1), &pool, true)];
+    let waiting = |held: &[Held]| until("it to wait", || pool.stats().queued == held.len());
+    let mut held = vec![Held::start_from(network(1), &pool, true)];
     waiting(&held);
     for n in [2, 3] {
-        held.push(Held::start_from(site(n), &pool, false));
+        held.push(Held::start_from(network(n), &pool, false));
         waiting(&held);
     }
 

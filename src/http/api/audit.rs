@@ -52,9 +52,9 @@ impl ApiSchema for Action {
 /// An action as it was recorded, perhaps by a later version.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
-pub struct WrittenAction(String);
+pub struct RecordedAction(String);
 
-impl ApiSchema for WrittenAction {
+impl ApiSchema for RecordedAction {
     fn schema() -> MetaSchemaRef {
         Action::schema()
     }
@@ -71,7 +71,7 @@ answer! {
         id: i64,
         /// The time. If the entry stands for several attempts, the time of the first one
         at: Timestamp,
-        action: WrittenAction,
+        action: RecordedAction,
         /// The account that did it. Null for callers who were not signed in, for the command line, and if the entry stands for several attempts
         actor: Nullable<i64>,
         /// The account that was affected; null if there is none, or if it is unknown
@@ -92,7 +92,7 @@ impl From<AuditEntry> for AuditEvent {
         Self {
             id: entry.id,
             at: entry.at,
-            action: WrittenAction(entry.action),
+            action: RecordedAction(entry.action),
             actor: Nullable(entry.actor),
             subject: Nullable(entry.subject),
             ip: Nullable(entry.ip),

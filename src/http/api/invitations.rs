@@ -1,7 +1,7 @@
 //! Invitations over HTTP.
 
 use crate::{
-    app::{App, Invite, Invited},
+    app::{App, Invite, IssuedInvitation},
     domain::{self, EmailAddress, InvitationId, InvitationToken, PageSize, Role, Timestamp, UserId},
     http::{
         auth::SignedInCaller,
@@ -99,9 +99,9 @@ answer! {
     }
 }
 
-impl From<Invited> for CreatedInvitation {
-    fn from(invited: Invited) -> Self {
-        let Invited { token, invitation } = invited;
+impl From<IssuedInvitation> for CreatedInvitation {
+    fn from(invited: IssuedInvitation) -> Self {
+        let IssuedInvitation { token, invitation } = invited;
         let Invitation { id, email, role, created_by, created_at, expires_at } = invitation.into();
         Self { id, token, email, role, created_by, created_at, expires_at }
     }

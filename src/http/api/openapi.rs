@@ -57,7 +57,7 @@ pub fn spec() -> String {
         .server(PREFIX);
     let mut document: Value = serde_json::from_str(&service.spec()).expect("the generator writes JSON");
     tidy(&mut document);
-    spread_queries(&mut document);
+    expand_queries(&mut document);
     describe_parameters(&mut document);
     let components = document["components"]["schemas"].clone();
     for operation in operations(&mut document) {
@@ -139,7 +139,7 @@ fn describe_parameters(document: &mut Value) {
 }
 
 /// Writes each member of a `query!` as a parameter of its own: the generator knows one parameter for each extractor.
-fn spread_queries(document: &mut Value) {
+fn expand_queries(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     let mut spread = Vec::new();
     for operation in operations(document) {
@@ -162,7 +162,7 @@ fn complete(operation: &mut Value, components: &Value) {
     for code in codes(operation) {
         by_status.entry(code.status().as_u16()).or_default().push(code);
     }
-    state_security(operation);
+    mark_optional_security(operation);
     let add_example = |content: &mut Value| {
         let media = &mut content["application/json"];
         let name = media["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
@@ -188,7 +188,7 @@ fn complete(operation: &mut Value, components: &Value) {
 const WITHOUT_TOKEN: [&str; 2] = ["login", "resetPassword"];
 
 /// Marks the operations that need no token. The choice of none comes first, because tools offer the first one.
-fn state_security(operation: &mut Value) {
+fn mark_optional_security(operation: &mut Value) {
     let without = operation["operationId"].as_str().is_some_and(|id| WITHOUT_TOKEN.contains(&id));
     let security = operation["security"].as_array_mut().expect("every operation names the callers that it takes");
     if without {

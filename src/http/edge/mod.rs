@@ -20,7 +20,7 @@ use super::{
     settings::HttpSettings,
     wire::{
         error::{ApiError, ErrorCode},
-        headers::put_headers_of_all,
+        headers::put_security_headers,
     },
 };
 use crate::app::App;
@@ -76,7 +76,7 @@ impl Edge {
         let given = self.proxies.request_id(peer, request.headers());
         let client = self.proxies.client(peer, request.headers());
         if client.ip.is_none() {
-            self.app.meet_undeclared_proxy(peer.to_canonical());
+            self.app.report_undeclared_proxy(peer.to_canonical());
         }
         Context {
             app: self.app.clone(),
@@ -108,7 +108,7 @@ impl Endpoint for Edge {
         let (route, parameters) = self.routes.find(request.uri().path()).unzip();
         let context = Arc::new(self.context(&request, parameters.unwrap_or_default()));
         request.set_data(context.clone());
-        unread_body::take_whole(&mut request);
+        unread_body::drain_when_dropped(&mut request);
         let mut response = match call(route, request).await {
             Ok(response) => response,
             Err(error) => failure::answer(error.into(), &context, route, grant.as_ref()),
@@ -134,7 +134,7 @@ impl Endpoint for Edge {
 }
 
 fn put_common_headers(response: &mut Response, request_id: &str) {
-    put_headers_of_all(response);
+    put_security_headers(response);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

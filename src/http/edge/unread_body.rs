@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// Sees to it that a request's body is taken from the client, whether or not somebody reads it. One that the client
 /// sends only when it is told to go on (`Expect: 100-continue`) does not come after another answer, and what comes in its
 /// place is not a part of it.
-pub fn take_whole(request: &mut Request) {
+pub fn drain_when_dropped(request: &mut Request) {
     if request.headers().contains_key(header::EXPECT) {
         return;
     }

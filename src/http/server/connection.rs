@@ -1,7 +1,7 @@
 //! One open connection: what it is waiting for, and what it holds of a request that has not come whole.
 
 use super::in_flight::{InFlight, Share};
-use crate::domain::Site;
+use crate::domain::Network;
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr},
@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::Notify;
 
 /// What hyper keeps to read into once a first read has not brought a whole request, roughly.
-pub(super) const BYTES_OF_A_BUFFER: usize = 16 * 1024;
+pub(super) const READ_BUFFER_BYTES: usize = 16 * 1024;
 /// After a request with a larger head its connection is closed: hyper would keep the room for it as long as that is open.
 const MAX_KEPT_HEAD_BYTES: usize = 8 * 1024;
 const MAX_KEPT_HEADERS: usize = 32;
@@ -30,7 +30,7 @@ pub struct Connection {
     phase: AtomicU8,
     pub(super) close: Arc<Notify>,
     /// Whose share of the connections it counts for.
-    pub(super) site: Option<Site>,
+    pub(super) network: Option<Network>,
     /// What has arrived of a request that is not whole yet, in bytes.
     held: AtomicUsize,
     in_flight: Arc<InFlight>,
@@ -57,7 +57,7 @@ impl Default for Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: IpAddr, site: Option<Site>, in_flight: Arc<InFlight>) -> Self {
+    pub(super) fn new(peer: IpAddr, network: Option<Network>, in_flight: Arc<InFlight>) -> Self {
         let peer = peer.to_canonical();
         Self {
             peer: (peer, peer.to_string()),
@@ -65,7 +65,7 @@ impl Connection {
             last_complete: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Quiet as u8),
             close: Arc::default(),
-            site,
+            network,
             held: AtomicUsize::new(0),
             in_flight,
             share: Mutex::default(),
@@ -87,7 +87,7 @@ impl Connection {
 
     /// Counts a request with those in flight, with what is kept of it besides its bytes. The ones that come whole in one read,
     /// which nearly all do, are never counted.
-    pub(super) fn hold_besides(&self, bytes: usize) {
+    pub(super) fn hold_overhead(&self, bytes: usize) {
         self.share().get_or_insert_with(|| self.in_flight.begin(self.close.clone()));
         self.hold(bytes);
     }
@@ -95,13 +95,13 @@ impl Connection {
     /// Notes that a request is read on that a first read has not brought whole.
     pub(super) fn read_on(&self) {
         if self.held.load(Ordering::Relaxed) > 0 && self.share().is_none() {
-            self.hold_besides(BYTES_OF_A_BUFFER);
+            self.hold_overhead(READ_BUFFER_BYTES);
         }
     }
 
     /// Whether the connection can stay open after a request whose head has just arrived, with so many headers.
     pub(super) fn is_kept_after(&self, headers: usize) -> bool {
-        headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + BYTES_OF_A_BUFFER
+        headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + READ_BUFFER_BYTES
     }
 
     /// Whether a request, or the rest of one, should come later.
@@ -110,7 +110,7 @@ impl Connection {
     }
 
     /// Notes that a request is whole, or over.
-    pub(super) fn hold_nothing(&self) {
+    pub(super) fn release(&self) {
         if self.held.swap(0, Ordering::Relaxed) > 0 {
             self.share().take();
         }
@@ -123,7 +123,7 @@ impl Connection {
     /// Notes that a request has arrived whole.
     pub fn has_complete_request(&self) {
         self.enter(Phase::Answering);
-        self.hold_nothing();
+        self.release();
         self.touch();
     }
 

@@ -1,7 +1,7 @@
 //! Sockets, and the deadlines of those on the other side: HTTP/1.1 over hyper. Knows no route, and nobody above.
 //!
 //! A head that does not arrive, a body that drips (see `body`), an answer that nobody reads: each ends the connection
-//! after `PATIENCE`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes. What strangers
+//! after `CLIENT_TIMEOUT`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes. What strangers
 //! can make it hold is bounded: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
 
 mod connection;
@@ -31,17 +31,17 @@ use tokio::{
 };
 
 /// How long a client may take to send the head of a request, or to take any part of an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Beyond this, hyper answers `431`. It also reads no more than this ahead.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
 /// What is kept of a header besides its text, and of a request whose body is read besides that, roughly.
-const BYTES_OF_A_HEADER: usize = 100;
-const BYTES_OF_A_REQUEST: usize = 24 * 1024;
+const HEADER_OVERHEAD_BYTES: usize = 100;
+const REQUEST_OVERHEAD_BYTES: usize = 24 * 1024;
 /// How long connections without a request in progress stay while the server drains.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// How long accepting rests after it failed, as it does when file descriptors run out.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Serves until `stopping` turns true, and then until what has been taken is answered. The caller bounds that time.
 pub async fn serve<E>(listener: TcpListener, endpoint: Arc<E>, limits: Limits, mut stopping: watch::Receiver<bool>)
@@ -70,7 +70,7 @@ where
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; the quietest one is closed");
                 open.close_quietest();
-                tokio::time::sleep(ACCEPT_REST).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
@@ -112,7 +112,10 @@ async fn serve_connection<E>(
         })
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(CLIENT_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS);
     http.half_close(true); // who sends nothing more may still want the answer
     let served = http.serve_connection(TokioIo::new(TimeoutSocket::new(stream, connection.clone())), service);
     tokio::pin!(served);
@@ -142,7 +145,7 @@ impl<'c> InProgress<'c> {
             connection.has_complete_request();
         } else {
             connection.enter(Phase::Receiving);
-            connection.hold_besides(BYTES_OF_A_REQUEST + headers * BYTES_OF_A_HEADER);
+            connection.hold_overhead(REQUEST_OVERHEAD_BYTES + headers * HEADER_OVERHEAD_BYTES);
         }
         Self(connection)
     }
@@ -151,7 +154,7 @@ impl<'c> InProgress<'c> {
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.0.enter(Phase::Quiet);
-        self.0.hold_nothing();
+        self.0.release();
         self.0.touch();
     }
 }
@@ -165,7 +168,7 @@ mod tests {
     fn a_request_is_counted_with_what_is_kept_of_each_header() {
         let in_flight = Arc::<in_flight::InFlight>::default();
         let others = in_flight.begin(Arc::default());
-        others.grow_to(MAX_BYTES - BYTES_OF_A_REQUEST - 50 * BYTES_OF_A_HEADER);
+        others.grow_to(MAX_BYTES - REQUEST_OVERHEAD_BYTES - 50 * HEADER_OVERHEAD_BYTES);
         for (headers, is_crowded) in [(50, false), (51, true)] {
             let connection = Connection::new(Ipv4Addr::LOCALHOST.into(), None, in_flight.clone());
             let _request = InProgress::begin(&connection, false, headers);

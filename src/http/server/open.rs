@@ -5,7 +5,7 @@ use super::{
     in_flight::InFlight,
     proxies::Proxies,
 };
-use crate::domain::{Site, Subscriber};
+use crate::domain::{ClientPrefix, Network};
 use std::{
     collections::{HashMap, hash_map::Entry::Occupied},
     net::IpAddr,
@@ -18,20 +18,20 @@ use std::{
 /// How many connections may be open.
 pub struct Limits {
     pub all: usize,
-    /// From one site, unless it is one of the proxies: those speak for many.
-    pub of_a_site: usize,
+    /// From one network, unless it is one of the proxies: those speak for many.
+    pub per_network: usize,
     pub proxies: Proxies,
 }
 
 impl Limits {
-    /// With a share for each site: a quarter of all.
+    /// With a share for each network: a quarter of all.
     pub fn shared(all: usize, proxies: Proxies) -> Self {
-        Self { all, of_a_site: all.div_ceil(4), proxies }
+        Self { all, per_network: all.div_ceil(4), proxies }
     }
 
     /// Without shares.
     pub fn unshared(all: usize) -> Self {
-        Self { all, of_a_site: all, proxies: Proxies::new(Vec::new()) }
+        Self { all, per_network: all, proxies: Proxies::new(Vec::new()) }
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Open {
 #[derive(Default)]
 struct Table {
     by_number: HashMap<u64, Arc<Connection>>,
-    of_site: HashMap<Site, usize>,
+    of_network: HashMap<Network, usize>,
 }
 
 impl Open {
@@ -58,15 +58,15 @@ impl Open {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection. Where its site has its share already, that site's quietest one is closed; where there are too many
+    /// Adds a connection. Where its network has its share already, that network's quietest one is closed; where there are too many
     /// in all, the quietest of all.
     pub(super) fn add(self: &Arc<Self>, peer: IpAddr) -> Entry {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let site = Some(Subscriber::of(peer).site()).filter(|_| !self.limits.proxies.trusts(peer));
-        let connection = Arc::new(Connection::new(peer, site, self.in_flight.clone()));
+        let network = Some(ClientPrefix::of(peer).network()).filter(|_| !self.limits.proxies.trusts(peer));
+        let connection = Arc::new(Connection::new(peer, network, self.in_flight.clone()));
         let mut table = self.table();
-        if let Some(site) = site.filter(|site| table.count(*site) >= self.limits.of_a_site) {
-            table.close_quietest(|connection| connection.site == Some(site));
+        if let Some(network) = network.filter(|network| table.count(*network) >= self.limits.per_network) {
+            table.close_quietest(|connection| connection.network == Some(network));
         } else if table.by_number.len() >= self.limits.all {
             table.close_quietest(|_| true);
         }
@@ -81,20 +81,20 @@ impl Open {
 }
 
 impl Table {
-    fn count(&self, site: Site) -> usize {
-        self.of_site.get(&site).copied().unwrap_or(0)
+    fn count(&self, network: Network) -> usize {
+        self.of_network.get(&network).copied().unwrap_or(0)
     }
 
     fn insert(&mut self, number: u64, connection: Arc<Connection>) {
-        if let Some(site) = connection.site {
-            *self.of_site.entry(site).or_default() += 1;
+        if let Some(network) = connection.network {
+            *self.of_network.entry(network).or_default() += 1;
         }
         self.by_number.insert(number, connection);
     }
 
     fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
         let connection = self.by_number.remove(&number)?;
-        if let Some(Occupied(mut count)) = connection.site.map(|site| self.of_site.entry(site)) {
+        if let Some(Occupied(mut count)) = connection.network.map(|network| self.of_network.entry(network)) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -125,6 +125,6 @@ pub(super) struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.open.table().remove(self.number);
-        self.connection.hold_nothing();
+        self.connection.release();
     }
 }

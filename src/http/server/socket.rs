@@ -1,7 +1,7 @@
 //! The socket beneath a connection, which waits for nobody for ever.
 
 use super::{
-    PATIENCE,
+    CLIENT_TIMEOUT,
     connection::{Connection, Phase},
 };
 use std::{
@@ -20,7 +20,7 @@ use tokio::{
 /// So much is read at a time, so that little is held of what a client sends ahead.
 const MAX_READ_BYTES: usize = 4 * 1024;
 
-/// A socket whose writes fail when the other side takes nothing for `PATIENCE`, and that notices a reset while a request
+/// A socket whose writes fail when the other side takes nothing for `CLIENT_TIMEOUT`, and that notices a reset while a request
 /// is being answered.
 pub(super) struct TimeoutSocket {
     stream: TcpStream,
@@ -39,7 +39,7 @@ impl TimeoutSocket {
             self.stalled = None;
             return wrote;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLIENT_TIMEOUT)));
         match stalled.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
@@ -105,7 +105,7 @@ impl AsyncWrite for TimeoutSocket {
 mod tests {
     use super::*;
     use crate::http::server::{
-        connection::BYTES_OF_A_BUFFER,
+        connection::READ_BUFFER_BYTES,
         in_flight::{InFlight, MAX_BYTES},
     };
     use std::{io::Write, task::Waker};
@@ -124,7 +124,7 @@ mod tests {
         let in_flight = Arc::<InFlight>::default();
         let (mut reading, mut client) = connected(&in_flight).await;
         let others = in_flight.begin(Arc::default());
-        others.grow_to(MAX_BYTES - BYTES_OF_A_BUFFER);
+        others.grow_to(MAX_BYTES - READ_BUFFER_BYTES);
         let mut byte = [0; 1];
 
         client.write_all(b"a").unwrap();

@@ -143,7 +143,7 @@ fn parse<T: FromFields>(bytes: &[u8], accounts: &Accounts) -> Result<T, ApiError
     let values = values.map_err(|_| ApiError::new(ErrorCode::MalformedRequest))?;
     let mut fields = Fields { values, known: Vec::new(), faults, accounts };
     let parsed = T::read(&mut fields);
-    fields.refuse_the_rest();
+    fields.refuse_unknown();
     match parsed {
         Some(parsed) if fields.faults.is_empty() => Ok(parsed),
         _ => Err(ApiError::invalid(fields.faults)),
@@ -183,7 +183,7 @@ impl Fields<'_> {
         self.values.get(name).and_then(Value::as_str)
     }
 
-    fn refuse_the_rest(&mut self) {
+    fn refuse_unknown(&mut self) {
         for name in self.values.keys().filter(|name| !self.known.contains(&name.as_str())) {
             self.faults.add(plain_name(name), "is not a field of this request");
         }

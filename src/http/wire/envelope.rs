@@ -89,7 +89,7 @@ fn body() -> MetaSchema {
     let described = |schema: MetaSchema, text| inline(MetaSchema { description: Some(text), ..schema });
     let details = MetaSchema {
         additional_properties: Some(Box::new(reference(DETAIL))),
-        max_properties: Some(domain::Faults::LISTED),
+        max_properties: Some(domain::Faults::MAX_LISTED),
         ..MetaSchema::new("object")
     };
     MetaSchema {

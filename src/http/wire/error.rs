@@ -62,7 +62,7 @@ error_codes! {
 string_enum!(ErrorCode);
 
 /// How long to wait after `overloaded`: a queue of hashes is gone in a second or two.
-const OVERLOADED_FOR: Duration = Duration::from_secs(1);
+const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A failure, as the caller sees it.
 #[derive(Debug)]
@@ -78,13 +78,13 @@ pub struct ApiError {
 impl ApiError {
     /// A failure with the message of its code.
     pub fn new(code: ErrorCode) -> Self {
-        let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_FOR);
+        let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_RETRY_AFTER);
         let faults = domain::Faults::default();
         Self { code, message: code.message().into(), faults, retry_after, internal: None }
     }
 
     /// The same with a more specific message.
-    pub fn saying(code: ErrorCode, message: &'static str) -> Self {
+    pub fn with_message(code: ErrorCode, message: &'static str) -> Self {
         Self { message: message.into(), ..Self::new(code) }
     }
 

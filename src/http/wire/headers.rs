@@ -6,7 +6,7 @@ use poem::{
 };
 
 /// What is said about every answer on every port: it is for now, and is what it says it is.
-pub fn put_headers_of_all(response: &mut Response) {
+pub fn put_security_headers(response: &mut Response) {
     const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -52,7 +52,7 @@ fn parse<T: FromParameters>(query: &str) -> Result<T, ApiError> {
     let mut parameters =
         Parameters { values: form_urlencoded::parse(query.as_bytes()).collect(), ..Default::default() };
     let read = T::read(&mut parameters);
-    parameters.refuse_the_rest();
+    parameters.refuse_unknown();
     match read {
         Some(read) if parameters.faults.is_empty() => Ok(read),
         _ => Err(ApiError::invalid(parameters.faults)),
@@ -80,7 +80,7 @@ impl Parameters<'_> {
         self.faults.collect(name, read).map(Some)
     }
 
-    fn refuse_the_rest(&mut self) {
+    fn refuse_unknown(&mut self) {
         for (name, _) in self.values.iter().filter(|(name, _)| !self.known.contains(&name.as_ref())) {
             self.faults.add(plain_name(name), "is not a parameter of this request");
         }

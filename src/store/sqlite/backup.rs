@@ -3,7 +3,7 @@
 use super::{
     connection, file, lock,
     open_error::OpenError,
-    paths::{beside, folder_of, rename_without_replacing},
+    paths::{folder_of, rename_without_replacing, with_suffix},
 };
 use crate::{
     domain::ChainPoint,
@@ -32,16 +32,16 @@ impl Draft {
     pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
         let path = draft_name(target);
         let draft = Self { _file: lock::create_draft(&path)?, path };
-        draft.delete_beside();
+        draft.delete_side_files();
         fill(source, &draft.path).map_err(|error| OpenError::sqlite(&draft.path, &error))?;
         let synced = File::open(&draft.path).and_then(|file| file.sync_all());
         synced.map_err(|error| OpenError::io(&draft.path, "written", &error))?;
         Ok(draft)
     }
 
-    fn delete_beside(&self) {
+    fn delete_side_files(&self) {
         for suffix in ["-journal", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(beside(&self.path, suffix)); // it is hardly ever there
+            let _ = std::fs::remove_file(with_suffix(&self.path, suffix)); // it is hardly ever there
         }
     }
 
@@ -83,7 +83,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        self.delete_beside();
+        self.delete_side_files();
         let _ = std::fs::remove_file(&self.path); // it is not there where it has got its name
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenErro
     // A file of such a name would be taken for a part of the database.
     let belongs = ["-journal", "-wal", "-shm", ".lock"]
         .iter()
-        .any(|suffix| file::locate(target).ok() == Some(beside(path, suffix)));
+        .any(|suffix| file::locate(target).ok() == Some(with_suffix(path, suffix)));
     if belongs || draft_name(target) == path {
         return Err(OpenError::OwnName(target.to_owned()));
     }

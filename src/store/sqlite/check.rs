@@ -2,10 +2,10 @@
 
 use super::{
     check_version,
-    file::{self, OddDisk},
+    file::{self, RiskyFileSystem},
     lock, migrate,
     open_error::OpenError,
-    paths::{beside, folder_of},
+    paths::{folder_of, with_suffix},
 };
 use crate::{
     domain::{ChainPoint, Timestamp},
@@ -23,43 +23,43 @@ use std::{
 };
 
 /// With less room than this, changes are about to be refused.
-const LITTLE_ROOM: u64 = 16 * 1024 * 1024;
+const MIN_FREE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Tells of each subject in turn, and returns the head of the audit log, if there is one to be read.
 pub fn examine(
     path: &Path,
     now: Timestamp,
     kept: Option<ChainPoint>,
-    tell: &mut dyn FnMut(Finding),
+    report: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
     let opened = lock::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
-    let connection = opened.map_err(|error| tell(Finding::error("file", error.to_string()))).ok();
+    let connection = opened.map_err(|error| report(Finding::error("file", error.to_string()))).ok();
     let (mut head, mut newest, mut hold) = (None, None, None);
     if let Some(connection) = &connection {
-        tell(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
+        report(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
         let schema = schema(path, connection);
         let is_current = schema.is_ok();
-        tell(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
+        report(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
         if !migrate::is_in_use(connection) {
             let text = "it is a copy that has not been put into use: other commands refuse it until 'usher migrate' or \
                         'usher serve' has run on it";
-            tell(Finding::warning("in use", text));
+            report(Finding::warning("in use", text));
         }
-        tell(integrity(connection));
+        report(integrity(connection));
         if is_current {
             let reader = Reader { sql: connection };
-            check::content(&reader, now, tell);
-            head = audit(connection, kept, tell);
-            check::notes(&reader, now, tell);
+            check::content(&reader, now, report);
+            head = audit(connection, kept, report);
+            check::observations(&reader, now, report);
             hold = reader.clock_watch().ok().and_then(|watch| watch.hold_until);
             newest = reader.newest_time().ok().flatten();
         }
     }
     drop(connection); // its files beside the database go with it, unless somebody else has it open
-    tell(modes(path));
-    tell(check::clock(now, newest, hold));
-    tell(disk(path));
-    tell(version());
+    report(modes(path));
+    report(check::clock(now, newest, hold));
+    report(disk(path));
+    report(version());
     head
 }
 
@@ -105,19 +105,19 @@ fn integrity(connection: &Connection) -> Finding {
 }
 
 /// The chain at one moment, beside the count that SQLite itself keeps of the ids.
-fn audit(connection: &Connection, kept: Option<ChainPoint>, tell: &mut dyn FnMut(Finding)) -> Option<ChainPoint> {
+fn audit(connection: &Connection, kept: Option<ChainPoint>, report: &mut dyn FnMut(Finding)) -> Option<ChainPoint> {
     const COUNTED: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'";
     let counted = || Ok::<_, Fault>(connection.query_row(COUNTED, [], |row| row.get(0))?);
     let moment = connection.unchecked_transaction();
     let counted = moment.as_ref().map_err(|error| Fault::Other(error.to_string())).and_then(|_| counted());
-    check::audit(&Reader { sql: connection }, counted, kept, tell)
+    check::audit(&Reader { sql: connection }, counted, kept, report)
 }
 
 fn modes(path: &Path) -> Finding {
     let owner = std::fs::metadata(path).map(|metadata| metadata.uid()).ok();
     let (mut wrong, mut shared, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for suffix in ["", "-wal", "-shm", ".lock"] {
-        let name = beside(path, suffix);
+        let name = with_suffix(path, suffix);
         let Ok(metadata) = std::fs::metadata(&name) else { continue };
         let (name, mode) = (name.display(), metadata.permissions().mode() & 0o777);
         if mode & 0o077 != 0 {
@@ -152,7 +152,7 @@ fn disk(path: &Path) -> Finding {
         Err(error) => return Finding::error("disk", format!("{} can't be asked: {error}", folder_of(path).display())),
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let used = length(path) + length(&beside(path, "-wal"));
+    let used = length(path) + length(&with_suffix(path, "-wal"));
     let mut wrong = Vec::new();
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         wrong.push((
@@ -160,7 +160,7 @@ fn disk(path: &Path) -> Finding {
             "it is mounted read-only, so every change is refused: mount it for writing".to_owned(),
         ));
     }
-    if free < LITTLE_ROOM {
+    if free < MIN_FREE_BYTES {
         let text = format!("{} are free, and changes are refused when it is full: make room", size(free));
         wrong.push((Verdict::Error, text));
     } else if free < used {
@@ -168,7 +168,7 @@ fn disk(path: &Path) -> Finding {
             format!("{} are free, too little for a copy of the database ({}): make room", size(free), size(used));
         wrong.push((Verdict::Warning, text));
     }
-    if let Some(OddDisk::Doubtful(kind)) = file::odd_disk(path) {
+    if let Some(RiskyFileSystem::Doubtful(kind)) = file::risky_file_system(path) {
         wrong.push((
             Verdict::Warning,
             format!("it is {kind}, where SQLite's locks may not work: a local disk is safer"),
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_is_told_in_the_unit_that_fits() {
+    fn a_size_is_shown_in_the_unit_that_fits() {
         for (bytes, text) in [
             (0, "0 B"),
             (1023, "1023 B"),

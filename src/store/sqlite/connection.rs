@@ -3,7 +3,7 @@
 use super::{
     file,
     open_files::{Identity, OpenFiles},
-    paths::beside,
+    paths::with_suffix,
 };
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, ffi};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a connection that only looks: a log that somebody left beside the file is not written into it, and none is left.
 pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
-    let has_log = std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let has_log = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let connection = open(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     connection.pragma_update(None, "query_only", true)?;
@@ -101,12 +101,12 @@ fn prepare(connection: &mut Connection, purpose: Purpose, path: &Path, opened: I
     }
     let is_read_only = connection.is_readonly(MAIN_DB)?;
     if is_read_only {
-        file::make_private_beside(path); // what an earlier connection left
+        file::make_side_files_private(path); // what an earlier connection left
     }
     harden(connection, purpose)?;
     expect(connection, "journal_mode", "wal")?;
     if is_read_only {
-        file::make_private_beside(path); // what this one has put there
+        file::make_side_files_private(path); // what this one has put there
     }
     Ok(())
 }

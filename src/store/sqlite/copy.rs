@@ -4,7 +4,7 @@ use super::{
     Engine,
     error::OrDomain,
     file,
-    paths::beside,
+    paths::with_suffix,
     threads::{Patience, Turn},
 };
 use crate::{
@@ -22,10 +22,10 @@ use std::{os::unix::ffi::OsStrExt, path::Path};
 struct Copy<'c>(&'c Connection);
 
 impl<'c> Copy<'c> {
-    fn make(connection: &'c Connection, database: &Path) -> Result<Self, Error> {
+    fn create(connection: &'c Connection, database: &Path) -> Result<Self, Error> {
         const FILL: &str =
             concat!("CREATE TABLE copy.accounts AS SELECT ", record_columns!(), " FROM main.users u ORDER BY u.id");
-        let path = beside(database, &format!("-copy-{}", &*random_text(16)));
+        let path = with_suffix(database, &format!("-copy-{}", &*random_text(16)));
         file::create_private(&path).map_err(|error| Error::Storage(error.to_string()))?;
         let name = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_bytes()));
         let attached = connection.execute("ATTACH ?1 AS copy", [name]).map(|_| Self(connection));
@@ -58,7 +58,7 @@ impl Engine {
         const SQL: &str = concat!("SELECT ", record_columns!(), " FROM copy.accounts u ORDER BY u.rowid");
         let path = self.files.paths()[0].clone();
         let fold = move |connection: &mut Connection, _: &Turn<_>| {
-            let _copy = Copy::make(connection, &path)?;
+            let _copy = Copy::create(connection, &path)?;
             // Not kept prepared: it would hold the copy.
             let mut statement = connection.prepare(SQL).or_domain()?;
             let (mut rows, mut folded) = (statement.query([]).or_domain()?, start);

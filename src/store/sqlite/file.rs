@@ -3,7 +3,7 @@
 use super::{
     open_error::OpenError,
     open_files::OpenFiles,
-    paths::{beside, folder_of},
+    paths::{folder_of, with_suffix},
 };
 use rustix::fs::{Access, access, statfs};
 use std::{
@@ -41,8 +41,8 @@ pub(super) enum Found {
 /// Looks at a file without SQLite, and without writing. Only before this process has the database open: closing
 /// a descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
-    refuse_network_disks(path)?;
-    refuse_odd_files_beside(path)?;
+    refuse_network_file_systems(path)?;
+    refuse_irregular_side_files(path)?;
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(path),
@@ -52,7 +52,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
         return Err(OpenError::NotAFile(path.to_owned()));
     }
     refuse_links(path, &metadata)?;
-    if OpenFiles::noted(path).is_some_and(|noted| noted.left_its_log_beside_another()) {
+    if OpenFiles::recorded(path).is_some_and(|recorded| recorded.log_is_at_another_database()) {
         return Err(OpenError::LogOfAnother(path.to_owned()));
     }
     if metadata.len() == 0 {
@@ -79,15 +79,15 @@ pub(super) fn refuse_links(path: &Path, metadata: &Metadata) -> Result<(), OpenE
 }
 
 /// SQLite opens what has these names: a pipe would keep it waiting for the other end, and a device may do anything.
-fn refuse_odd_files_beside(path: &Path) -> Result<(), OpenError> {
-    let names = ["-journal", "-wal", "-shm"].map(|suffix| beside(path, suffix));
+fn refuse_irregular_side_files(path: &Path) -> Result<(), OpenError> {
+    let names = ["-journal", "-wal", "-shm"].map(|suffix| with_suffix(path, suffix));
     let odd = names.into_iter().find(|name| std::fs::metadata(name).is_ok_and(|found| !found.is_file()));
-    odd.map_or(Ok(()), |name| Err(OpenError::NotAFileBeside(name)))
+    odd.map_or(Ok(()), |name| Err(OpenError::SideFileNotRegular(name)))
 }
 
 /// An empty file beside a write-ahead log is what is left of a database, not a new one. SQLite would delete the log.
 fn nothing(path: &Path) -> Result<Found, OpenError> {
-    if std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+    if std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::LogAlone(path.to_owned()));
     }
     Ok(Found::Nothing)
@@ -107,7 +107,7 @@ fn first_bytes<const COUNT: usize>(path: &Path) -> Result<Option<[u8; COUNT]>, O
 /// After a loss of power the pages of a database that was being created may be there without the first one.
 fn was_being_created(path: &Path) -> Result<bool, OpenError> {
     const JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-    let journal = beside(path, "-journal");
+    let journal = with_suffix(path, "-journal");
     if !std::fs::metadata(&journal).is_ok_and(|metadata| metadata.is_file()) {
         return Ok(false);
     }
@@ -117,20 +117,20 @@ fn was_being_created(path: &Path) -> Result<bool, OpenError> {
 
 /// A file system on which locks or shared memory don't work, or may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OddDisk {
+pub(super) enum RiskyFileSystem {
     Network(&'static str),
     Doubtful(&'static str),
 }
 
 /// Which file system a file is on, where that is not a usual one.
-pub(super) fn odd_disk(path: &Path) -> Option<OddDisk> {
-    const ODD: [(i64, OddDisk); 6] = [
-        (0x6969, OddDisk::Network("NFS")),
-        (0x517B, OddDisk::Network("SMB")),
-        (0xFF53_4D42, OddDisk::Network("CIFS")),
-        (0xFE53_4D42, OddDisk::Network("SMB2")),
-        (0x6573_5546, OddDisk::Doubtful("FUSE")),
-        (0x0102_1997, OddDisk::Doubtful("9p")),
+pub(super) fn risky_file_system(path: &Path) -> Option<RiskyFileSystem> {
+    const ODD: [(i64, RiskyFileSystem); 6] = [
+        (0x6969, RiskyFileSystem::Network("NFS")),
+        (0x517B, RiskyFileSystem::Network("SMB")),
+        (0xFF53_4D42, RiskyFileSystem::Network("CIFS")),
+        (0xFE53_4D42, RiskyFileSystem::Network("SMB2")),
+        (0x6573_5546, RiskyFileSystem::Doubtful("FUSE")),
+        (0x0102_1997, RiskyFileSystem::Doubtful("9p")),
     ];
     // A folder that can't be asked is reported by whatever opens the file.
     #[allow(clippy::useless_conversion, reason = "the width of f_type differs between platforms")]
@@ -138,10 +138,10 @@ pub(super) fn odd_disk(path: &Path) -> Option<OddDisk> {
     ODD.iter().find(|(magic, _)| *magic == kind).map(|(_, disk)| *disk)
 }
 
-fn refuse_network_disks(path: &Path) -> Result<(), OpenError> {
-    match odd_disk(path) {
-        Some(OddDisk::Network(kind)) => return Err(OpenError::NetworkDisk { path: path.to_owned(), kind }),
-        Some(OddDisk::Doubtful(kind)) => {
+fn refuse_network_file_systems(path: &Path) -> Result<(), OpenError> {
+    match risky_file_system(path) {
+        Some(RiskyFileSystem::Network(kind)) => return Err(OpenError::NetworkDisk { path: path.to_owned(), kind }),
+        Some(RiskyFileSystem::Doubtful(kind)) => {
             tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
         }
         None => {}
@@ -161,9 +161,9 @@ pub(super) fn warn_of_read_only(path: &Path) {
 }
 
 /// What SQLite puts beside a database has its mode. Beside one that can only be read that would hinder later writing.
-pub(super) fn make_private_beside(path: &Path) {
+pub(super) fn make_side_files_private(path: &Path) {
     for suffix in ["-wal", "-shm"] {
-        let _ = std::fs::set_permissions(beside(path, suffix), Permissions::from_mode(0o600)); // it may not be there
+        let _ = std::fs::set_permissions(with_suffix(path, suffix), Permissions::from_mode(0o600)); // it may not be there
     }
 }
 

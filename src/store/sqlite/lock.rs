@@ -4,7 +4,7 @@ use super::{
     file,
     open_error::{Displaced, OpenError},
     open_files::{Identity, OPEN_FILES, OpenFiles, open_regular},
-    paths::beside,
+    paths::with_suffix,
 };
 use rustix::fs::OFlags;
 use std::{
@@ -28,34 +28,34 @@ pub struct Lock {
 
 impl Lock {
     pub(super) fn acquire(database: &Path) -> Result<Self, OpenError> {
-        let path = beside(database, ".lock");
+        let path = with_suffix(database, ".lock");
         loop {
             let name = open_lock(&path)?;
             lock_exclusively(&name, &path, database)?;
             // One that was deleted or replaced before it was locked is not the one that others look at.
             let locked = name.metadata().map_err(|error| OpenError::io(&path, "read", &error))?;
             if Identity::of(&path).ok() == Some(Identity::from(&locked)) {
-                if OpenFiles::noted(database).is_some_and(|noted| noted.left_its_log_beside_another()) {
+                if OpenFiles::recorded(database).is_some_and(|recorded| recorded.log_is_at_another_database()) {
                     return Err(OpenError::LogOfAnother(database.to_owned()));
                 }
                 let _ = name.set_len(0); // which files its last holder had open
-                let database = if LOCKS_ARE_APART { Some(lock_database(database)?) } else { None };
+                let database = if LOCKS_ARE_INDEPENDENT { Some(lock_database(database)?) } else { None };
                 return Ok(Self { name, _database: database });
             }
         }
     }
 
     /// Notes beside the database which files its server has open, for the commands beside it.
-    pub(super) fn note(&self, open: &OpenFiles) {
-        // On a full disk they are not noted, and commands see only that a file is missing.
-        let _ = self.name.write_all_at(open.to_note().as_bytes(), 0);
+    pub(super) fn record(&self, open: &OpenFiles) {
+        // On a full disk they are not recorded, and commands see only that a file is missing.
+        let _ = self.name.write_all_at(open.to_record().as_bytes(), 0);
     }
 }
 
 /// Makes an empty, private file to write a copy into, locked as long as it is open.
 pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
     let file = open_lock(path)?;
-    if LOCKS_ARE_APART {
+    if LOCKS_ARE_INDEPENDENT {
         lock_exclusively(&file, path, path)?;
     }
     file.set_len(0)
@@ -66,7 +66,7 @@ pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
 
 /// Whether locks of whole files (flock) and those of SQLite (POSIX) know nothing of each other. On a BSD or macOS the one
 /// would keep SQLite out.
-const LOCKS_ARE_APART: bool = cfg!(target_os = "linux");
+const LOCKS_ARE_INDEPENDENT: bool = cfg!(target_os = "linux");
 
 /// Opens or creates the file to lock. Opening a pipe would wait for its other end, and opening a device may do anything.
 fn open_lock(path: &Path) -> Result<File, OpenError> {
@@ -117,14 +117,14 @@ pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
     if let Ok(metadata) = std::fs::metadata(path) {
         file::refuse_links(path, &metadata)?;
     }
-    let lock = open_regular(&beside(path, ".lock"));
+    let lock = open_regular(&with_suffix(path, ".lock"));
     let is_served = lock.as_ref().is_some_and(is_locked);
-    let checked = match lock.and_then(|_| OpenFiles::noted(path)) {
-        Some(noted) => noted.check(),
+    let checked = match lock.and_then(|_| OpenFiles::recorded(path)) {
+        Some(recorded) => recorded.check(),
         None if is_served => return Ok(()), // it is about to start
         None => OPEN_FILES
             .iter()
-            .map(|suffix| beside(path, suffix))
+            .map(|suffix| with_suffix(path, suffix))
             .find(|name| !name.exists())
             .map_or(Ok(()), |name| Err(Displaced(name))),
     };
@@ -189,14 +189,17 @@ mod tests {
         for path in [&database, &log, &index] {
             std::fs::write(path, "something").unwrap();
         }
-        Lock::acquire(&database).unwrap().note(&OpenFiles::of(&database).unwrap());
+        Lock::acquire(&database).unwrap().record(&OpenFiles::of(&database).unwrap());
         std::fs::rename(&database, &moved).unwrap();
         std::fs::write(&database, "another").unwrap();
-        let noted = std::fs::read(&lock).unwrap();
+        let recorded = std::fs::read(&lock).unwrap();
 
         assert!(matches!(Lock::acquire(&database), Err(OpenError::LogOfAnother(_))));
 
-        assert!(!noted.is_empty() && std::fs::read(&lock).unwrap() == noted, "what it says is kept for the next one");
+        assert!(
+            !recorded.is_empty() && std::fs::read(&lock).unwrap() == recorded,
+            "what it says is kept for the next one"
+        );
         std::fs::rename(&moved, &database).unwrap();
         assert!(Lock::acquire(&database).is_ok());
     }

@@ -6,7 +6,7 @@ use super::{
     file::{self, Found},
     lock::Lock,
     open_error::OpenError,
-    paths::beside,
+    paths::with_suffix,
 };
 use crate::domain::Error;
 use rusqlite::{Connection, TransactionBehavior};
@@ -133,7 +133,7 @@ pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<Strin
 }
 
 /// A statement without its comments, spaces and quotes, which steps may have changed.
-fn squeezed(sql: &str) -> String {
+fn normalized(sql: &str) -> String {
     let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
     lines.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').collect()
 }
@@ -143,14 +143,14 @@ fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>
     let mut query = connection.prepare(
         "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'",
     )?;
-    query.query_map([], |row| Ok((row.get(0)?, squeezed(&row.get::<_, String>(1)?))))?.collect()
+    query.query_map([], |row| Ok((row.get(0)?, normalized(&row.get::<_, String>(1)?))))?.collect()
 }
 
 fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
     match existing_version(path, schema)? {
         None => create(path, schema).map(|()| Prepared::Created),
         Some(found) if found == schema.version() => switch_wal_on(path).map(|()| Prepared::UpToDate),
-        Some(found) => climb(path, schema, found),
+        Some(found) => upgrade(path, schema, found),
     }
 }
 
@@ -210,7 +210,7 @@ fn switch_wal_on(path: &Path) -> Result<(), OpenError> {
         .map_err(|error| OpenError::sqlite(path, &error))
 }
 
-fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError> {
+fn upgrade(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError> {
     let failed = |error: &rusqlite::Error| OpenError::sqlite(path, error);
     let mut connection = connection::open(path).map_err(|error| failed(&error))?;
     let copy = keep_copy(path, &connection, from)?;
@@ -228,14 +228,14 @@ fn climb(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenError>
 /// Keeps a copy as `usher.db.v1`, or under the first free of the names `usher.db.v1.2` and so on: what an earlier migration
 /// kept is never overwritten. One that is there already, byte for byte, will do.
 fn keep_copy(path: &Path, connection: &Connection, from: i64) -> Result<PathBuf, OpenError> {
-    let name = beside(path, &format!(".v{from}"));
+    let name = with_suffix(path, &format!(".v{from}"));
     let draft = backup::Draft::of(connection, &name)?;
     let mut target = name.clone();
     for n in 2.. {
         if draft.publish(&target)? || draft.is_same_as(&target)? {
             break;
         }
-        target = beside(&name, &format!(".{n}"));
+        target = with_suffix(&name, &format!(".{n}"));
     }
     Ok(target)
 }
@@ -281,7 +281,7 @@ mod tests {
         let connection = connection::open(path).unwrap();
         let mut query = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
         let rows = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        let mut statements: Vec<String> = rows.map(|sql| squeezed(&sql.unwrap())).collect();
+        let mut statements: Vec<String> = rows.map(|sql| normalized(&sql.unwrap())).collect();
         statements.sort();
         statements
     }

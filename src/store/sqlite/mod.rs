@@ -16,7 +16,7 @@ mod paths;
 mod sql;
 mod threads;
 
-use super::{measures::StoreMeasures, sql::Sql};
+use super::{sql::Sql, stats::StoreStats};
 use crate::domain::{ChainPoint, Error};
 pub use check::examine;
 use connection::{Manager, Purpose};
@@ -73,7 +73,7 @@ impl Engine {
         let lookups = Lookups::take_all(&pool(Purpose::Point, workers)?).map_err(refused)?;
         let files = OpenFiles::of(path).map_err(io)?;
         if let Some(lock) = &lock {
-            lock.note(&files);
+            lock.record(&files);
         }
         Ok(Self {
             files: Arc::new(files),
@@ -132,9 +132,9 @@ impl Engine {
         still_there(&self.files)
     }
 
-    pub fn measures(&self, fallbacks: u64) -> StoreMeasures {
+    pub fn stats(&self, fallbacks: u64) -> StoreStats {
         let [database, log, _] = self.files.paths();
-        StoreMeasures {
+        StoreStats {
             points: self.lookups.count(),
             points_in_use: self.lookups.in_use(),
             fallbacks,

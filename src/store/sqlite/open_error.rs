@@ -1,6 +1,6 @@
 //! Why a database can't be opened, and what to do about it.
 
-use super::paths::beside;
+use super::paths::with_suffix;
 use crate::store::sql::Fault;
 use std::{
     io,
@@ -39,7 +39,7 @@ pub enum OpenError {
     #[error("{} is not a regular file, and so no lock; remove it", .0.display())]
     NotALock(PathBuf),
     #[error("{} is not a regular file, and the database would keep changes in it; remove it", .0.display())]
-    NotAFileBeside(PathBuf),
+    SideFileNotRegular(PathBuf),
     #[error(
         "{path} has {links} names (hard links, as 'cp -al' makes them for snapshots), and each would have a write-ahead log of its \
          own; delete the others, or give this one a file of its own while nothing runs on it: 'cp -p {path} {path}.new && mv {path}.new {path}'",
@@ -49,7 +49,7 @@ pub enum OpenError {
     #[error(
         "{log} belongs to another file than {path}, and holds changes that may be nowhere else; put the file that it belongs \
          to back in place and start again, or move {log} elsewhere if its changes are not wanted",
-        path = .0.display(), log = beside(.0, "-wal").display()
+        path = .0.display(), log = with_suffix(.0, "-wal").display()
     )]
     LogOfAnother(PathBuf),
     #[error("{} is a name that the database uses itself; give the copy another one", .0.display())]

@@ -1,6 +1,6 @@
 //! Which files a database consists of, whatever their names are at the moment.
 
-use super::{open_error::Displaced, paths::beside};
+use super::{open_error::Displaced, paths::with_suffix};
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
@@ -38,19 +38,19 @@ pub(super) struct OpenFiles {
 impl OpenFiles {
     /// Those that are there now. A connection must be open.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        let paths = OPEN_FILES.map(|suffix| with_suffix(path, suffix));
         let [database, log, index] = &paths;
         let identities = [Identity::of(database)?, Identity::of(log)?, Identity::of(index)?];
         Ok(Self { paths, identities })
     }
 
     /// Those that the server noted. `None`: it did not, or there is no lock.
-    pub(super) fn noted(path: &Path) -> Option<Self> {
+    pub(super) fn recorded(path: &Path) -> Option<Self> {
         let mut text = String::new();
-        open_regular(&beside(path, ".lock"))?.read_to_string(&mut text).ok()?;
+        open_regular(&with_suffix(path, ".lock"))?.read_to_string(&mut text).ok()?;
         let numbers: Vec<u64> = text.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
         let identities: Vec<Identity> = numbers.chunks_exact(2).map(|pair| Identity(pair[0], pair[1])).collect();
-        let paths = OPEN_FILES.map(|suffix| beside(path, suffix));
+        let paths = OPEN_FILES.map(|suffix| with_suffix(path, suffix));
         Some(Self { paths, identities: identities.try_into().ok()? })
     }
 
@@ -59,7 +59,7 @@ impl OpenFiles {
     }
 
     /// As the server notes them beside the database.
-    pub(super) fn to_note(&self) -> String {
+    pub(super) fn to_record(&self) -> String {
         let noted = self.identities.iter().map(|Identity(device, inode)| format!("{device} {inode}"));
         noted.collect::<Vec<_>>().join(" ") + "\n"
     }
@@ -69,7 +69,7 @@ impl OpenFiles {
     }
 
     /// Whether the log of these files stands beside another database, which it would be laid over.
-    pub(super) fn left_its_log_beside_another(&self) -> bool {
+    pub(super) fn log_is_at_another_database(&self) -> bool {
         let [database, log, _] = &self.paths;
         let is_another = Identity::of(database).is_ok_and(|found| found != self.identities[0]);
         let has_changes = std::fs::metadata(log).is_ok_and(|log| log.len() > 0);

@@ -14,7 +14,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 }
 
 /// `usher.db` and `-wal` make `usher.db-wal`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -49,7 +49,7 @@ pub(in crate::store) struct Ends {
 
 impl Reader<'_> {
     /// `None`: the row is gone.
-    pub(in crate::store) fn noted_audit_ends(&self) -> Result<Option<Ends>, Fault> {
+    pub(in crate::store) fn stored_audit_ends(&self) -> Result<Option<Ends>, Fault> {
         const SQL: &str = "SELECT anchor_id, anchor_hash, head_id, head_hash FROM audit_state";
         self.sql.first(SQL, &[], |row| {
             let anchor = ChainPoint { id: row.number(0)?, hash: ChainHash(row.array(1)?) };
@@ -59,7 +59,7 @@ impl Reader<'_> {
 
     pub(in crate::store) fn audit_ends(&self) -> Result<Ends, Fault> {
         let gone = || Fault::Other("where the audit log begins and ends is not noted any more".to_owned());
-        self.noted_audit_ends()?.ok_or_else(gone)
+        self.stored_audit_ends()?.ok_or_else(gone)
     }
 
     /// The last entry's id and hash. For the point door.
@@ -77,7 +77,11 @@ impl Reader<'_> {
     /// Where `kept` is given, so does what was written before that span of time, up to the first entry that was written
     /// within it: the log has no holes, whatever the clock did between two entries. One that is dated after the span, in the
     /// future, holds nothing up: it goes with a later one that is old. Scans what goes.
-    pub fn last_audit_to_go(&self, kept: Option<RangeInclusive<Timestamp>>, most: u32) -> Result<Option<i64>, Error> {
+    pub fn last_audit_to_prune(
+        &self,
+        kept: Option<RangeInclusive<Timestamp>>,
+        most: u32,
+    ) -> Result<Option<i64>, Error> {
         const STAYS: &str = "SELECT id FROM audit WHERE id > ?1 AND at BETWEEN ?2 AND ?3 ORDER BY id LIMIT 1";
         const OLD: &str = "SELECT id FROM audit WHERE id > ?1 AND id < ?2 AND at < ?3 ORDER BY id DESC LIMIT 1";
         let Ends { anchor, head } = self.audit_ends()?;
@@ -153,7 +157,7 @@ impl Writer<'_> {
         self.sql.change(SQL, given).map(drop)
     }
 
-    /// Takes away up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_go`] found, and moves the
+    /// Takes away up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_prune`] found, and moves the
     /// anchor to the last of them.
     pub fn prune_audit(&mut self, up_to: i64, limit: u32) -> Result<Pruned, Error> {
         const GOING: &str =
@@ -197,7 +201,7 @@ mod tests {
     /// Takes away what is older than a time, while it is 100, or more than `most` behind the head.
     fn prune(connection: &Connection, older_than: i64, most: u32, limit: u32) -> Pruned {
         let reader = reader(connection);
-        match reader.last_audit_to_go(Some(at(older_than)..=at(100)), most).unwrap() {
+        match reader.last_audit_to_prune(Some(at(older_than)..=at(100)), most).unwrap() {
             Some(last) => writer(connection).prune_audit(last, limit).unwrap(),
             None => Pruned { entries: 0, faults: vec![] },
         }
@@ -253,10 +257,10 @@ mod tests {
     fn where_no_age_is_given_only_the_number_of_entries_counts() {
         let connection = log(&[10, 20, 30]);
         let reader = reader(&connection);
-        assert_eq!(reader.last_audit_to_go(None, 3).unwrap(), None);
-        assert_eq!(reader.last_audit_to_go(None, 2).unwrap(), Some(1));
-        assert_eq!(reader.last_audit_to_go(Some(at(15)..=at(100)), 1).unwrap(), Some(2), "whichever takes more");
-        assert_eq!(reader.last_audit_to_go(Some(at(25)..=at(100)), 2).unwrap(), Some(2));
+        assert_eq!(reader.last_audit_to_prune(None, 3).unwrap(), None);
+        assert_eq!(reader.last_audit_to_prune(None, 2).unwrap(), Some(1));
+        assert_eq!(reader.last_audit_to_prune(Some(at(15)..=at(100)), 1).unwrap(), Some(2), "whichever takes more");
+        assert_eq!(reader.last_audit_to_prune(Some(at(25)..=at(100)), 2).unwrap(), Some(2));
     }
 
     #[test]
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_what_goes_is_told_before_it_is_gone() {
+    fn a_fault_in_pruned_entries_is_reported() {
         let connection = log(&[10, 20, 30]);
         connection.execute_batch("UPDATE audit SET count = 2 WHERE id = 1").unwrap();
         let pruned = prune(&connection, 30, 100, 100);

@@ -97,7 +97,7 @@ impl Writer<'_> {
     }
 
     /// Takes back the invitations and reset tokens that somebody made, and returns how many invitations that were.
-    pub fn delete_tokens_made_by(&mut self, user: UserId) -> Result<u32, Error> {
+    pub fn delete_tokens_created_by(&mut self, user: UserId) -> Result<u32, Error> {
         self.sql.change("DELETE FROM password_resets WHERE created_by = ?1", values![user])?;
         let invitations = self.sql.change("DELETE FROM invitations WHERE created_by = ?1", values![user])?;
         Ok(u32::try_from(invitations).unwrap_or(u32::MAX))

@@ -10,9 +10,9 @@ use crate::{
 use std::time::{Duration, Instant};
 
 /// How long one transaction goes on deleting before others have their turn. Its commit comes on top.
-const TURN: Duration = Duration::from_millis(50);
+const TIME_SLICE: Duration = Duration::from_millis(50);
 /// How many rows one statement deletes.
-const ROWS: u32 = 100;
+const ROWS_PER_STATEMENT: u32 = 100;
 
 /// Deletes up to `?2` rows of a table that fulfil a condition on `?1`, chosen by their key.
 macro_rules! delete_some {
@@ -34,15 +34,15 @@ macro_rules! delete_some {
 }
 
 /// A transaction of housekeeping, which ends soon.
-pub(super) struct HouseTurn(Instant);
+pub(super) struct TimeSlice(Instant);
 
-impl HouseTurn {
+impl TimeSlice {
     pub(super) fn begin() -> Self {
         Self(Instant::now())
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.0.elapsed() > TURN
+        self.0.elapsed() > TIME_SLICE
     }
 }
 
@@ -78,31 +78,31 @@ impl Writer<'_> {
 
     /// Deletes invitations that expired before a time, for a turn. This and what follows returns whether some may be left.
     pub fn sweep_invitations(&mut self, expired: Timestamp) -> Result<bool, Error> {
-        self.delete_for_a_turn(delete_some!("invitations", "id", "expires_at < ?1"), expired)
+        self.delete_for_a_time_slice(delete_some!("invitations", "id", "expires_at < ?1"), expired)
     }
 
     /// Deletes reset tokens that expired before a time.
     pub fn sweep_password_resets(&mut self, expired: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("password_resets", "token_hash", "expires_at < ?1");
-        self.delete_for_a_turn(sql, expired)
+        self.delete_for_a_time_slice(sql, expired)
     }
 
     /// Forgets from where somebody last signed in before a time.
     pub fn sweep_sign_in_addresses(&mut self, before: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("sign_in_addresses", "user_id, address", "last_at < ?1");
-        self.delete_for_a_turn(sql, before)
+        self.delete_for_a_time_slice(sql, before)
     }
 
     /// Forgets budgets that are full again.
     pub fn sweep_full_budgets(&mut self, now: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("throttle_accounts", "slot", "full_again_at <= ?1");
-        self.delete_for_a_turn(sql, now)
+        self.delete_for_a_time_slice(sql, now)
     }
 
     /// Repeats a statement until nothing is left for it, or the turn is over.
-    fn delete_for_a_turn(&self, sql: &str, before: Timestamp) -> Result<bool, Error> {
-        let turn = HouseTurn::begin();
-        while self.sql.change(sql, values![before, ROWS])? == u64::from(ROWS) {
+    fn delete_for_a_time_slice(&self, sql: &str, before: Timestamp) -> Result<bool, Error> {
+        let turn = TimeSlice::begin();
+        while self.sql.change(sql, values![before, ROWS_PER_STATEMENT])? == u64::from(ROWS_PER_STATEMENT) {
             if turn.is_over() {
                 return Ok(true);
             }

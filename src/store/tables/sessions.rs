@@ -1,7 +1,7 @@
 //! Statements about sessions.
 
 use super::{
-    maintenance::HouseTurn,
+    maintenance::TimeSlice,
     users::{user_columns, user_from},
 };
 use crate::{
@@ -172,7 +172,7 @@ impl Writer<'_> {
         unused: Timestamp,
     ) -> Result<Vec<SessionId>, Error> {
         const SQL: &str = "DELETE FROM sessions WHERE id = ?1 AND (expires_at < ?2 OR last_used_at < ?3)";
-        let (turn, mut left) = (HouseTurn::begin(), ended.into_iter());
+        let (turn, mut left) = (TimeSlice::begin(), ended.into_iter());
         for id in left.by_ref() {
             self.sql.change(SQL, values![&id, expired, unused])?;
             if turn.is_over() {

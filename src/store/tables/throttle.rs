@@ -1,7 +1,7 @@
 //! Statements for the throttle: from where an account was signed in to, and what outlives a restart.
 
 use crate::{
-    domain::{Error, Subscriber, Timestamp, UserId},
+    domain::{ClientPrefix, Error, Timestamp, UserId},
     store::{Reader, Writer, sql::values},
 };
 use std::net::IpAddr;
@@ -17,12 +17,12 @@ impl Reader<'_> {
     pub fn knows_address(
         &self,
         user: Option<UserId>,
-        subscriber: Option<Subscriber>,
+        prefix: Option<ClientPrefix>,
         since: Timestamp,
     ) -> Result<bool, Error> {
         const SQL: &str =
             "SELECT EXISTS (SELECT 1 FROM sign_in_addresses WHERE user_id = ?1 AND address = ?2 AND last_at >= ?3)";
-        let (user, address) = (user.map_or(0, UserId::get), subscriber.map(|subscriber| subscriber.to_string()));
+        let (user, address) = (user.map_or(0, UserId::get), prefix.map(|prefix| prefix.to_string()));
         Ok(self.sql.only(SQL, values![user, address.as_ref(), since], |row| row.flag(0))?)
     }
 
@@ -49,14 +49,14 @@ impl Reader<'_> {
 
 impl Writer<'_> {
     /// Notes from where somebody signed in. An account keeps its latest `most` addresses.
-    pub fn note_sign_in_address(&mut self, user: UserId, subscriber: Subscriber, most: u32) -> Result<(), Error> {
-        const NOTE: &str = "INSERT INTO sign_in_addresses (user_id, address, last_at) VALUES (?1, ?2, ?3)
+    pub fn remember_sign_in_address(&mut self, user: UserId, prefix: ClientPrefix, most: u32) -> Result<(), Error> {
+        const UPSERT: &str = "INSERT INTO sign_in_addresses (user_id, address, last_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (user_id, address) DO UPDATE SET last_at = excluded.last_at";
         const FORGET: &str = "DELETE FROM sign_in_addresses WHERE user_id = ?1 AND address IN
             (SELECT address FROM sign_in_addresses WHERE user_id = ?1
              ORDER BY address = ?2 DESC, last_at DESC LIMIT 9223372036854775807 OFFSET ?3)";
-        let address = subscriber.to_string();
-        self.sql.change(NOTE, values![user, &address, self.now])?;
+        let address = prefix.to_string();
+        self.sql.change(UPSERT, values![user, &address, self.now])?;
         self.sql.change(FORGET, values![user, &address, most])?;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Writer<'_> {
     }
 
     /// Notes for `usher check` a proxy on this machine that nobody declared.
-    pub fn note_undeclared_proxy(&mut self, ip: IpAddr) -> Result<(), Error> {
+    pub fn remember_undeclared_proxy(&mut self, ip: IpAddr) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO undeclared_proxy (only_row, ip, seen_at) VALUES (1, ?1, ?2)
             ON CONFLICT (only_row) DO UPDATE SET ip = excluded.ip, seen_at = excluded.seen_at";
         self.sql.change(SQL, values![&ip.to_string(), self.now])?;

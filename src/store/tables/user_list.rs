@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// A search that finds fewer accounts than this looks all of them up and sorts them.
-const FEW: u32 = 1_000;
+const MIN_MATCHES_TO_WALK: u32 = 1_000;
 /// One that finds more first walks through the list and leaves out what doesn't match, for as many accounts as a share
 /// of those that match: where matches are dense that fills a page, and where they lie far away it costs little on top.
-const WALKED: u32 = 4;
+const WALK_SHARE: u32 = 4;
 /// Matches are not counted beyond this, to choose between the two.
-const MANY: u32 = 50_000;
+const MAX_MATCHES_COUNTED: u32 = 50_000;
 
 /// What a search finds, between the two ends of its prefix.
 const MATCHES: &str = "(SELECT id AS match FROM users WHERE username_key >= ?1 AND username_key < ?2
@@ -190,8 +190,8 @@ impl Reader<'_> {
 
     fn search(&self, list: &List<'_>, bounds: &[String; 2], wanted: u32) -> Result<Vec<User>, Error> {
         let matches = self.matches(bounds)?;
-        if matches >= FEW
-            && let Some(found) = self.walk(list, bounds, matches / WALKED, wanted)?
+        if matches >= MIN_MATCHES_TO_WALK
+            && let Some(found) = self.walk(list, bounds, matches / WALK_SHARE, wanted)?
         {
             return Ok(found);
         }
@@ -235,7 +235,8 @@ impl Reader<'_> {
             (SELECT count(*) FROM (SELECT 1 FROM users WHERE email_key >= ?1 AND email_key < ?2 LIMIT ?3) AS b)";
         let [from, to] = bounds.each_ref().map(Value::from);
         let more = |row: &dyn Columns| Ok(row.number(0)?.max(row.number(1)?));
-        Ok(u32::try_from(self.sql.only(UP_TO, &[from, to, MANY.into()], more)?).unwrap_or(MANY))
+        Ok(u32::try_from(self.sql.only(UP_TO, &[from, to, MAX_MATCHES_COUNTED.into()], more)?)
+            .unwrap_or(MAX_MATCHES_COUNTED))
     }
 }
 
@@ -397,8 +398,8 @@ mod tests {
 
     #[test]
     fn a_search_that_finds_much_finds_the_same() {
-        let connection = database(FEW * 5);
-        import(&connection, FEW * 2);
+        let connection = database(MIN_MATCHES_TO_WALK * 5);
+        import(&connection, MIN_MATCHES_TO_WALK * 2);
         let reader = reader(&connection);
         for sort in UserSort::ALL {
             let (all, _) = walk(&connection, &UserFilter::default(), sort, "200");
@@ -420,7 +421,7 @@ mod tests {
         let (few, many) = (database(5_000), database(30_000));
         let filter = UserFilter { prefix: SearchPrefix::parse("zoe").ok(), ..UserFilter::default() };
         for connection in [&few, &many] {
-            import(connection, FEW * 2);
+            import(connection, MIN_MATCHES_TO_WALK * 2);
         }
         for sort in UserSort::ALL {
             let ((_, of_few), (_, of_many)) = (walk(&few, &filter, sort, "50"), walk(&many, &filter, sort, "50"));

@@ -45,11 +45,12 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
     let email_verified = faults.collect("email_verified", truth(row, 3));
     let disabled = faults.collect("disabled", truth(row, 5));
     let revision = faults.collect("revision", count(row.number(6)?));
-    let stand_in = || format!("damaged-{id}");
+    let placeholder = || format!("damaged-{id}");
     let user = User {
         id,
-        username: username.unwrap_or_else(|| Username::parse(&stand_in()).expect("a username")),
-        email: email.unwrap_or_else(|| EmailAddress::parse(&(stand_in() + "@unverified.invalid")).expect("an address")),
+        username: username.unwrap_or_else(|| Username::parse(&placeholder()).expect("a username")),
+        email: email
+            .unwrap_or_else(|| EmailAddress::parse(&(placeholder() + "@unverified.invalid")).expect("an address")),
         email_verified: email_verified.unwrap_or(false),
         role: role.unwrap_or(Role::User),
         disabled: disabled.unwrap_or(true),

@@ -154,7 +154,7 @@ fn callers_who_leave_before_the_answer_are_charged_and_on_record() {
     let server = Server::with(|settings| (settings.hash_threads, settings.hash_queue) = (0, 50));
     let body = json!({"email": "nobody@example.com", "password": WRONG}).to_string();
     let head = "POST /api/v1/auth/login HTTP/1.1\r\nhost: usher\r\ncontent-type: application/json\r\ncontent-length";
-    let queued = || futures_executor::block_on(server.app.measures()).hashing.queued;
+    let queued = || futures_executor::block_on(server.app.stats()).hashing.queued;
 
     // when
     for _ in 0..10 {

@@ -33,7 +33,7 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     line.role = fields.optional("role", |value| Role::parse(text_of(value)?)).unwrap_or(line.role);
     line.disabled = fields.optional("disabled", truth_of).unwrap_or(line.disabled);
     line.created_at = fields.optional("created_at", |value| Timestamp::parse(text_of(value)?));
-    fields.refuse_others();
+    fields.refuse_unknown();
     line
 }
 
@@ -85,7 +85,7 @@ impl Fields<'_> {
         self.faults.collect(name, parsed)
     }
 
-    fn refuse_others(&mut self) {
+    fn refuse_unknown(&mut self) {
         for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str()) && *name != REFUSED) {
             self.faults.add(plain_name(name), "is not a field of an account");
         }

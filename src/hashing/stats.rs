@@ -7,11 +7,11 @@ use std::{
 
 /// How the pool is doing. What is counted is counted from the start.
 #[derive(Debug, Clone)]
-pub struct HashMeasures {
+pub struct HashStats {
     pub computed: u64,
     /// How many of them were slow ones.
     pub slow: u64,
-    /// How often there was no place, or none for the caller's site or for a slow hash, and the answer was "overloaded".
+    /// How often there was no place, or none for the caller's network or for a slow hash, and the answer was "overloaded".
     pub refused: u64,
     /// Hashes that no thread has begun.
     pub queued: usize,
@@ -41,7 +41,7 @@ pub(super) struct WaitCounts {
 }
 
 impl WaitCounts {
-    pub(super) fn note(&self, waited: Duration) {
+    pub(super) fn record(&self, waited: Duration) {
         let bound = MILLISECONDS.iter().position(|bound| waited <= Duration::from_millis(*bound));
         self.counts[bound.unwrap_or(MILLISECONDS.len())].fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -65,7 +65,7 @@ mod tests {
     fn a_wait_is_counted_once_at_the_least_bound_that_it_does_not_exceed() {
         let counts = WaitCounts::default();
         for millis in [0, 1, 2, 5, 11_000] {
-            counts.note(Duration::from_millis(millis));
+            counts.record(Duration::from_millis(millis));
         }
         let waits = counts.read();
         assert_eq!(waits.up_to[..3].iter().map(|(_, count)| *count).collect::<Vec<_>>(), [2, 2, 0]);

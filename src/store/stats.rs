@@ -2,7 +2,7 @@
 
 /// How the store is doing at this moment.
 #[derive(Debug, Clone)]
-pub struct StoreMeasures {
+pub struct StoreStats {
     /// Connections for look-ups, and how many of them are in use.
     pub points: usize,
     pub points_in_use: usize,

@@ -3,17 +3,17 @@
 use super::App;
 use crate::domain::Timestamp;
 pub use crate::{
-    hashing::{HashMeasures, Waits},
-    store::{Rows, StoreMeasures},
+    hashing::{HashStats, Waits},
+    store::{Rows, StoreStats},
 };
 use std::time::Duration;
 
 /// All of it, at one moment. What is counted is counted from the start of the process.
 #[derive(Debug, Clone)]
-pub struct Measures {
+pub struct Stats {
     pub started_at: Timestamp,
-    pub hashing: HashMeasures,
-    pub store: StoreMeasures,
+    pub hashing: HashStats,
+    pub store: StoreStats,
     /// At most a minute old; `None` where they could not be counted.
     pub rows: Option<Rows>,
     /// Attempts that were turned away, by the limit that they met.
@@ -25,13 +25,13 @@ pub(super) type Counted = tokio::sync::Mutex<Option<(Timestamp, Rows)>>;
 
 impl App {
     /// Counting reads whole tables, so it is done once a minute, however many ask.
-    const COUNTS_KEPT: Duration = Duration::from_mins(1);
+    const MAX_COUNT_AGE: Duration = Duration::from_mins(1);
 
-    pub async fn measures(&self) -> Measures {
-        Measures {
+    pub async fn stats(&self) -> Stats {
+        Stats {
             started_at: self.started_at,
-            hashing: self.core.hashing.measures(),
-            store: self.core.store_measures(),
+            hashing: self.core.hashing.stats(),
+            store: self.core.store_stats(),
             rows: self.rows().await,
             throttled: self.core.throttle.refused(),
         }
@@ -41,7 +41,7 @@ impl App {
         let mut counted = self.counted.lock().await;
         let now = self.core.clock.now();
         // A clock that was set back must not keep them for longer.
-        let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::COUNTS_KEPT);
+        let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::MAX_COUNT_AGE);
         if let Some((_, rows)) = fresh {
             return Some(rows);
         }
