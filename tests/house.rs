@@ -322,6 +322,32 @@ fn no_unsafe_code_and_nothing_unfinished() {
     }
 }
 
+/// What a test says where it asks or changes the database itself, and not by name.
+const OF_SQL: [&str; 9] =
+    ["rusqlite", "SELECT ", "INSERT INTO", "DELETE FROM", "PRAGMA ", ".sql()", ".query(\"", ".probe(", ".connection()"];
+
+/// How a text of a test reaches the database, if it does.
+fn direct_sql(text: &str) -> Option<&'static str> {
+    let updates = text.lines().any(|line| line.contains("UPDATE ") && line.contains(" SET "));
+    OF_SQL.into_iter().find(|word| text.contains(word)).or(updates.then_some("UPDATE"))
+}
+
+#[test]
+fn tests_of_what_is_seen_from_outside_hold_no_sql() {
+    for subject in ["api", "http", "cli"] {
+        let mut found = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(subject), &mut found);
+        assert!(found.len() > 5, "{subject} is elsewhere now");
+        for path in found {
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(direct_sql(&text), None, "{}: its place is tests/support/probes.rs", path.display());
+        }
+    }
+    for planted in OF_SQL.into_iter().chain(["let sql = \"UPDATE users SET role = 'admin'\";"]) {
+        assert!(direct_sql(planted).is_some(), "{planted}");
+    }
+}
+
 #[test]
 fn no_test_file_is_longer_than_600_lines() {
     let mut found = Vec::new();

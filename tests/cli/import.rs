@@ -4,13 +4,15 @@
 use crate::support::{
     CHEAP, PASSWORD, Server,
     binary::{Serving, command, complaint, create_admin, usher, usher_reading},
+    probes::{Account, Probes},
 };
 use futures_executor::block_on;
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Output};
+use std::{fs, path::Path, process::Output, time::Duration};
 use tempfile::{TempDir, tempdir};
 use usher::{
     app::ImportLine,
+    clock::Clock,
     domain::{Caller, EmailAddress, Error, Password, PasswordHash, Username},
     hashing::{HashPool, recognize},
 };
@@ -79,12 +81,6 @@ fn succeeded(output: &Output, said: &str) {
     assert_eq!((output.status.code(), complaint(output).as_str()), (Some(0), said));
 }
 
-/// One value from a database that no server has open.
-fn query<T: rusqlite::types::FromSql>(folder: &Path, sql: &str) -> T {
-    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
-    database.query_row(sql, [], |row| row.get(0)).expect(sql)
-}
-
 /// Imports hashes beside a running server, signs in with each, and finds that each has become one of ours.
 fn everyone_signs_in(hashes: &[Made]) {
     let folder = tempdir().unwrap();
@@ -99,10 +95,10 @@ fn everyone_signs_in(hashes: &[Made]) {
         let signed_in = serving.client().login(&format!("{}@example.com", name(n)), password);
         assert_eq!(signed_in.status, 200, "{by}: {signed_in:?}");
     }
-    let ours =
-        "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=64,t=2,p=1$%' AND password_version = 1";
-    let count = serving.sql().query_row(ours, [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(usize::try_from(count), Ok(hashes.len()), "each was hashed again");
+    let ours = |account: &Account| {
+        account.password_hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$") && account.password_version == 1
+    };
+    assert_eq!(serving.accounts().iter().filter(|account| ours(account)).count(), hashes.len(), "each is hashed again");
     for (n, Made { by, password, .. }) in hashes.iter().enumerate() {
         let again = serving.client().login(&format!("{}@example.com", name(n)), password);
         assert_eq!(again.status, 200, "{by}: {again:?}");
@@ -175,8 +171,8 @@ fn a_dry_run_says_line_by_line_what_it_would_do_and_changes_nothing() {
     let fault = "line 5: email is that of line 1, too; username is that of line 1, too\n";
     assert_eq!(stdout(&complained), format!("{intents}{fault}"));
     assert_eq!(complaint(&complained), "usher: 1 line of 4 is faulty; nothing was imported");
-    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
-    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM audit"), 0);
+    assert_eq!(folder.user_count(), 0);
+    assert_eq!(folder.audit_count(), 0);
 }
 
 #[test]
@@ -228,7 +224,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
     }
     assert_eq!(said.lines().count(), 9, "{said}");
     assert!(!said.contains("s3cret"), "{said}");
-    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 1);
+    assert_eq!(folder.user_count(), 1);
 }
 
 #[test]
@@ -252,19 +248,19 @@ fn an_account_has_what_its_line_says_and_the_rest_is_as_for_new_ones() {
     succeeded(&import(folder.path(), file, &[]), "2 users imported");
 
     // then
-    let columns =
-        "SELECT group_concat(id || ' ' || username || ' ' || email || ' ' || email_verified || role || disabled || ' '
-        || created_at || ' ' || revision || password_version || (last_login_at IS NULL), '; ') FROM users WHERE id = ";
-    assert_eq!(
-        query::<String>(folder.path(), &format!("{columns} 1")),
-        "1 Ada Ada@Example.com 1admin1 1546394645000 111"
-    );
-    let bob: String = query(folder.path(), &format!("{columns} 2"));
-    assert!(bob.starts_with("2 bob bob@example.com 0user0 1") && bob.ends_with(" 111"), "{bob}");
-    let age = "SELECT abs(unixepoch() * 1000 - created_at) FROM users WHERE id = 2 AND created_at = updated_at";
-    assert!(query::<i64>(folder.path(), age) < 60_000);
-    let audit = "SELECT group_concat(action || ' ' || count || (actor IS NULL) || (subject IS NULL)) FROM audit";
-    assert_eq!(query::<String>(folder.path(), audit), "user.imported 211");
+    let (accounts, audit) = (folder.accounts(), folder.audit());
+    let [ada, bob] = &accounts[..] else { panic!("{accounts:?}") };
+    assert_eq!((ada.id, ada.username.as_str(), ada.email.as_str()), (1, "Ada", "Ada@Example.com"));
+    assert_eq!((ada.email_verified, ada.role.as_str(), ada.disabled), (true, "admin", true));
+    assert_eq!(ada.created_at.as_millis(), 1_546_394_645_000);
+    assert_eq!((bob.id, bob.username.as_str(), bob.email.as_str()), (2, "bob", "bob@example.com"));
+    assert_eq!((bob.email_verified, bob.role.as_str(), bob.disabled), (false, "user", false));
+    assert!(Clock::System.now().since(bob.created_at) < Duration::from_mins(1) && bob.updated_at == bob.created_at);
+    for account in [ada, bob] {
+        assert_eq!((account.revision, account.password_version, account.last_login_at), (1, 1, None));
+    }
+    let [entry] = &audit[..] else { panic!("{audit:?}") };
+    assert_eq!((entry.action.as_str(), entry.count, entry.actor, entry.subject), ("user.imported", 2, None, None));
 }
 
 #[test]
@@ -272,7 +268,7 @@ fn a_file_without_accounts_is_no_fault() {
     let folder = prepared();
     fs::write(folder.path().join("none.jsonl"), "\n").unwrap();
     succeeded(&usher(folder.path(), &["user", "import", "none.jsonl"]), "0 users imported");
-    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM audit"), 0);
+    assert_eq!(folder.audit_count(), 0);
     assert_eq!(export(folder.path()), "");
 }
 
@@ -352,11 +348,7 @@ fn an_account_without_a_password_is_imported_and_signs_in_once_its_password_is_s
     // then
     succeeded(&told, "3 users would be imported; nothing was changed");
     assert_eq!(stdout(&told).matches("without a password: it can sign in once one is set").count(), 3);
-    let hashes: Vec<String> = {
-        let sql = serving.sql();
-        let mut query = sql.prepare("SELECT password_hash FROM users").unwrap();
-        query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-    };
+    let hashes: Vec<String> = serving.accounts().into_iter().map(|account| account.password_hash).collect();
     let distinct = hashes.iter().collect::<std::collections::BTreeSet<_>>().len();
     // The cost is that of the server beside which it was done.
     assert!(distinct == 3 && hashes.iter().all(|hash| hash.starts_with("$argon2id$v=19$m=64,")), "{hashes:?}");
@@ -396,7 +388,7 @@ fn lines_that_are_refused_are_kept_to_be_fixed_and_the_others_are_imported() {
 
     // then
     succeeded(&imported, "2 users imported\n5 of 7 lines were refused; see refused.jsonl");
-    assert_eq!(query::<String>(folder.path(), "SELECT group_concat(username ORDER BY id) FROM users"), "root,bob,eve");
+    assert_eq!(folder.usernames(), ["root", "bob", "eve"]);
     let path = folder.path().join("refused.jsonl");
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -425,10 +417,7 @@ fn lines_that_are_refused_are_kept_to_be_fixed_and_the_others_are_imported() {
         "1 user imported\nno line was refused; none.jsonl was not written",
     );
     assert!(!folder.path().join("none.jsonl").exists());
-    assert_eq!(
-        query::<String>(folder.path(), "SELECT group_concat(username ORDER BY id) FROM users"),
-        "root,bob,eve,ada"
-    );
+    assert_eq!(folder.usernames(), ["root", "bob", "eve", "ada"]);
 }
 
 #[test]
@@ -460,22 +449,16 @@ fn refused_lines_are_never_written_over_a_file_nor_lost() {
         complaint(&clean)
     );
     assert_eq!(fs::read_to_string(folder.path().join("there.jsonl")).unwrap(), "of last time");
-    assert_eq!(query::<i64>(folder.path(), "SELECT count(*) FROM users"), 0);
+    assert_eq!(folder.user_count(), 0);
     let both = import(folder.path(), &file, &["--skip-refused", "x.jsonl", "--dry-run"]);
     assert_eq!(both.status.code(), Some(2), "{}", complaint(&both));
 
     // when the import itself fails, the file goes
-    let blocked = import_in_vain(folder.path(), &file);
+    let full = folder.without_room("INSERT ON users");
+    let blocked = import(folder.path(), &file, &["--skip-refused", "gone.jsonl"]);
+    drop(full);
     assert_eq!(blocked.status.code(), Some(1), "{}", complaint(&blocked));
     assert!(!folder.path().join("gone.jsonl").exists());
-}
-
-/// Imports while the database refuses every new account.
-fn import_in_vain(folder: &Path, file: &str) -> Output {
-    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
-    let trigger = "CREATE TRIGGER no BEFORE INSERT ON users BEGIN SELECT raise(ABORT, 'no'); END";
-    database.execute_batch(trigger).unwrap();
-    import(folder, file, &["--skip-refused", "gone.jsonl"])
 }
 
 #[test]
@@ -500,8 +483,8 @@ fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole()
     // then
     let Err(Error::Invalid(faults)) = refused else { panic!("{refused:?}") };
     assert!(faults.contains("line 2:"), "{faults:?}");
-    assert_eq!(server.query::<String>("SELECT group_concat(username) FROM users"), "BOB");
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'user.imported'"), 0);
+    assert_eq!(server.usernames(), ["BOB"]);
+    assert_eq!(server.audit_count_of("user.imported"), 0);
 }
 
 #[test]
@@ -520,7 +503,7 @@ fn a_stored_hash_beyond_the_bounds_lets_nobody_in() {
     let server = Server::start();
     server.user("ada");
     let expensive = DJANGO.replace("$1$", "$2000001$");
-    server.sql().execute("UPDATE users SET password_hash = ?1", [&expensive]).unwrap();
+    server.set_password_hashes(&expensive);
     let hashes = server.app.hashes();
 
     // when
@@ -529,7 +512,7 @@ fn a_stored_hash_beyond_the_bounds_lets_nobody_in() {
     // then
     answer.is(401, "invalid_credentials");
     assert_eq!(server.app.hashes(), hashes + 1, "it costs what another one does");
-    assert_eq!(server.query::<String>("SELECT password_hash FROM users"), expensive);
+    assert_eq!(server.password_hash(), expensive);
 }
 
 #[test]
@@ -538,7 +521,7 @@ fn a_password_that_is_set_while_a_foreign_hash_is_verified_stays() {
     let server = Server::start();
     let owner = server.user("ada");
     let slow = made(HASHES).into_iter().find(|made| made.by == "Django bcrypt").unwrap();
-    server.sql().execute("UPDATE users SET password_hash = ?1", [&slow.hash]).unwrap();
+    server.set_password_hashes(&slow.hash);
 
     // when
     let signing_in = std::thread::spawn({

@@ -3,8 +3,9 @@
 use crate::support::{
     PASSWORD,
     binary::{Serving, command, complaint, until, usher, usher_reading},
+    damage::Damage,
+    probes::Probes,
 };
-use rusqlite::Connection;
 use serde_json::Value;
 use std::{
     path::Path,
@@ -93,8 +94,7 @@ fn commands_follow_the_server_that_runs() {
     succeeded(&create(path, "ada", PASSWORD, &[]));
 
     // then
-    let hash: String =
-        serving.sql().query_row("SELECT password_hash FROM users", [], |row| row.get(0)).expect("an account");
+    let hash = serving.password_hash();
     assert!(hash.starts_with("$argon2id$v=19$m=64,t=3,p=1$"), "{hash}");
     assert_eq!(minutes_to(&document(&usher(path, &["user", "reset-token", "ada", "--json"]))["expires_at"]), 5);
     let invitation = document(&usher(path, &["invite", "--json"]));
@@ -144,8 +144,7 @@ fn a_flag_wins_over_a_variable_and_that_over_the_server() {
     // when, then
     assert_eq!(lifetime(&[]), 20);
     assert_eq!(lifetime(&["--reset-lifetime", "40m"]), 40);
-    let database = Connection::open(folder.path().join("usher.db")).unwrap();
-    let hash: String = database.query_row("SELECT password_hash FROM users", [], |row| row.get(0)).unwrap();
+    let hash = folder.password_hash();
     assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
 }
 
@@ -210,10 +209,8 @@ fn a_stored_value_that_cannot_be_read_is_named_and_a_flag_is_the_way_round_it() 
     // given
     let folder = served(&[]);
     succeeded(&create(folder.path(), "ada", PASSWORD, &[]));
-    let database = Connection::open(folder.path().join("usher.db")).unwrap();
-    database.execute("UPDATE policy SET value = 'a fortnight' WHERE name = 'reset-lifetime'", []).unwrap();
-    database.execute("INSERT INTO policy VALUES ('of-a-later-version', 'x')", []).unwrap();
-    drop(database);
+    folder.set_policy("reset-lifetime", "a fortnight");
+    folder.set_policy("of-a-later-version", "x");
 
     // when, then
     refused(&usher(folder.path(), &["user", "reset-token", "ada"]), 1, "--reset-lifetime");
@@ -271,22 +268,15 @@ fn the_help_of_a_command_says_that_it_follows_the_server() {
 fn a_policy_that_cannot_be_stored_at_the_start_is_stored_once_it_can() {
     // given
     let folder = served(&[]);
-    let mut blocker = Connection::open(folder.path().join("usher.db")).unwrap();
-    let transaction = blocker.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    let held = folder.hold_writes();
 
     // when
     let serving = Serving::start(folder.path(), &["--password-min-length", "15"]);
     serving.until_logged("the policy could not be stored");
-    transaction.rollback().unwrap();
+    drop(held);
 
     // then
-    until("the policy is stored", || {
-        let stored =
-            serving.sql().query_row("SELECT value FROM policy WHERE name = 'password-min-length'", [], |row| {
-                row.get::<_, String>(0)
-            });
-        (stored.unwrap() == "15").then_some(())
-    });
+    until("the policy is stored", || (serving.policy("password-min-length") == "15").then_some(()));
 }
 
 #[test]
@@ -294,7 +284,7 @@ fn a_database_of_another_version_or_none_is_told_as_ever() {
     let folder = tempdir().unwrap();
     refused(&create(folder.path(), "ada", PASSWORD, &[]), 1, "there is no database");
     succeeded(&usher(folder.path(), &["migrate"]));
-    Connection::open(folder.path().join("usher.db")).unwrap().pragma_update(None, "user_version", 1).unwrap();
+    folder.set_schema_version(1);
     refused(&create(folder.path(), "ada", PASSWORD, &[]), 1, "run 'usher migrate'");
     succeeded(&usher(folder.path(), &["user", "create", "--help"]));
 }

@@ -3,6 +3,7 @@
 use crate::support::{
     PASSWORD,
     binary::{Serving, complaint, create_admin, usher, usher_reading},
+    probes::Probes,
 };
 use serde_json::{Value, json};
 use std::{
@@ -390,16 +391,9 @@ fn every_command_works_without_a_server_and_is_on_record() {
     ] {
         done(path, &arguments);
     }
-    let database = rusqlite::Connection::open(path.join("usher.db")).unwrap();
-    let recorded: String = database
-        .query_row(
-            "SELECT group_concat(action, ' ') FROM (SELECT action FROM audit WHERE id > 2 AND actor IS NULL ORDER BY id)",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let of_shell = folder.audit().into_iter().filter(|entry| entry.id > 2 && entry.actor.is_none());
     assert_eq!(
-        recorded,
+        of_shell.map(|entry| entry.action).collect::<Vec<_>>().join(" "),
         "user.role_changed user.disabled user.enabled user.reset_issued user.unlocked invitation.created invitation.deleted user.deleted"
     );
 }
@@ -408,11 +402,10 @@ fn every_command_works_without_a_server_and_is_on_record() {
 fn nobody_writes_to_the_administrators_terminal() {
     let (folder, serving) = serving(&[]);
     serving.sign_in("ada");
-    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
     // Controls, what turns the direction of text, what is invisible, and a line separator.
     let hostile = "\u{1b}[2J\n\u{85}\u{202e}\u{200b}\u{2066}\u{ad}\u{feff}\u{e0041}\u{2028}é";
     let escaped = r"\u001b[2J\u000a\u0085\u202e\u200b\u2066\u00ad\ufeff\udb40\udc41\u2028é";
-    database.execute("UPDATE sessions SET user_agent = ?1", [hostile]).unwrap();
+    folder.set_user_agents(hostile);
 
     let listed = done(folder.path(), &["session", "list", "ada"]);
     let json = done(folder.path(), &["session", "list", "ada", "--json"]);
@@ -427,8 +420,7 @@ fn nobody_writes_to_the_administrators_terminal() {
 #[test]
 fn what_is_exported_holds_nothing_that_acts_on_a_terminal() {
     let (folder, _serving) = serving(&[]);
-    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
-    database.execute("UPDATE users SET password_hash = 'x' || char(8238, 155)", []).unwrap();
+    folder.set_password_hashes("x\u{202e}\u{9b}");
     let exported = done(folder.path(), &["user", "export"]);
     assert!(exported.contains(r#""password_hash":"x\u202e\u009b""#), "{exported:?}");
 }

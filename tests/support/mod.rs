@@ -8,6 +8,7 @@
 pub mod binary;
 #[cfg(feature = "system-tests")]
 pub mod browser;
+pub mod damage;
 pub mod hostile;
 pub mod probes;
 

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use tempfile::TempDir;
 use usher::domain::{ChainHash, Timestamp};
 
 /// Something that has a database.
@@ -47,6 +48,36 @@ pub trait Probes {
         self.connection().execute(update, [username, hash]).expect("it can be written");
     }
 
+    /// Every account, the oldest first.
+    fn accounts(&self) -> Vec<Account> {
+        let connection = self.connection();
+        let sql =
+            "SELECT id, username, email, email_verified, role, disabled, password_hash, password_version, revision,
+            created_at, updated_at, last_login_at FROM users ORDER BY id";
+        let mut query = connection.prepare(sql).expect(sql);
+        let accounts = query.query_map([], |row| {
+            Ok(Account {
+                id: row.get(0)?,
+                username: row.get(1)?,
+                email: row.get(2)?,
+                email_verified: row.get(3)?,
+                role: row.get(4)?,
+                disabled: row.get(5)?,
+                password_hash: row.get(6)?,
+                password_version: row.get(7)?,
+                revision: row.get(8)?,
+                created_at: Timestamp::from_millis(row.get(9)?),
+                updated_at: Timestamp::from_millis(row.get(10)?),
+                last_login_at: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_millis),
+            })
+        });
+        accounts.expect(sql).map(|account| account.expect("an account")).collect()
+    }
+
+    fn usernames(&self) -> Vec<String> {
+        self.accounts().into_iter().map(|account| account.username).collect()
+    }
+
     fn delete_users(&self, ids: std::ops::RangeInclusive<i64>) {
         let delete = "DELETE FROM users WHERE id BETWEEN ?1 AND ?2";
         self.connection().execute(delete, [ids.start(), ids.end()]).expect("it can be written");
@@ -78,6 +109,27 @@ pub trait Probes {
     /// The user agent of the newest session.
     fn newest_user_agent(&self) -> String {
         self.probe("SELECT user_agent FROM sessions ORDER BY rowid DESC LIMIT 1")
+    }
+
+    fn set_user_agents(&self, user_agent: &str) {
+        self.connection().execute("UPDATE sessions SET user_agent = ?1", [user_agent]).expect("it can be written");
+    }
+
+    /// The IP addresses of all sessions, the oldest session first.
+    fn session_ips(&self) -> Vec<Option<String>> {
+        let connection = self.connection();
+        let mut query = connection.prepare("SELECT ip FROM sessions ORDER BY rowid").expect("sessions");
+        query.query_map([], |row| row.get(0)).expect("sessions").map(|ip| ip.expect("a session")).collect()
+    }
+
+    /// How often it is noted that a proxy was not declared.
+    fn undeclared_proxy_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM undeclared_proxy")
+    }
+
+    /// A rule that the server left for the commands beside it.
+    fn policy(&self, name: &str) -> String {
+        self.probe(&format!("SELECT value FROM policy WHERE name = '{name}'"))
     }
 
     fn delete_sessions(&self) {
@@ -265,6 +317,21 @@ pub trait Probes {
         self.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("nobody reads");
     }
 
+    /// What SQLite says of the whole file.
+    fn integrity(&self) -> String {
+        self.probe("PRAGMA integrity_check")
+    }
+
+    /// Writes a copy without the write-ahead log.
+    fn copy_to(&self, path: &Path) {
+        self.connection().execute("VACUUM INTO ?1", [path.to_str().expect("text")]).expect("it can be written");
+    }
+
+    /// Whether the test itself can write within five seconds.
+    fn can_write(&self) -> bool {
+        self.connection().execute_batch("BEGIN IMMEDIATE").is_ok()
+    }
+
     /// Keeps everybody else from writing, until it is released.
     fn hold_writes(&self) -> HeldWrites {
         let connection = self.connection();
@@ -307,11 +374,35 @@ impl Probes for Serving {
     }
 }
 
+/// A folder with a database in it.
+impl Probes for TempDir {
+    fn database_file(&self) -> PathBuf {
+        self.path().join("usher.db")
+    }
+}
+
 /// The file itself.
 impl Probes for Path {
     fn database_file(&self) -> PathBuf {
         self.to_owned()
     }
+}
+
+/// An account, as it is stored.
+#[derive(Debug)]
+pub struct Account {
+    pub id: i64,
+    pub username: String,
+    pub email: String,
+    pub email_verified: bool,
+    pub role: String,
+    pub disabled: bool,
+    pub password_hash: String,
+    pub password_version: i64,
+    pub revision: i64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub last_login_at: Option<Timestamp>,
 }
 
 /// An entry of the audit log, as it is stored.

@@ -1,8 +1,10 @@
 //! `usher check`: a database that is sound, damaged or not one of ours.
 
 use super::{broken, check, copy_of, folder_of, proven, stdout, twelve_entries};
-use crate::support::binary::{Serving, command, complaint, create_admin, files, output, usher};
-use rusqlite::Connection;
+use crate::support::{
+    binary::{Serving, command, complaint, create_admin, files, output, usher},
+    damage::{Damage, Harm, Tampering},
+};
 use serde_json::{Value, json};
 use std::{os::unix::fs::PermissionsExt, path::Path};
 use tempfile::tempdir;
@@ -71,13 +73,11 @@ type Make<'m> = &'m dyn Fn(&Path);
 #[test]
 fn files_that_are_none_of_ours_are_told_and_left_untouched() {
     let text = |path: &Path| std::fs::write(path, "a letter, and no database at all").unwrap();
-    let foreign = |path: &Path| {
-        Connection::open(path).unwrap().execute_batch("PRAGMA application_id = 1; CREATE TABLE t (x)").unwrap();
-    };
+    let foreign = |path: &Path| path.make_foreign_database();
     let folder = |path: &Path| std::fs::create_dir(path).unwrap();
     let newer = |path: &Path| {
         usher(path.parent().unwrap(), &["migrate"]);
-        Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        path.set_schema_version(99);
     };
     let cases: [(Make<'_>, &str); 5] = [
         (&|_| {}, "there is no database"),
@@ -100,36 +100,21 @@ fn files_that_are_none_of_ours_are_told_and_left_untouched() {
 fn damage_a_changed_schema_and_orphans_are_told() {
     let server = twelve_entries();
     for (harm, told) in [
-        ("DROP INDEX audit_by_action", "index audit_by_action is missing"),
-        ("CREATE TRIGGER spy AFTER INSERT ON users BEGIN DELETE FROM audit; END", "trigger spy is not ours"),
-        ("ALTER TABLE users ADD COLUMN nickname TEXT", "table users is not as it was made"),
-        (
-            "PRAGMA foreign_keys = 0; DELETE FROM users WHERE id = 1; INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, 0)",
-            "1 rows of password_resets refer to nothing in users",
-        ),
-        (
-            "UPDATE users SET (username, username_key) = ('a' || char(27) || '[31m', 'a' || char(27) || '[31m') WHERE id = 1",
-            "the account 1 is damaged: username must",
-        ),
-        ("PRAGMA ignore_check_constraints = 1; UPDATE users SET revision = 0", "CHECK constraint failed in users"),
+        (Harm::DropIndex, "index audit_by_action is missing"),
+        (Harm::AddTrigger, "trigger spy is not ours"),
+        (Harm::AddColumn, "table users is not as it was made"),
+        (Harm::AddOrphan, "1 rows of password_resets refer to nothing in users"),
+        (Harm::SetHostileUsername, "the account 1 is damaged: username must"),
+        (Harm::BreakConstraint, "CHECK constraint failed in users"),
     ] {
-        let (folder, connection) = copy_of(&server);
-        connection.execute_batch(harm).unwrap();
-        drop(connection);
+        let folder = copy_of(&server);
+        folder.harm(harm);
         let found = broken(folder.path(), &[]);
         assert!(found.contains(told), "{told}: {found}");
     }
 
-    let (folder, connection) = copy_of(&server);
-    let page: u32 = connection
-        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'audit_by_action'", [], |row| row.get(0))
-        .unwrap();
-    drop(connection);
-    let path = folder.path().join("usher.db");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let page = page as usize;
-    bytes[(page - 1) * 4096..page * 4096].fill(0xA5);
-    std::fs::write(&path, bytes).unwrap();
+    let folder = copy_of(&server);
+    folder.overwrite_index();
     let found = broken(folder.path(), &[]);
     assert!(found.contains("integrity") && found.contains("restore a backup"), "{found}");
 }
@@ -197,7 +182,7 @@ fn modes_are_told_of_files_that_are_there_with_one_command_for_all() {
 #[test]
 fn a_check_does_not_promise_what_its_lines_do_not_say() {
     let server = twelve_entries();
-    server.sql().execute("UPDATE audit SET count = 7 WHERE id = 5", []).unwrap();
+    server.tamper(&Tampering::SetCount(5, 7));
     let output = check(&folder_of(&server), &[]);
     let told = stdout(&output);
     assert!(told.contains("that can't be undone: compare the log with a backup's"), "{told}");

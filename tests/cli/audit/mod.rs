@@ -11,8 +11,8 @@ mod retention;
 use crate::support::{
     Client, Server,
     binary::{complaint, usher},
+    probes::Probes,
 };
-use rusqlite::Connection;
 use serde_json::Value;
 use std::{os::unix::fs::PermissionsExt, path::Path, process::Output, time::Duration};
 use tempfile::{TempDir, tempdir};
@@ -53,7 +53,7 @@ fn prune(server: &Server) {
 }
 
 fn left(server: &Server) -> (i64, i64) {
-    (server.query("SELECT ifnull(min(id), 0) FROM audit"), server.query("SELECT count(*) FROM audit"))
+    (server.oldest_audit_id(), server.audit_count())
 }
 
 fn folder_of(server: &Server) -> std::path::PathBuf {
@@ -96,13 +96,12 @@ fn head(folder: &Path) -> ChainPoint {
 }
 
 /// A folder with a copy of a server's database, for somebody to tamper with.
-fn copy_of(server: &Server) -> (TempDir, Connection) {
+fn copy_of(server: &Server) -> TempDir {
     let folder = tempdir().unwrap();
-    let path = folder.path().join("usher.db");
-    server.sql().execute("VACUUM INTO ?1", [path.to_str().unwrap()]).unwrap();
+    let path = folder.database_file();
+    server.copy_to(&path);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let connection = Connection::open(&path).unwrap();
-    (folder, connection)
+    folder
 }
 
 /// A log of twelve entries.
@@ -114,6 +113,6 @@ fn twelve_entries() -> Server {
         server.flush();
         user.send("POST", "/auth/logout", &[], None);
     }
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit"), 12);
+    assert_eq!(server.audit_count(), 12);
     server
 }

@@ -4,6 +4,7 @@ use super::{folder_of, stdout, twelve_entries};
 use crate::support::{
     Server,
     binary::{command, complaint, ended, usher},
+    damage::{Damage, Tampering},
 };
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -79,10 +80,8 @@ fn the_document_has_the_shape_of_the_api() {
 #[test]
 fn what_a_vandal_wrote_does_not_reach_the_terminal_as_it_is() {
     let server = twelve_entries();
-    server
-        .sql()
-        .execute_batch("UPDATE audit SET request_id = char(27) || '[2J', ip = 'a' || char(10) || 'b' WHERE id = 5")
-        .unwrap();
+    server.tamper(&Tampering::SetRequestId(5, "\u{1b}[2J"));
+    server.tamper(&Tampering::SetIp(5, Some("a\nb")));
     let read = usher(&folder_of(&server), &["audit"]);
     assert!(!stdout(&read).contains('\u{1b}') && stdout(&read).lines().count() == 13, "{}", stdout(&read));
 }

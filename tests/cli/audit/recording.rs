@@ -1,7 +1,10 @@
 //! What is recorded, and how many entries a flood of guesses writes.
 
 use super::{all_pages, events};
-use crate::support::{Answer, Client, PASSWORD, Server};
+use crate::support::{
+    Answer, Client, PASSWORD, Server,
+    probes::{Entry, Probes},
+};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
 use usher::domain::{Action, Registration};
@@ -20,7 +23,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
     let server = Server::start();
     let root = server.admin("root");
     server.sign_in("root"); // a second session, to be ended
-    let known: i64 = server.query("SELECT max(id) FROM audit");
+    let known: i64 = server.newest_audit_id();
     let new = |name: &str| json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
     let (r, a) = (Some(root.id), Some(root.id + 1));
     let me = format!("/users/{}", root.id + 1);
@@ -104,9 +107,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
     let missing: Vec<_> =
         Action::ALL.iter().filter(|action| !seen.contains(action.as_str()) && !elsewhere.contains(action)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    let texts: String = server.query(
-        "SELECT group_concat(concat_ws(' ', id, at, action, actor, subject, ip, request_id, count), ' ') FROM audit",
-    );
+    let texts = format!("{:?}", server.audit());
     assert!(secrets.iter().all(|secret| !texts.contains(secret)), "{texts}");
 }
 
@@ -183,17 +184,12 @@ fn a_flood_of_guesses_writes_few_entries_and_loses_none_of_them() {
     }
     server.flush();
 
-    let (rows, attempts): (i64, i64) = server
-        .sql()
-        .query_row("SELECT count(*), sum(count) FROM audit WHERE action = 'session.sign_in_failed'", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .unwrap();
-    assert_eq!(attempts, 1_200);
-    assert!(rows <= 256 + 2 * 6 + 3, "{rows} entries for {attempts} guesses");
-    let counted: i64 =
-        server.query("SELECT count(*) FROM audit WHERE count > 1 AND (ip IS NOT NULL OR request_id IS NOT NULL)");
-    assert_eq!(counted, 0, "an entry for many requests names none");
+    let rows = server.audit_count_of("session.sign_in_failed");
+    assert_eq!(server.occurrences("session.sign_in_failed"), 1_200);
+    assert!(rows <= 256 + 2 * 6 + 3, "{rows} entries for 1,200 guesses");
+    let of_many = server.audit().into_iter().filter(|entry| entry.count > 1);
+    let naming: Vec<Entry> = of_many.filter(|entry| entry.ip.is_some() || entry.request_id.is_some()).collect();
+    assert!(naming.is_empty(), "an entry for many requests names none: {naming:?}");
 }
 
 #[test]
@@ -205,7 +201,7 @@ fn an_administrator_who_reads_again_and_again_gives_a_guesser_no_more_entries() 
         guess(&anon);
         events(&root, "limit=1");
     }
-    assert_eq!(server.query::<i64>("SELECT count(*) FROM audit WHERE action = 'session.sign_in_failed'"), 256);
+    assert_eq!(server.audit_count_of("session.sign_in_failed"), 256);
 
     server.clock.advance(Duration::from_mins(1));
     let last = &events(&root, "action=session.sign_in_failed&limit=1")[0];

@@ -4,10 +4,10 @@ use super::{DAY, broken, folder_of, head, keeping_a_day, left, proven, prune};
 use crate::support::{
     START, Server,
     binary::{Serving, create_admin, until, usher},
+    probes::Probes,
 };
-use rusqlite::Connection;
 use serde_json::json;
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 use tempfile::tempdir;
 use usher::domain::Timestamp;
 
@@ -72,20 +72,15 @@ fn the_settings_reach_the_server_which_prunes_when_it_starts() {
     for name in ["ada", "bob", "cy"] {
         assert!(create_admin(folder.path(), name).status.success());
     }
-    let before: i64 = rows(folder.path());
+    let before = folder.audit_count();
     let serving = Serving::start(folder.path(), &["--audit-max-rows", "2"]);
-    until("the oldest are gone", || (rows(folder.path()) == 2).then_some(()));
+    until("the oldest are gone", || (folder.audit_count() == 2).then_some(()));
     drop(serving);
     assert!(before > 2);
     until("the rest is older than a second, and gone", || {
         let serving = Serving::start(folder.path(), &["--audit-retention", "1s"]);
         serving.until_logged("head="); // which comes after pruning
-        (rows(folder.path()) == 0).then_some(())
+        (folder.audit_count() == 0).then_some(())
     });
     proven(folder.path(), &[]);
-}
-
-fn rows(folder: &Path) -> i64 {
-    let connection = Connection::open(folder.join("usher.db")).unwrap();
-    connection.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap()
 }

@@ -1,9 +1,10 @@
 //! `usher create-admin`, as a script calls it.
 
-use super::{accounts, ada, prepared, refused, succeeded};
+use super::{ada, prepared, refused, succeeded};
 use crate::support::{
     PASSWORD,
     binary::{Serving, command, complaint, create_admin, ended, files, usher, usher_reading},
+    probes::Probes,
 };
 use std::process::{Output, Stdio};
 use tempfile::tempdir;
@@ -60,7 +61,7 @@ fn a_standard_input_without_a_usable_password_is_refused() {
         assert!(line.contains(reason), "{input:?}: {line}");
         assert!(!line.contains("caf") && !line.contains("xxx"), "{line}");
     }
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn a_weak_password_is_refused_unless_the_settings_allow_it() {
         let line = refused(&tried, 1);
         assert!(line.contains("password "), "{line}");
     }
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
     succeeded(&try_with("password", &["--allow-weak-passwords"]));
 }
 
@@ -153,7 +154,7 @@ fn a_name_or_address_that_is_taken_is_refused_and_no_password_is_printed() {
         // then
         assert!(line.contains(taken) && line.contains("taken"), "{line}");
     }
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }
 
 #[test]
@@ -161,7 +162,7 @@ fn without_a_terminal_and_without_a_flag_it_says_which_flags_there_are() {
     let folder = prepared();
     let line = refused(&usher_reading(folder.path(), &ada(&[]), format!("{PASSWORD}\n{PASSWORD}\n")), 1);
     assert!(line.contains("--password-stdin") && line.contains("--generate-password"), "{line}");
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn of_two_who_claim_one_name_at_once_one_gets_it() {
     assert_eq!(statuses, [Some(0), Some(1)]);
     let loser = both.iter().find(|ended| ended.status.code() == Some(1)).unwrap();
     assert!(refused(loser, 1).contains("taken"));
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn many_who_make_different_accounts_at_once_all_succeed() {
     for ended in &ended {
         succeeded(ended);
     }
-    assert_eq!(accounts(folder.path()), 8);
+    assert_eq!(folder.user_count(), 8);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod settings;
 mod terminal;
 
 use crate::support::binary::{complaint, usher};
-use std::{path::Path, process::Output};
+use std::process::Output;
 use tempfile::{TempDir, tempdir};
 
 /// `--session-lifetime` is also `USHER_SESSION_LIFETIME`.
@@ -50,10 +50,4 @@ const ADA: [&str; 7] = ["create-admin", "--username", "ada", "--email", "ada@exa
 /// `create-admin` for `ada`, with a cheap hash and more arguments.
 fn ada<'a>(more: &[&'a str]) -> Vec<&'a str> {
     ADA.iter().chain(more).copied().collect()
-}
-
-/// How many accounts there are. Only while no other connection of this process is open.
-fn accounts(folder: &Path) -> i64 {
-    let database = rusqlite::Connection::open(folder.join("usher.db")).unwrap();
-    database.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap()
 }

@@ -1,7 +1,10 @@
 //! What is printed, also where nobody reads it.
 
-use super::{accounts, ada, prepared, stdout, succeeded};
-use crate::support::binary::{command, complaint, ended, files, usher};
+use super::{ada, prepared, stdout, succeeded};
+use crate::support::{
+    binary::{command, complaint, ended, files, usher},
+    probes::Probes,
+};
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
@@ -78,5 +81,5 @@ fn a_closed_standard_error_does_not_cost_the_generated_password() {
 
     // then
     assert_eq!((ended.status.code(), stdout(&ended).lines().count()), (Some(0), 1));
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }

@@ -1,7 +1,10 @@
 //! Settings, by flag and by variable, and how a bad one is refused.
 
-use super::{accounts, ada, prepared, refused, stdout, succeeded, variable};
-use crate::support::binary::{command, files, output, usher};
+use super::{ada, prepared, refused, stdout, succeeded, variable};
+use crate::support::{
+    binary::{command, files, output, usher},
+    probes::Probes,
+};
 use tempfile::tempdir;
 
 #[test]
@@ -215,7 +218,7 @@ fn a_blocklist_that_cannot_be_read_is_refused_by_name() {
             assert!(line.contains("--password-blocklist") && line.contains(file), "{line}");
         }
     }
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
 }
 
 #[test]

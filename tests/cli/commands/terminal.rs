@@ -1,9 +1,10 @@
 //! `usher create-admin` on a terminal, which asks for the password.
 
-use super::{accounts, ada, prepared, succeeded};
+use super::{ada, prepared, succeeded};
 use crate::support::{
     PASSWORD,
     binary::{Serving, command, create_admin, until},
+    probes::Probes,
 };
 use rexpect::{
     process::WaitStatus,
@@ -84,7 +85,7 @@ fn two_passwords_that_differ_make_no_account() {
     assert!(last.contains("usher: ") && last.contains("differ") && last.contains("again"), "{last}");
     let transcript = [first, second, last].concat();
     assert!(!transcript.contains("correct") && !transcript.contains("batter"), "{transcript}");
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
 }
 
 #[test]
@@ -96,7 +97,7 @@ fn a_weak_password_typed_on_the_terminal_is_refused() {
     let (last, status) = end(&mut terminal);
     assert_eq!(status, Some(1), "{last}");
     assert!(last.contains("password ") && !last.contains("iloveyou"), "{last}");
-    assert_eq!(accounts(folder.path()), 0);
+    assert_eq!(folder.user_count(), 0);
 }
 
 /// A shell with job control that runs `create-admin` and then what is given, on a terminal of its own. Prompts of the
@@ -138,7 +139,7 @@ fn an_interrupted_prompt_leaves_a_terminal_that_echoes() {
         assert!(said.contains("usher: interrupted; nothing was done") && !said.contains("corr"), "{said}");
         let settings = terminal.exp_eof().unwrap();
         assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
-        assert_eq!(accounts(folder.path()), 0);
+        assert_eq!(folder.user_count(), 0);
     }
 }
 
@@ -178,7 +179,7 @@ fn a_prompt_that_is_stopped_echoes_for_the_shell_and_asks_again_when_it_goes_on(
     assert!(settings.split([' ', ';', '\n']).any(|word| word == "echo"), "{settings}");
     let transcript = [stopped, prompt, end].concat();
     assert!(!transcript.contains("half") && !transcript.contains("battery"), "{transcript}");
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn an_account_that_cannot_be_created_is_refused_before_its_password_is_asked_for
             assert!(said.contains(says) && !said.contains("Password"), "{said}");
         }
     }
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }
 
 #[test]
@@ -226,5 +227,5 @@ fn what_is_typed_at_the_prompts_is_never_shown_however_fast_it_comes() {
     terminal.send(&format!("{PASSWORD}\n{PASSWORD}\n")).unwrap();
     let shown = terminal.exp_string("status 0").unwrap();
     assert!(!shown.contains("correct") && !shown.contains("battery"), "{shown}");
-    assert_eq!(accounts(folder.path()), 1);
+    assert_eq!(folder.user_count(), 1);
 }

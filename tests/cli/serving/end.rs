@@ -1,9 +1,10 @@
 //! How a server ends: signals, requests in progress, and kills.
 
-use super::{connect, rest_of, try_to_register};
+use super::{connect, rest_of};
 use crate::support::{
     PASSWORD,
-    binary::{Serving, command, files, until},
+    binary::{Serving, command, files, status_of_registration, until},
+    probes::Probes,
 };
 use serde_json::json;
 use std::{
@@ -57,10 +58,8 @@ fn either_signal_ends_it_with_status_0_and_everything_gathered_in_the_file() {
         assert!(log.contains("stopping") && log.lines().last().unwrap().contains("stopped"), "{log}");
         let left: Vec<String> = files(folder.path()).into_keys().collect();
         assert_eq!(left, ["usher.db", "usher.db.lock"], "the write-ahead log was not taken over");
-        let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
-        let one = |sql: &str| -> i64 { database.query_row(sql, [], |row| row.get(0)).unwrap() };
-        assert!(one("SELECT last_used_at FROM sessions") + 100 >= last_use, "the last use was lost");
-        assert_eq!(one("SELECT count(*) FROM audit WHERE action = 'session.sign_in_failed'"), 1);
+        assert!(folder.last_used_at().as_millis() + 100 >= last_use, "the last use was lost");
+        assert_eq!(folder.audit_count_of("session.sign_in_failed"), 1);
     }
 }
 
@@ -87,8 +86,7 @@ fn a_request_in_progress_is_answered_before_the_end() {
     }
     let (status, log) = serving.wait();
     assert_eq!(status, Some(0), "{log}");
-    let database = rusqlite::Connection::open(folder.path().join("usher.db")).unwrap();
-    assert_eq!(database.query_row("SELECT count(*) FROM users", [], |row| row.get(0)), Ok(2));
+    assert_eq!(folder.user_count(), 2);
 }
 
 #[test]
@@ -108,14 +106,13 @@ fn what_is_left_to_be_written_waits_for_another_process_no_longer_than_the_shutd
     // given: something to write, and somebody who lets nobody write
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), &["--shutdown-timeout", "1s"]);
-    let other = serving.sql();
-    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let _other = serving.hold_writes();
     serving.client().login("nobody@example.com", "a wrong password").is(401, "invalid_credentials");
-    let third = serving.sql();
+    let file = serving.database_file();
 
     // when: the server is to end, and at the same time a third one begins to wait, for five seconds
     serving.signal("TERM");
-    let waiting = std::thread::spawn(move || third.execute_batch("BEGIN IMMEDIATE").is_err());
+    let waiting = std::thread::spawn(move || !file.can_write());
     let (status, log) = serving.wait();
 
     // then
@@ -305,7 +302,7 @@ fn an_account_that_was_confirmed_is_there_after_a_kill() {
                 scope.spawn(move || {
                     for n in 0.. {
                         let name = format!("r{round}w{writer}n{n}");
-                        match try_to_register(address, &name) {
+                        match status_of_registration(address, &name) {
                             Some(201) => made.lock().unwrap().push(name),
                             Some(other) => panic!("{other}"),
                             None => return,
@@ -323,8 +320,7 @@ fn an_account_that_was_confirmed_is_there_after_a_kill() {
         for name in made.lock().unwrap().iter() {
             again.sign_in(name);
         }
-        let verdict: String = again.sql().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-        assert_eq!(verdict, "ok");
+        assert_eq!(again.integrity(), "ok");
         again.signal("TERM");
         assert_eq!(again.wait().0, Some(0));
     }

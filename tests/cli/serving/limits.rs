@@ -1,9 +1,9 @@
 //! Limits of open files and of memory.
 
-use super::{could_not, try_to_register};
+use super::could_not;
 use crate::support::{
     PASSWORD,
-    binary::{Serving, command, output, until},
+    binary::{Serving, command, output, status_of_registration, until},
 };
 use std::{
     net::TcpStream,
@@ -83,7 +83,9 @@ fn when_file_descriptors_run_out_the_quietest_connections_go_and_requests_are_an
     // then: everyone who asks is answered, if not at the first attempt
     for n in 0..20 {
         let name = format!("user{n}");
-        until("a registration", || matches!(try_to_register(serving.address, &name), Some(201 | 409)).then_some(()));
+        until("a registration", || {
+            matches!(status_of_registration(serving.address, &name), Some(201 | 409)).then_some(())
+        });
     }
     assert!(serving.log().contains("could not be accepted"), "there were descriptors enough");
     drop(silent);

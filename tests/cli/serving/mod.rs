@@ -7,11 +7,11 @@ mod proxies;
 mod stalled_log;
 mod start;
 
-use crate::support::{PASSWORD, binary::complaint};
-use serde_json::{Value, json};
+use crate::support::binary::complaint;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::Output,
     time::Duration,
@@ -56,20 +56,4 @@ fn requests(log: &str) -> BTreeMap<String, Vec<Value>> {
         requests.entry(line["request_id"].as_str().expect("an id").to_owned()).or_default().push(line);
     }
     requests
-}
-
-/// Registers somebody, or reports that the server is gone.
-fn try_to_register(address: SocketAddr, name: &str) -> Option<u16> {
-    let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD}).to_string();
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    write!(
-        stream,
-        "POST /api/v1/users HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .ok()?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).ok()?;
-    line.split(' ').nth(1)?.parse().ok()
 }

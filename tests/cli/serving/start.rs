@@ -1,7 +1,10 @@
 //! How a server starts, and why it does not.
 
 use super::{connect, could_not, rest_of};
-use crate::support::binary::{Serving, command, complaint, create_admin, files, usher};
+use crate::support::{
+    binary::{Serving, command, complaint, create_admin, files, usher},
+    damage::Damage,
+};
 use std::{io::BufRead, net::TcpListener};
 use tempfile::tempdir;
 
@@ -66,16 +69,13 @@ fn a_port_that_is_taken_is_said_in_one_line_that_names_the_flag() {
 fn a_start_that_is_refused_for_a_port_leaves_the_folder_as_it_was() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
-    let old = include_str!("../../storage/upgrade/version-1.sql");
-    for (was, sql) in [("nothing", None), ("a database", Some("")), ("a database to be migrated", Some(old))] {
+    for was in ["nothing", "a database", "a database to be migrated"] {
         // given
         let folder = tempdir().unwrap();
-        match sql {
-            Some("") => assert!(usher(folder.path(), &["migrate"]).status.success()),
-            Some(sql) => {
-                rusqlite::Connection::open(folder.path().join("usher.db")).unwrap().execute_batch(sql).unwrap();
-            }
-            None => {}
+        match was {
+            "a database" => assert!(usher(folder.path(), &["migrate"]).status.success()),
+            "a database to be migrated" => folder.make_version_1(),
+            _ => {}
         }
         let before = files(folder.path());
 
