@@ -1,6 +1,7 @@
 //! Load from many connections at once, in one thread: requests as bytes over bare sockets, so that the client takes as
 //! little as it can of the processors that it shares with the server.
 
+use super::http::Connection;
 use anyhow::{Context, Result, bail, ensure};
 use std::{
     cell::RefCell,
@@ -25,9 +26,42 @@ pub enum Until {
     Answered(u64),
 }
 
-/// How many requests a second are answered when each connection sends one as soon as the one before is answered.
-/// Anything but a success fails.
-pub fn run(server: SocketAddr, connections: usize, until: Until, requests: Requests) -> Result<f64> {
+/// What a server did.
+#[derive(Debug)]
+pub struct Load {
+    pub answered: u64,
+    pub took: Duration,
+}
+
+impl Load {
+    /// Answers a second.
+    pub fn rate(&self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "fewer than 2^52")]
+        let answered = self.answered as f64;
+        answered / self.took.as_secs_f64()
+    }
+}
+
+/// How long each read of a paced load took, from when it was due to its answer, whatever the server does: it waits for
+/// a read that is late, and then so are those after it. One connection, one read `every` so often.
+pub fn paced(server: SocketAddr, every: Duration, span: Duration, requests: &[Vec<u8>]) -> Result<Vec<Duration>> {
+    let (mut connection, mut times) = (Connection::open(server)?, Vec::new());
+    let start = Instant::now();
+    for (number, request) in (0_u32..).zip(requests.iter().cycle()) {
+        let due = every * number;
+        if due >= span {
+            break;
+        }
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        connection.exchange(request)?.ok()?;
+        times.push(start.elapsed().saturating_sub(due));
+    }
+    Ok(times)
+}
+
+/// What is answered when each connection sends a request as soon as the one before is answered. Anything but a success
+/// fails.
+pub fn run(server: SocketAddr, connections: usize, until: Until, requests: Requests) -> Result<Load> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let mut streams = Vec::with_capacity(connections);
@@ -45,11 +79,9 @@ pub fn run(server: SocketAddr, connections: usize, until: Until, requests: Reque
         while let Some(ended) = running.join_next().await {
             ended??;
         }
-        let took = start.elapsed().as_secs_f64();
-        let answered = shared.borrow().sent;
+        let (answered, took) = (shared.borrow().sent, start.elapsed());
         ensure!(answered > 0, "nothing was sent");
-        #[allow(clippy::cast_precision_loss, reason = "fewer than 2^52")]
-        Ok(answered as f64 / took)
+        Ok(Load { answered, took })
     })
 }
 

@@ -181,8 +181,9 @@ impl Side {
 
     /// A second of it, in operations.
     pub fn rate(&self, connections: usize, span: Duration, requests: Requests) -> Result<f64> {
-        load::run(self.address, connections, Until::Passed(span), requests)
-            .with_context(|| format!("{}: {}", self.kind.name(), self.process.log()))
+        let load = load::run(self.address, connections, Until::Passed(span), requests)
+            .with_context(|| format!("{}: {}", self.kind.name(), self.process.log()))?;
+        Ok(load.rate())
     }
 
     /// The requests for accounts by their owners.
@@ -227,24 +228,15 @@ impl Side {
     /// percentile.
     pub fn paced_reads(&self, span: Duration) -> Result<[f64; 2]> {
         const EVERY: Duration = Duration::from_millis(5);
-        let (reads, mut connection, mut times) = (self.reads(), Connection::open(self.address)?, Vec::new());
-        let start = Instant::now();
-        for (number, request) in (0_u32..).zip(reads.iter().cycle()) {
-            let due = EVERY * number;
-            if due >= span {
-                break;
-            }
-            std::thread::sleep(due.saturating_sub(start.elapsed()));
-            connection.exchange(request)?.ok()?;
-            times.push((start.elapsed() - due).as_secs_f64() * 1e3);
-        }
+        let times = load::paced(self.address, EVERY, span, &self.reads())?;
+        let times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
         Ok([quantile(&times, 0.5), quantile(&times, 0.99)])
     }
 
     /// A load of logins that another thread can make.
     pub fn login_flood(&self, connections: usize, span: Duration) -> impl FnOnce() -> Result<f64> + Send + use<> {
         let (address, logins) = (self.address, self.logins());
-        move || load::run(address, connections, Until::Passed(span), any_of(logins))
+        move || Ok(load::run(address, connections, Until::Passed(span), any_of(logins))?.rate())
     }
 }
 
