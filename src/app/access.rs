@@ -1,8 +1,8 @@
-//! Who may do what: one function, asked before work begins and again inside each transaction.
+//! Permissions: one function, called before work begins and again inside each transaction.
 
 use crate::domain::{Actor, Caller, Error, Registration, Role, UserChanges, UserId};
 
-/// What somebody is about to do. A target of `None` is a name that no user can have.
+/// An operation to be allowed or refused. A target of `None` is an id that no account can have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation {
     /// Creating an account.
@@ -20,30 +20,30 @@ pub(super) enum Operation {
     /// Changing an account's role, or disabling or enabling it.
     ChangeRights(Option<UserId>),
     DeleteUser(Option<UserId>),
-    /// Opening a session. The password decides.
+    /// Opening a session. The password decides who may.
     SignIn,
     SignOut,
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
-    /// Creating a token with which somebody sets a new password for this account.
+    /// Creating a reset token for this account.
     IssueReset(Option<UserId>),
-    /// Setting a new password with such a token. The token decides.
+    /// Setting a new password with a reset token. The token decides who may.
     ResetPassword,
-    /// Forgetting an account's failed sign-ins.
+    /// Clearing an account's failed sign-ins.
     Unlock(Option<UserId>),
-    /// Creating, listing and taking back invitations.
+    /// Creating, listing and deleting invitations.
     Invite,
-    /// Passing a proxy as somebody who holds this role. Administrators hold all.
+    /// Passing a proxy with this role. Administrators have all roles.
     PassAs(Role),
     /// Importing and exporting accounts with their password hashes.
     TransferUsers,
     ReadAudit,
-    /// Storing the settings that commands beside the server follow.
+    /// Storing the settings that commands follow while a server runs.
     SetPolicy,
 }
 
 impl Operation {
-    /// The operation that makes these changes.
+    /// The operation for these changes.
     pub fn of_changes(target: Option<UserId>, changes: &UserChanges) -> Self {
         let changes_rights = changes.role.is_some() || changes.disabled.is_some();
         if changes_rights { Self::ChangeRights(target) } else { Self::ChangeUser(target) }
@@ -72,13 +72,13 @@ impl Operation {
         }
     }
 
-    /// Whether a password or a token decides instead of who acts. A session that was sent along may end meanwhile.
+    /// Whether a password or a token decides, and not the caller's session. That session may end meanwhile.
     pub fn has_its_own_proof(&self) -> bool {
         matches!(self, Self::SignIn | Self::ResetPassword)
     }
 }
 
-/// Allows or refuses. Callers who may not see an account are told that there is none, whether or not that is so.
+/// Allows or refuses an operation. Callers who may not see an account get the same answer as if it did not exist.
 pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> {
     let (id, role) = match actor {
         Actor::Shell => return Ok(()),

@@ -1,8 +1,8 @@
 //! What every part of the service shares, and the only way to the database.
 //!
-//! Everything that somebody asks for goes through a guarded door: [`Core::change`] for what writes, [`Core::read`] and
-//! [`Core::scan`] for what reads. What nobody asks for has doors of its own: [`Core::maintain`], [`Core::look_up`] and
-//! [`Core::survey`]. The store is private to this file, so that no use case finds a way beside them.
+//! Requests go through methods that check permissions: [`Core::change`] writes, [`Core::read`] and [`Core::scan`] read.
+//! The service's own work has methods without checks: [`Core::maintain`], [`Core::look_up`] and [`Core::survey`]. The store
+//! is private to this file, so that no use case can bypass them.
 
 use super::{
     Policy,
@@ -25,7 +25,7 @@ pub(super) struct Core {
     pub hashing: HashPool,
     pub clock: Clock,
     pub policy: Policy,
-    /// What was attempted and refused.
+    /// Attempts that failed or were refused.
     pub journal: Journal,
     pub throttle: Throttle,
     /// Uses of sessions that wait to be written.
@@ -40,13 +40,13 @@ impl Core {
         Self { store, hashing, clock, policy, journal, throttle, uses: Uses::default(), flushes: Flushes::default() }
     }
 
-    /// Allows or refuses what somebody is about to do, and records it where it is refused. Asked by itself before work
-    /// that comes before a change: [`Core::change`] decides in any case.
+    /// Checks whether the caller may do this, and records a refusal. Use cases call it before work that comes before a
+    /// change; [`Core::change`] checks in any case.
     pub fn decide(&self, caller: &Caller, operation: Operation) -> Result<(), Error> {
         self.record_refusal(caller, operation.subject(), decide(&caller.actor, &operation))
     }
 
-    /// Passes on why somebody may not do something now, once it is recorded.
+    /// Returns the result unchanged, and records it if it is a refusal.
     pub fn record_refusal<T>(
         &self,
         caller: &Caller,
@@ -63,9 +63,11 @@ impl Core {
         })
     }
 
-    /// The door for every change that somebody asks for: decides, opens one transaction, reads the acting session and
-    /// account again, decides again, and then runs `work` with the caller as they stand now. A refusal is recorded. What
-    /// takes time, such as a hash, comes before; so `work` may run more than once, and changes nothing but the database.
+    /// Makes a change on behalf of a caller. Checks permissions, opens one transaction, reads the acting session and
+    /// account again, and checks again. Then it runs `work` with the caller as they are now. A refusal is recorded.
+    ///
+    /// Slow work, such as a hash, comes before. `work` may run more than once, so it must change nothing but the
+    /// database.
     pub async fn change<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -76,7 +78,7 @@ impl Core {
         self.if_allowed(caller, operation, write).await
     }
 
-    /// The same for work that takes long by its nature: it waits for its turn.
+    /// The same for work that is slow by its nature: it waits for its turn without a deadline.
     pub async fn change_without_deadline<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -87,7 +89,7 @@ impl Core {
         self.if_allowed(caller, operation, write).await
     }
 
-    /// Decides before a change begins, and records a refusal whether it comes now or from within.
+    /// Checks permissions before a change begins, and records a refusal, whether it comes now or from the transaction.
     async fn if_allowed<T>(
         &self,
         caller: &Caller,
@@ -98,7 +100,7 @@ impl Core {
         self.record_refusal(caller, operation.subject(), change.await)
     }
 
-    /// Looks rows up by key for somebody who may see them. The work must take microseconds.
+    /// Looks up rows by key on behalf of a caller. The work must take microseconds.
     pub async fn read<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -109,7 +111,7 @@ impl Core {
         self.store.point(work).await
     }
 
-    /// Reads what may take long, such as a list, for somebody who may see it.
+    /// Reads something slow, such as a list, on behalf of a caller.
     pub async fn scan<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -120,7 +122,7 @@ impl Core {
         self.store.scan(work).await
     }
 
-    /// Hands every account with its password hash to `each`, as all of them are at one moment, until that fails.
+    /// Passes every account with its password hash to `each`, from one consistent snapshot, until `each` fails.
     pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
         &self,
         caller: &Caller,
@@ -132,7 +134,7 @@ impl Core {
         self.store.fold_records(start, each).await
     }
 
-    /// Writes what nobody asks for: the service's own housekeeping. It waits for its turn.
+    /// Writes for the service's own maintenance. Waits for its turn without a deadline.
     pub async fn maintain<T: Send + 'static>(
         &self,
         work: impl Fn(&mut Writer<'_>) -> Result<T, Error> + Send + 'static,
@@ -140,7 +142,7 @@ impl Core {
         self.store.write_without_deadline(&Caller::shell(), work).await
     }
 
-    /// Looks up by key what the service itself has to know, such as who asks.
+    /// Looks up rows by key for the service itself, such as the session of a token.
     pub async fn look_up<T: Send + 'static>(
         &self,
         work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
@@ -148,7 +150,7 @@ impl Core {
         self.store.point(work).await
     }
 
-    /// Reads for the service itself what may take long.
+    /// Reads something slow for the service itself.
     pub async fn survey<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
@@ -170,7 +172,7 @@ impl Core {
     }
 }
 
-/// Work that begins by deciding again, on who acts as they stand in its own transaction.
+/// Wraps work so that it first checks permissions again, with the actor as read in the same transaction.
 fn guarded<T>(
     caller: Caller,
     operation: Operation,
@@ -183,7 +185,8 @@ fn guarded<T>(
     }
 }
 
-/// Reads the acting session and account again: both may have ended, or changed their role, since the request came.
+/// Reads the acting session and account again: the session may have ended, and the role may have changed, since the
+/// request came.
 fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
     let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
     let found = writer.signed_in_by_session(&signed_in.session.id)?;

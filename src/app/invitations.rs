@@ -1,4 +1,4 @@
-//! Invitations: created, listed and taken back by administrators; spent by registering.
+//! Invitations. Administrators create, list and delete them; registering uses them up.
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
@@ -9,14 +9,14 @@ use std::{sync::Arc, time::Duration};
 /// What an invitation is for.
 #[derive(Debug, Clone)]
 pub struct Invite {
-    /// The only address that may register with it.
+    /// The only e-mail address that may register with it.
     pub email: Option<EmailAddress>,
     pub role: Role,
-    /// `None`: as long as the settings say.
+    /// `None`: the lifetime of the settings.
     pub expires_in: Option<Duration>,
 }
 
-/// A new invitation. The token can't be had again.
+/// A new invitation. Its token is not stored, so it can be shown only now.
 #[derive(Debug)]
 pub struct IssuedInvitation {
     pub token: InvitationToken,
@@ -46,7 +46,7 @@ impl Invitations {
         Ok(IssuedInvitation { invitation: created.await?, token })
     }
 
-    /// Lists the invitations that can still be used, in the order in which they were created.
+    /// Lists the invitations that can still be used, oldest first.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -57,7 +57,7 @@ impl Invitations {
         self.core.scan(caller, Operation::Invite, move |reader| reader.invitations(after, size, now)).await
     }
 
-    /// Takes an invitation back.
+    /// Deletes an invitation.
     pub async fn delete(&self, caller: &Caller, id: Option<InvitationId>) -> Result<(), Error> {
         self.core
             .change(caller, Operation::Invite, move |writer, _| {

@@ -1,7 +1,7 @@
 //! The use cases, and every rule about who may do what.
 //!
-//! Each one decides, asks for a hash before it touches the database, and then opens one transaction in which it reads
-//! again whatever it decided on: hashing takes long enough for an account to be disabled meanwhile.
+//! Each use case checks permissions and computes hashes before it writes. Then it opens one transaction, in which it reads
+//! again what its decision rests on: an account may be disabled while a hash is computed.
 
 mod access;
 mod accounts;
@@ -47,19 +47,19 @@ pub struct Policy {
     pub sessions: SessionLimits,
     pub audit: AuditLimits,
     pub registration: Registration,
-    /// How long a token to set a new password can be used.
+    /// How long a reset token can be used.
     pub reset_lifetime: Duration,
-    /// How long an invitation can be used, where nothing else is said.
+    /// How long an invitation can be used, unless its creator sets another time.
     pub invitation_lifetime: Duration,
-    /// Whether attempts to guess are slowed down.
+    /// Whether guessing is slowed down.
     pub throttle: bool,
-    /// How fresh a sign-in must be to change one's own password or address. Zero: any session will do.
+    /// How recent a sign-in must be to change the caller's own password or e-mail address. Zero turns the check off.
     pub reauthenticate_after: Duration,
 }
 
-/// How long an account knows an address that somebody signed in from.
+/// How long an account remembers an IP address that its owner signed in from.
 const ADDRESS_RETENTION: Duration = Duration::from_hours(90 * 24);
-/// How many of them it knows.
+/// How many of these IP addresses an account remembers.
 const MAX_ADDRESSES: u32 = 16;
 
 impl Policy {
@@ -83,7 +83,7 @@ impl Default for Policy {
     }
 }
 
-/// The service, without a way in: HTTP and the command line are two. It is made of parts over one core.
+/// The service, independent of HTTP and the command line. It is made of parts that share one core.
 pub struct App {
     pub accounts: Accounts,
     pub transfer: Transfer,
@@ -123,7 +123,7 @@ impl App {
         &self.core.policy
     }
 
-    /// Stores the settings that commands beside the server follow, instead of those of an earlier start.
+    /// Stores the settings that commands follow while a server runs, and replaces those of an earlier start.
     pub async fn store_policy(&self, settings: Vec<(&'static str, String)>) -> Result<(), Error> {
         self.core
             .change(&Caller::shell(), Operation::SetPolicy, move |writer, _| {
@@ -138,7 +138,7 @@ impl App {
         self.core.check().await
     }
 
-    /// What is still to be written waits for other processes until then at most: the server is about to end.
+    /// Sets a deadline for all waits for other processes: the server is about to stop.
     pub fn end_by(&self, end: Instant) {
         self.core.end_by(end);
     }

@@ -1,23 +1,23 @@
-//! New passwords for those who forgot theirs, without mail: an administrator creates a token and hands it over.
+//! Password resets without mail: an administrator creates a token and gives it to the owner of the account.
 
 use super::{MAX_ADDRESSES, access::Operation, core::Core, throttle::Limit};
 use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserId, UserUpdate};
 use std::sync::Arc;
 
-/// A new reset token. It can't be had again.
+/// A new reset token. It is not stored, so it can be shown only now.
 #[derive(Debug)]
 pub struct IssuedReset {
     pub token: ResetToken,
     pub expires_at: Timestamp,
 }
 
-/// Tokens to set a new password with.
+/// Reset tokens.
 pub struct Resets {
     pub(super) core: Arc<Core>,
 }
 
 impl Resets {
-    /// Creates a token with which the password of an account can be set once. Earlier ones are void.
+    /// Creates a token that sets the password of an account once. Earlier tokens of the account are void.
     pub async fn issue(&self, caller: &Caller, target: Option<UserId>) -> Result<IssuedReset, Error> {
         let (token, expires_at) = (ResetToken::generate(), self.core.clock.now() + self.core.policy.reset_lifetime);
         let hash = token.hash();
@@ -34,7 +34,8 @@ impl Resets {
         Ok(IssuedReset { token, expires_at })
     }
 
-    /// Sets a password with a reset token, and ends all sessions of the account. What fails spends no token.
+    /// Sets a password with a reset token, and ends all sessions of the account. A failed attempt does not use the
+    /// token up.
     pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
         let attempt = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.prefix());
         let attempt = self.core.record_refusal(caller, None, attempt)?;

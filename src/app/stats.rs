@@ -1,4 +1,4 @@
-//! What an operator watches: how much there is to do, and how much there is.
+//! Statistics for operators: load, and numbers of rows.
 
 use super::App;
 use crate::domain::Timestamp;
@@ -8,7 +8,7 @@ pub use crate::{
 };
 use std::time::Duration;
 
-/// All of it, at one moment. What is counted is counted from the start of the process.
+/// All statistics, at one moment. Counters count from the start of the process.
 #[derive(Debug, Clone)]
 pub struct Stats {
     pub started_at: Timestamp,
@@ -16,15 +16,15 @@ pub struct Stats {
     pub store: StoreStats,
     /// At most a minute old; `None` where they could not be counted.
     pub rows: Option<Rows>,
-    /// Attempts that were turned away, by the limit that they met.
+    /// Attempts that were refused, by limit.
     pub throttled: Vec<(&'static str, u64)>,
 }
 
-/// Rows that were counted, and when.
+/// Row counts, and when they were taken.
 pub(super) type Counted = tokio::sync::Mutex<Option<(Timestamp, Rows)>>;
 
 impl App {
-    /// Counting reads whole tables, so it is done once a minute, however many ask.
+    /// Counting reads whole tables, so it is done once a minute at most.
     const MAX_COUNT_AGE: Duration = Duration::from_mins(1);
 
     pub async fn stats(&self) -> Stats {
@@ -40,7 +40,7 @@ impl App {
     async fn rows(&self) -> Option<Rows> {
         let mut counted = self.counted.lock().await;
         let now = self.core.clock.now();
-        // A clock that was set back must not keep them for longer.
+        // If the clock was set back, the counts must not be kept longer.
         let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::MAX_COUNT_AGE);
         if let Some((_, rows)) = fresh {
             return Some(rows);

@@ -1,4 +1,4 @@
-//! A proxy on this machine that nobody declared: what it weakens is said in the log, and to `usher check`.
+//! Reports a proxy on this machine that is not declared: in the log, and to `usher check`.
 
 use super::App;
 use crate::domain::UNDECLARED_PROXY;
@@ -13,7 +13,7 @@ use std::{
 
 const WARN_EVERY: Duration = Duration::from_hours(1);
 
-/// When it is to be said again.
+/// When the next warning is due.
 #[derive(Debug, Default)]
 pub(super) struct Undeclared {
     /// In milliseconds of the steady clock.
@@ -21,7 +21,7 @@ pub(super) struct Undeclared {
 }
 
 impl Undeclared {
-    /// Whether it is to be said now: the first time, and then hourly.
+    /// Whether to warn now: the first time, and then hourly.
     fn is_due(&self, steady: Duration) -> bool {
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let (now, due) = (millis(steady), self.due.load(Ordering::Relaxed));
@@ -31,7 +31,7 @@ impl Undeclared {
 }
 
 impl App {
-    /// A request came from a proxy on this machine that nobody declared. Belongs on the server's runtime.
+    /// Warns of a request from an undeclared proxy on this machine. Call it on the server's runtime.
     pub fn report_undeclared_proxy(self: &Arc<Self>, peer: IpAddr) {
         if !self.undeclared.is_due(self.core.clock.steady()) {
             return;
@@ -41,7 +41,7 @@ impl App {
         tokio::spawn(async move {
             let recorded = app.core.maintain(move |writer| writer.remember_undeclared_proxy(peer)).await;
             if let Err(error) = recorded {
-                tracing::warn!(%error, "'usher check' can't be told of the proxy; it is tried again in an hour");
+                tracing::warn!(%error, "the proxy could not be recorded for 'usher check'; the server tries again in an hour");
             }
         });
     }

@@ -7,7 +7,8 @@ use crate::{
 };
 
 impl Accounts {
-    /// Deletes an account with all that hangs on it. Its id is never used again. One's own needs a fresh sign-in.
+    /// Deletes an account with everything that belongs to it. Its id is never used again. To delete their own account,
+    /// callers need a recent sign-in.
     pub async fn delete(
         &self,
         caller: &Caller,

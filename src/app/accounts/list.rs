@@ -8,7 +8,7 @@ use crate::{
     },
 };
 
-/// A page of accounts, and how many there are on all pages, where that was asked.
+/// A page of accounts, and the number on all pages if the caller asked for it.
 #[derive(Debug)]
 pub struct UserList {
     pub page: Page<User, UserCursor>,
@@ -35,7 +35,7 @@ impl Accounts {
             .await
     }
 
-    /// Reads an account. Its owner's was read with their session and is not read again.
+    /// Reads an account. The caller's own account was read with their session and is not read again.
     pub async fn get(&self, caller: &Caller, target: Option<UserId>) -> Result<User, Error> {
         let operation = Operation::ReadUser(target);
         self.core.decide(caller, operation)?;
@@ -56,8 +56,8 @@ impl Accounts {
         found.await?.ok_or(Error::UserNotFound)
     }
 
-    /// The same account for a change or its end, which a damaged one allows, too: what can't be read of it stands as
-    /// something harmless, and is replaced by that with the next change.
+    /// Finds the account to change or delete it, even if it is damaged. Fields that can't be read get harmless values,
+    /// which the next change stores.
     pub async fn find_to_change(&self, caller: &Caller, name: UserSelector) -> Result<User, Error> {
         let UserSelector::Id(id) = name else { return self.find(caller, name).await };
         let found =
@@ -65,7 +65,7 @@ impl Accounts {
         found.map(|(credentials, _)| credentials.user).ok_or(Error::UserNotFound)
     }
 
-    /// Every account of which something can't be read.
+    /// Lists the damaged accounts: those with a field that can't be read.
     pub async fn damaged(&self, caller: &Caller) -> Result<Vec<DamagedUser>, Error> {
         self.core.scan(caller, Operation::ListUsers, |reader| reader.damaged_users()).await
     }

@@ -19,12 +19,12 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What is done to accounts one by one.
+/// The use cases about single accounts.
 pub struct Accounts {
     pub(super) core: Arc<Core>,
 }
 
-/// Which states of an account a change may be made to (`If-Match`, RFC 9110, section 13.1.1).
+/// The revisions that a change may be made to (`If-Match`, RFC 9110, section 13.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedRevision {
     Any,
@@ -41,7 +41,7 @@ impl ExpectedRevision {
     }
 }
 
-/// There is always somebody who can administer.
+/// Refuses a change that would leave no enabled administrator. `goes`: the account stops being one.
 fn ensure_admin_remains(writer: &Writer<'_>, user: &User, goes: bool) -> Result<(), Error> {
     let is_one = user.role == Role::Admin && !user.disabled;
     if goes && is_one && !writer.has_other_enabled_admin(Some(user.id))? {
@@ -50,14 +50,14 @@ fn ensure_admin_remains(writer: &Writer<'_>, user: &User, goes: bool) -> Result<
     Ok(())
 }
 
-/// Invitations and reset tokens that somebody created go with their right to create them.
+/// Voids the invitations and reset tokens that an account created: they need its right to create them.
 fn void_tokens_created_by(writer: &mut Writer<'_>, id: UserId) -> Result<(), Error> {
     let invitations = writer.delete_tokens_created_by(id)?;
     writer.record_times(Action::InvitationDeleted, None, invitations);
     Ok(())
 }
 
-/// Whether the sign-in is recent enough for what an app that merely holds the token must not do.
+/// Whether the sign-in is recent enough for changes that a stolen token alone must not allow.
 fn is_fresh(core: &Core, signed_in: &SignedIn) -> bool {
     let limit = core.policy.reauthenticate_after;
     limit.is_zero() || core.clock.now().since(signed_in.session.created_at) <= limit

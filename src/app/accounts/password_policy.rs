@@ -1,7 +1,7 @@
-//! The password policy, for every way in: no new password is hashed before it was checked here.
+//! The password policy, for HTTP and the command line alike: every new password is checked here before it is hashed.
 //!
-//! HTTP and the command line ask [`Accounts::accept_password`] while they read a form, to report all its faults together.
-//! Use cases check again, with the account's names as they will be.
+//! HTTP and the command line call [`Accounts::accept_password`] while they read a form, to report all its faults together.
+//! Use cases check again, with the username and the e-mail address that the account will have.
 
 use super::Accounts;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 use std::borrow::Cow;
 
 impl Accounts {
-    /// Accepts a password that somebody typed for an account with these names, or says what is wrong with it.
+    /// Accepts a password for an account with these names, or returns what is wrong with it.
     pub fn accept_password(&self, typed: &str, names: &[&str]) -> Result<Password, Cow<'static, str>> {
         self.core.policy.passwords.accept(typed, names)
     }
@@ -25,7 +25,7 @@ impl Core {
         accepted.map(drop).ok_or(Error::Invalid(faults))
     }
 
-    /// The hash of a new password. It waits for its turn, and fails where there is no place to wait.
+    /// Hashes a new password. It waits for its turn, and fails if the queue is full.
     pub(in crate::app) async fn hash_new_password(
         &self,
         caller: &Caller,

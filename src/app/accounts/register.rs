@@ -21,8 +21,8 @@ pub struct NewAccount {
 }
 
 impl Accounts {
-    /// Creates an account, with an invitation's role where there is one. An address counts as verified when somebody else
-    /// than its owner fixed it. What fails spends no invitation.
+    /// Creates an account. With an invitation, it gets the invitation's role. Its e-mail address counts as verified if
+    /// an administrator or an invitation set it. A registration that fails does not use the invitation up.
     pub async fn register(&self, caller: &Caller, account: NewAccount) -> Result<User, Error> {
         let (mode, invited) = (self.core.policy.registration, account.invitation.is_some());
         let operation = Operation::Register { role: account.role, mode, invited };
@@ -35,14 +35,14 @@ impl Accounts {
         let attempt = self.core.throttle.reserve_by_address(Limit::Registration, caller.client.prefix());
         let attempt = self.core.record_refusal(caller, None, attempt)?;
         let created = self.create_account(caller, operation, account, invitation).await;
-        // A name that is taken was told, and counts.
+        // This attempt revealed that a username or an e-mail address is taken, so it counts.
         if !matches!(created, Ok(_) | Err(Error::UsernameTaken | Error::EmailTaken)) {
             self.core.throttle.refund(&attempt);
         }
         created
     }
 
-    /// Refuses an invitation that can't be used for this account before anything is hashed for it.
+    /// Refuses an invitation that this account can't use, before anything is hashed.
     async fn check_invitation(
         &self,
         caller: &Caller,
@@ -91,7 +91,7 @@ impl Accounts {
     }
 }
 
-/// Uses an invitation up for an account with this address.
+/// Uses an invitation up, if it is for this e-mail address.
 fn spend(writer: &mut Writer<'_>, token: &TokenHash, email: &EmailAddress) -> Result<Invitation, Error> {
     let invitation = writer.spend_invitation(token)?.ok_or(Error::InvalidInvitation)?;
     if invitation.is_for(email) { Ok(invitation) } else { Err(Error::InvalidInvitation) }

@@ -1,4 +1,4 @@
-//! Moving accounts from one service to another: all of a file or nothing of it.
+//! Moving accounts from one service to another. A file is imported whole, or not at all.
 
 use crate::{
     app::{access::Operation, core::Core},
@@ -23,7 +23,8 @@ pub struct ImportLine {
 }
 
 impl ImportLine {
-    /// A line that says nothing yet. Nobody here knows whether the other service had verified an address.
+    /// An empty line. E-mail addresses count as unverified, because usher does not know what the other service
+    /// verified.
     pub fn new(number: u64) -> Self {
         Self {
             number,
@@ -47,14 +48,14 @@ impl ImportLine {
     }
 }
 
-/// What is done to many accounts at once.
+/// The use cases about many accounts at once.
 pub struct Transfer {
     pub(in crate::app) core: Arc<Core>,
 }
 
 impl Transfer {
-    /// Finds out what is in the way of each line: a hash that can't be verified here, or a name or address that an
-    /// earlier line or an account has. Changes nothing.
+    /// Checks each line, and changes nothing. Adds a fault for a hash that can't be verified here, and for a username
+    /// or an e-mail address that an earlier line or an account has.
     pub async fn review(&self, caller: &Caller, mut lines: Vec<ImportLine>) -> Result<Vec<ImportLine>, Error> {
         self.core.decide(caller, Operation::TransferUsers)?;
         let (mut usernames, mut emails) = (HashMap::new(), HashMap::new());
@@ -81,9 +82,9 @@ impl Transfer {
             .await
     }
 
-    /// Adds every account or none; each comes with the number of its line. One without a password gets a hash that no
-    /// password has, and can sign in once its password is set. Everything that takes time has been done before, so that
-    /// others who write wait for the rows alone.
+    /// Adds all accounts or none. Each comes with the number of its line. An account without a password gets an
+    /// unusable hash, and can sign in once its password is set. Slow work is done before the transaction, so that other
+    /// writers wait for the inserts alone.
     pub async fn import(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
         self.core.decide(caller, Operation::TransferUsers)?;
         for (_, record) in records.iter_mut().filter(|(_, record)| is_unusable(&record.password_hash)) {
@@ -105,7 +106,7 @@ impl Transfer {
             .await
     }
 
-    /// Notes that somebody has copied the whole database.
+    /// Records that the whole database was copied.
     pub async fn record_backup(&self, caller: &Caller) -> Result<(), Error> {
         let recorded = self.core.change(caller, Operation::TransferUsers, |writer, _| {
             writer.record(Action::DatabaseBackedUp, None);
@@ -114,8 +115,8 @@ impl Transfer {
         recorded.await
     }
 
-    /// Hands over every account with its password hash, as all of them are at one moment, until `each` fails. What `each`
-    /// returns is handed to it with the next account.
+    /// Passes every account with its password hash to `each`, from one consistent snapshot, until `each` fails. `each`
+    /// gets what it returned for the account before.
     pub async fn export<T: Send + 'static, E: Send + 'static>(
         &self,
         caller: &Caller,
@@ -126,7 +127,7 @@ impl Transfer {
     }
 }
 
-/// Notes a name that an earlier line has, too, without regard to case.
+/// Adds a fault if an earlier line has the same name, without regard to case.
 fn check_duplicate(
     seen: &mut HashMap<String, u64>,
     field: &'static str,
@@ -141,7 +142,7 @@ fn check_duplicate(
     }
 }
 
-/// Somebody took the name since the line was reviewed.
+/// Turns a conflict into a fault of the line: an account took the name after the review.
 fn of_line(number: u64, error: Error) -> Error {
     let (Error::UsernameTaken | Error::EmailTaken) = error else { return error };
     let mut faults = Faults::default();

@@ -1,4 +1,4 @@
-//! Letting the owner of an account that others guessed at sign in again.
+//! Unlocking an account that was locked because others guessed its password.
 
 use super::Accounts;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Accounts {
-    /// Forgets the failed sign-ins of an account, from wherever they came. Running servers notice at the next attempt.
+    /// Clears the failed sign-ins of an account, from every IP address. Running servers notice at the next attempt.
     pub async fn unlock(&self, caller: &Caller, target: Option<UserId>) -> Result<(), Error> {
         self.core
             .change(caller, Operation::Unlock(target), move |writer, _| {

@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Accounts {
-    /// Changes what is given and leaves the rest. The caller's own new password or address needs a fresh sign-in, or
-    /// the current password; a new password ends sessions, and so does being disabled.
+    /// Changes the given fields. To change their own password or e-mail address, callers need a recent sign-in or their
+    /// current password. A new password ends the other sessions; disabling the account ends all.
     pub async fn update(
         &self,
         caller: &Caller,
@@ -30,20 +30,20 @@ impl Accounts {
     }
 }
 
-/// A change that somebody asks for.
+/// A requested change.
 struct Update<'a> {
     core: &'a Core,
     caller: &'a Caller,
     target: Option<UserId>,
     changes: UserChanges,
     expected: ExpectedRevision,
-    /// What came of the current password so far.
+    /// The result of checking the current password so far.
     shown: Shown,
 }
 
 impl Update<'_> {
-    /// What is wrong is said in this order. Strangers learn nothing of the account, and nothing is hashed for a change that
-    /// can't be made anyway.
+    /// The order of these checks decides which error callers see. Strangers learn nothing about the account, and no
+    /// password is hashed for a change that would be refused anyway.
     async fn run(&mut self) -> Result<User, Error> {
         let user = self.account().await?;
         self.check_password(&user)?;
@@ -58,8 +58,8 @@ impl Update<'_> {
         self.core.change(self.caller, operation, move |writer, acting| change.apply(writer, acting)).await
     }
 
-    /// Slows down owners who change their accounts again and again. Those who can rename themselves learn which names are
-    /// taken, and are counted as registering, too. Trying out passwords with a session is slowed down for everybody.
+    /// Limits how often owners change their accounts. A rename reveals which names are taken, so it is also charged as
+    /// a registration. Sending a current password may be guessing, so it is charged to administrators, too.
     fn charge(&self) -> Result<Attempt, Error> {
         let UserChanges { username, email, password, current_password, .. } = &self.changes;
         let (renames, proves) = (username.is_some() || email.is_some(), current_password.is_some());
@@ -71,7 +71,8 @@ impl Update<'_> {
         self.core.record_refusal(self.caller, Some(own), charged)
     }
 
-    /// A name that is taken was revealed, and a current password was hashed for: both count whatever became of the change.
+    /// Refunds what does not count. Attempts count, whatever their result, if they revealed that a name is taken or if
+    /// a current password was hashed.
     fn settle(&self, charged: &Attempt, result: &Result<User, Error>) {
         let revealed = matches!(result, Err(Error::UsernameTaken | Error::EmailTaken));
         let counts = result.is_ok() || revealed || self.shown != Shown::Nothing;
@@ -82,7 +83,7 @@ impl Update<'_> {
         });
     }
 
-    /// The account as it is. The caller's own was read with their session and is not read again.
+    /// Reads the account. The caller's own account was read with their session and is not read again.
     async fn account(&self) -> Result<User, Error> {
         let operation = Operation::ReadUser(self.target);
         self.core.decide(self.caller, operation)?;
@@ -111,8 +112,8 @@ impl Update<'_> {
         self.core.hash_new_password(self.caller, password, self.names(user)).await.map(Some)
     }
 
-    /// Finds out whether the caller has shown that the account is theirs: by a fresh sign-in, or by the current password.
-    /// One that is given with a change of the caller's own account is checked, whatever is changed.
+    /// Checks whether the caller has proved that the account is theirs, by a recent sign-in or the current password. A
+    /// current password that is sent with a change of the caller's own account is always checked.
     async fn reauthenticate(&mut self, user: &User) -> Result<Proof, Error> {
         let Some(signed_in) = self.caller.signed_in().filter(|_| self.caller.owns(user.id)) else {
             return Ok(Proof::NotNeeded);
@@ -130,21 +131,21 @@ impl Update<'_> {
     }
 }
 
-/// What came of the current password that was sent with a change.
+/// The result of checking the current password that was sent with a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
-    /// None was sent, or it was not looked at.
+    /// None was sent, or it was not checked.
     Nothing,
     WrongPassword,
     RightPassword,
 }
 
-/// How it was shown that an account is the caller's own, as far as that is asked.
+/// How the caller proved that the account is theirs, if proof is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Proof {
-    /// The sign-in is fresh, or the account is somebody else's.
+    /// The sign-in is recent, or the account is not the caller's own.
     NotNeeded,
-    /// The account's password, while it had this version.
+    /// The account's password, in this version.
     Password {
         version: i64,
     },
@@ -152,7 +153,7 @@ enum Proof {
 }
 
 impl Proof {
-    /// A new password or address needs proof; the address that the account has is none.
+    /// A new password or e-mail address needs proof. Sending the e-mail address that the account already has does not.
     fn check(self, user: &User, changes: &UserChanges) -> Result<(), Error> {
         let new_email = changes.email.as_ref().is_some_and(|email| *email != user.email);
         if self == Proof::Missing && (changes.password.is_some() || new_email) {
@@ -162,7 +163,7 @@ impl Proof {
     }
 }
 
-/// A change that is ready to be made, inside a transaction.
+/// A change that has passed all checks, to be applied inside a transaction.
 struct Change {
     id: UserId,
     changes: UserChanges,
@@ -172,19 +173,19 @@ struct Change {
 }
 
 impl Change {
-    /// Changes the account, ends what the change ends, and records it.
+    /// Changes the account, ends its sessions if necessary, and records the change.
     fn apply(&self, writer: &mut Writer<'_>, acting: &Caller) -> Result<User, Error> {
         let (credentials, damaged) = writer.credentials_to_change(self.id)?.ok_or(Error::UserNotFound)?;
         let Credentials { user: before, password_version, .. } = credentials;
         if matches!(self.proof, Proof::Password { version } if version != password_version) {
-            return Err(Error::ReauthenticationRequired); // what was shown is no longer the account's password
+            return Err(Error::ReauthenticationRequired); // the password was changed meanwhile
         }
         self.proof.check(&before, &self.changes)?;
         self.expected.check(&before)?;
         let update = self.updated(&before, acting);
         match update.changes(&before) {
             true => {}
-            false if damaged => writer.record(Action::UserUpdated, Some(self.id)), // something harmless becomes what it is
+            false if damaged => writer.record(Action::UserUpdated, Some(self.id)), // harmless values replace unreadable ones
             false => return Ok(before),
         }
         let loses_rights = update.disabled || update.role != Role::Admin;
@@ -198,7 +199,7 @@ impl Change {
         Ok(after)
     }
 
-    /// The account as it shall stand.
+    /// The account after the change.
     fn updated(&self, before: &User, acting: &Caller) -> UserUpdate {
         let UserChanges { username, email, role, disabled, .. } = &self.changes;
         let mut update = UserUpdate { password_hash: self.password_hash.clone(), ..UserUpdate::of(before) };

@@ -1,5 +1,5 @@
-//! What was attempted and refused: gathered here, written together, and bounded in every way, so that a guesser can
-//! neither order commits, nor fill the memory or the disk, nor push what others did out of the log.
+//! Failed and refused attempts, collected here and written together. Everything is bounded: a guesser can't cause a
+//! commit per attempt, fill the memory or the disk, or push other entries out of the log.
 
 use crate::{
     clock::Clock,
@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// Entries that wait to be written at most, of either kind.
+/// The maximum number of entries that wait to be written, for single and counted entries each.
 const MAX_PENDING: usize = 256;
 
 pub(in crate::app) struct Journal {
@@ -19,8 +19,8 @@ pub(in crate::app) struct Journal {
     clock: Clock,
 }
 
-/// Attempts are entries of their own while there is budget for that. Beyond it, alike ones become one entry a minute; and
-/// where there is no budget for more of those either, all of one kind.
+/// Attempts are single entries while there is budget. Beyond it, identical attempts become one entry a minute. When
+/// that budget is used up, too, all attempts with the same action become one entry.
 #[derive(Default)]
 struct Queue {
     single: Vec<AuditEvent>,
@@ -29,7 +29,7 @@ struct Queue {
     keys: Budget,
 }
 
-/// What attempts have in common that are counted as one.
+/// What attempts that are counted together have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     action: Action,
@@ -38,12 +38,12 @@ struct Key {
     minute: i64,
 }
 
-/// How many entries may be written: so many at once, and then one every ten seconds. A month of guessing makes a quarter of
-/// what the log keeps by default.
+/// How many entries may be written: a burst, and then one every ten seconds. A month of guessing fills a quarter of the
+/// log's default size.
 #[derive(Debug)]
 struct Budget {
     left: usize,
-    /// Until when it has been filled up.
+    /// The time up to which refills have been added.
     at: Timestamp,
 }
 
@@ -54,7 +54,7 @@ impl Budget {
     fn spend(&mut self, now: Timestamp) -> bool {
         let gained = now.since(self.at).as_secs() / Self::REFILL_INTERVAL.as_secs();
         let left = self.left.saturating_add(usize::try_from(gained).unwrap_or(usize::MAX));
-        // A clock that was set back begins again: it may not stop the budget from filling until the old time comes again.
+        // If the clock was set back, refills start over from now. They must not stop until the old time comes again.
         if left >= Self::MAX || now < self.at {
             self.at = now;
         } else {
@@ -78,7 +78,7 @@ fn minute_of(at: Timestamp) -> i64 {
 }
 
 impl Queue {
-    /// The address belongs to an entry of its own only; in a counted one it says no more than which account.
+    /// Only a single entry shows the IP address. A counted one shows the account alone.
     fn push(&mut self, event: AuditEvent) {
         if self.single.len() < MAX_PENDING && self.singles.spend(event.at) {
             return self.single.push(event);
@@ -91,7 +91,7 @@ impl Queue {
         let key = Key { action: event.action, subject: event.subject, prefix: event.ip.map(ClientPrefix::of), minute };
         let known = self.counted.contains_key(&key) || (self.counted.len() < MAX_PENDING && self.keys.spend(event.at));
         let key = if known { key } else { Key { subject: None, prefix: None, ..key } };
-        // While nothing can be written minutes pile up, too; those that come then are one.
+        // If nothing can be written, minutes pile up, too. Beyond this limit they are merged into one.
         let room = self.counted.len() < 2 * MAX_PENDING || self.counted.contains_key(&key);
         self.add(if room { key } else { Key { minute: i64::MIN, ..key } }, event);
     }
@@ -104,7 +104,7 @@ impl Queue {
     }
 }
 
-/// What is being written.
+/// Entries that are being written.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Taken {
     single: Vec<AuditEvent>,
@@ -126,13 +126,13 @@ impl Journal {
         Self { queue: Mutex::default(), clock }
     }
 
-    /// Notes an attempt that changed nothing.
+    /// Records an attempt that changed nothing.
     pub fn record(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
         let event = AuditEvent::new(self.clock.now(), action, caller, subject);
         self.with(|queue| queue.push(event));
     }
 
-    /// Notes an attempt that is one of many: those on one account from one network are one entry a minute.
+    /// Records one of many attempts: those on one account from one client are one entry a minute.
     pub fn record_counted(&self, action: Action, caller: &Caller, subject: Option<UserId>) {
         let event = AuditEvent::new(self.clock.now(), action, caller, subject);
         self.with(|queue| queue.count(event));
@@ -142,7 +142,7 @@ impl Journal {
         work(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is to be written: all there is, or, where the time is given, only counts of minutes that are over.
+    /// Takes the entries to write. If the time is given, counts of the current minute stay.
     pub fn take(&self, now: Option<Timestamp>) -> Taken {
         let current = now.map(minute_of);
         let mut taken = self.with(|queue| Taken {
@@ -153,7 +153,7 @@ impl Journal {
         taken
     }
 
-    /// Keeps what could not be written for the next time.
+    /// Puts back entries that could not be written, for the next time.
     pub fn put_back(&self, taken: Taken) {
         self.with(|queue| {
             let later = std::mem::replace(&mut queue.single, taken.single);

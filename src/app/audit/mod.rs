@@ -1,4 +1,4 @@
-//! The audit log: what was refused goes into it by the journal, everything else with its own transaction.
+//! The audit log. The journal writes refused attempts; everything else is written in its own transaction.
 
 pub(super) mod journal;
 mod read;

@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl AuditLog {
-    /// Reads a page of the log, the newest entries first. What has been refused up to now is in it, except for counts of
-    /// the minute that is not over, and for what can't be written at the moment. Needs the server's runtime.
+    /// Reads a page of the log, newest entries first. It includes what was refused up to now, except for counts of the
+    /// current minute and entries that can't be written at the moment. Needs the server's runtime.
     pub async fn page(
         &self,
         caller: &Caller,
@@ -21,7 +21,7 @@ impl AuditLog {
         self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit(&filter, before, size)).await
     }
 
-    /// Reads on from an entry, up to `limit` of them, the oldest first. This is for readers of the log as it grows.
+    /// Reads up to `limit` entries after an entry, oldest first, for readers who follow the log.
     pub async fn after(
         &self,
         caller: &Caller,
@@ -32,7 +32,7 @@ impl AuditLog {
         self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_after(&filter, after, limit)).await
     }
 
-    /// After which entry the newest so many begin.
+    /// Returns the id of the entry before the newest `newest` ones.
     pub async fn before_newest(&self, caller: &Caller, filter: AuditFilter, newest: u32) -> Result<i64, Error> {
         self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_before_newest(&filter, newest)).await
     }
@@ -42,7 +42,7 @@ impl AuditLog {
         self.core.look_up(|reader| reader.audit_head()).await
     }
 
-    /// Writes the head into the service's own log, which is kept elsewhere than the database, or so one hopes.
+    /// Logs the head. The service's own log should be kept elsewhere than the database.
     pub async fn log_head(&self) -> Result<(), Error> {
         let head = self.head().await?;
         tracing::info!(

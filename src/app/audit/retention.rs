@@ -5,11 +5,12 @@ use crate::{
     domain::{AuditLimits, Error, Timestamp},
 };
 
-/// How many entries are taken away in one transaction.
+/// How many entries are deleted in one transaction.
 const PRUNE_BATCH: u32 = 500;
 
-/// Takes away what retention does not keep, a few entries at a time, so that nobody waits for it. Age counts at a time
-/// that can be trusted, and takes half a day of the log at most, see [`AuditLimits::MAX_SWEEP_SPAN`].
+/// Deletes entries beyond the retention limits, a few at a time, so that other writers need not wait. Age counts only
+/// if the clock can be trusted (`now`), and each run deletes at most half a day of the log, see
+/// [`AuditLimits::MAX_SWEEP_SPAN`].
 pub(in crate::app) async fn prune(core: &Core, now: Option<Timestamp>) -> Result<(), Error> {
     let AuditLimits { retention, max_rows } = core.policy.audit;
     let look = core.survey(move |reader| {
@@ -22,7 +23,7 @@ pub(in crate::app) async fn prune(core: &Core, now: Option<Timestamp>) -> Result
     loop {
         let pruned = core.maintain(move |writer| writer.prune_audit(last, PRUNE_BATCH)).await?;
         for fault in pruned.faults {
-            tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now taken this part away");
+            tracing::error!(target: "usher::audit", "the audit log had been tampered with or damaged: {fault}; retention has now deleted this part");
         }
         if pruned.entries < PRUNE_BATCH.into() {
             return Ok(());

@@ -1,17 +1,17 @@
-//! When what requests have gathered is written.
+//! When collected session uses and refused attempts are written.
 
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where the one task that writes what was gathered, and the requests that wait for it, meet. Requests don't write
-/// themselves: one whose caller hangs up would take along what it had begun to write.
+/// Coordinates the one task that writes with the requests that wait for it. Requests don't write themselves: if a
+/// client disconnects, its request is dropped, and so would be what it had begun to write.
 #[derive(Debug)]
 pub(in crate::app) struct Flushes {
-    /// How often somebody has asked.
+    /// The number of requests to write so far.
     pub asked: watch::Sender<u64>,
-    /// Up to which of them an attempt has been made since, whatever came of it.
+    /// The number of requests that have been tried since, successful or not.
     pub tried: watch::Sender<u64>,
-    /// Held while what was gathered is being written.
+    /// Held during a write.
     pub writing: tokio::sync::Mutex<()>,
 }
 
@@ -22,11 +22,10 @@ impl Default for Flushes {
 }
 
 impl Flushes {
-    /// How long a request waits for what was gathered before it: on a full disk, or while another process writes, it goes
-    /// on without.
+    /// How long a request waits at most. If the disk is full, or another process is writing, it continues without.
     const MAX_WAIT: Duration = Duration::from_secs(1);
 
-    /// Returns once all that was gathered before has been written, or could not be. Needs the server's runtime.
+    /// Returns once everything collected before has been written, or could not be. Needs the server's runtime.
     pub async fn wait(&self) {
         let mut mine = 0;
         self.asked.send_modify(|asked| {

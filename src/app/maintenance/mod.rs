@@ -1,4 +1,4 @@
-//! What goes on by itself: writing what requests have gathered, and deleting what has ended.
+//! Background work: writing what requests have collected, and deleting what has expired.
 
 pub(super) mod flushes;
 
@@ -13,10 +13,10 @@ use std::{
 };
 use tokio::time::MissedTickBehavior;
 
-/// What is known of the clock, and since when by the time that nobody sets. `None` before the first look.
+/// The state of the clock, and the steady time when it was observed. `None` before the first time.
 type WatchedClock = Mutex<Option<(ClockWatch, Duration)>>;
 
-/// The service's own housekeeping.
+/// The service's background work.
 pub struct Maintenance {
     core: Arc<Core>,
     watched_clock: WatchedClock,
@@ -27,7 +27,7 @@ impl Maintenance {
         Self { core, watched_clock: WatchedClock::default() }
     }
 
-    /// Takes up what an earlier run of the server left. Belongs before the first request.
+    /// Restores the state that an earlier run of the server stored. Call it before the first request.
     pub async fn resume(&self) -> Result<(), Error> {
         let left = self
             .core
@@ -37,21 +37,22 @@ impl Maintenance {
         let (now, as_of) = (self.core.clock.now(), clock.resumes_at(self.core.clock.now()));
         self.core.throttle.resume(secret, accounts, as_of);
         if as_of != now {
-            // So that the next start finds budgets and what is known of the clock by the same time.
+            // The next start must find budgets and the state of the clock from the same time.
             if let Err(error) = self.flush().await {
-                tracing::warn!(%error, "the accounts' budgets could not be stored by this clock; it is tried again");
+                tracing::warn!(%error, "the accounts' budgets could not be stored with the time of this clock; the server tries again");
             }
         }
         Ok(())
     }
 
-    /// How often what was gathered is written: uses of sessions, failed and refused attempts.
+    /// How often collected data is written: uses of sessions, failed and refused attempts.
     const FLUSH_EVERY: Duration = Duration::from_millis(250);
     const SWEEP_EVERY: Duration = Duration::from_hours(1);
 
-    /// Writes what was gathered and sweeps what has ended, until `stopped` ends; then writes the last of it. Sweeping may
-    /// take long, and writing does not wait for it. This must be polled to its end: dropped, it takes along what it had
-    /// begun to write.
+    /// Writes what was collected and deletes what has expired, until `stopped` completes. Then it writes the rest.
+    /// Deleting may be slow, and writing does not wait for it.
+    ///
+    /// The future must be polled until it completes. If it is dropped, a write that has begun is lost.
     pub async fn run(&self, stopped: impl Future<Output = ()>) {
         tokio::select! {
             () = self.sweep_regularly() => {}
@@ -61,7 +62,7 @@ impl Maintenance {
             tracing::error!(%error, "the last uses of sessions and refused attempts could not be written");
         }
         if let Err(error) = self.store_clock_watch(self.watch_clock(None)).await {
-            tracing::error!(%error, "the time of the end could not be written");
+            tracing::error!(%error, "the time of the shutdown could not be stored");
         }
     }
 
@@ -69,7 +70,7 @@ impl Maintenance {
         let (mut tick, mut failing) = (ticking(Self::SWEEP_EVERY), Failing::default());
         loop {
             tick.tick().await;
-            failing.report("deleting what has ended", &self.sweep().await);
+            failing.report("deleting what has expired", &self.sweep().await);
         }
     }
 
@@ -84,18 +85,18 @@ impl Maintenance {
                 () = &mut stopped => return,
             }
             let generation = *asked.borrow_and_update();
-            failing.report("writing what was gathered", &self.flush_due().await);
+            failing.report("writing session uses and refused attempts", &self.flush_due().await);
             self.core.flushes.tried.send_replace(generation);
         }
     }
 
-    /// Writes everything that was gathered, in one transaction. What can't be written is kept for the next time. When
-    /// this returns `Ok`, what another call had begun to write is on disk, too.
+    /// Writes everything collected, in one transaction. On failure it is kept for the next time. When this returns
+    /// `Ok`, writes that other calls had begun are on disk, too.
     pub async fn flush(&self) -> Result<(), Error> {
         self.write_gathered(None).await
     }
 
-    /// The same, but attempts that are counted by the minute wait until it is over.
+    /// The same, but counts of the current minute are not written yet.
     async fn flush_due(&self) -> Result<(), Error> {
         self.write_gathered(Some(self.core.clock.now())).await
     }
@@ -130,7 +131,7 @@ impl Maintenance {
         written
     }
 
-    /// Looks at the clock, and keeps what is known of it from then on. `earlier` is what was known before a restart.
+    /// Observes the clock and stores its state in memory. `earlier` is the state before a restart.
     fn watch_clock(&self, earlier: Option<ClockWatch>) -> ClockWatch {
         let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, steady) = (self.core.clock.now(), self.core.clock.steady());
@@ -150,7 +151,7 @@ impl Maintenance {
         after
     }
 
-    /// Once something has been deleted there is no reason left to wait.
+    /// Ends the hold on deletions once something has been deleted.
     fn trust_clock(&self) {
         let mut watched = self.watched_clock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((watch, _)) = &mut *watched {
@@ -158,12 +159,12 @@ impl Maintenance {
         }
     }
 
-    /// Deletes what has ended for good, and what is too old to be kept. While the clock can't be trusted only numbers
-    /// count, not ages.
+    /// Deletes expired sessions, tokens and old data. While the clock can't be trusted, nothing is deleted because of
+    /// its age, only because of limits on numbers.
     pub async fn sweep(&self) -> Result<(), Error> {
         let watch = self.watch_clock(None);
         self.store_clock_watch(watch).await?;
-        // What is looked at is this time, and not a later one: the clock may jump any moment.
+        // Use this time throughout, not a later one: the clock may jump at any moment.
         let now = watch.trusted();
         if let Some(now) = now {
             let expired = now - SessionLimits::RETENTION_AFTER_END;
@@ -178,7 +179,7 @@ impl Maintenance {
         audit::AuditLog { core: self.core.clone() }.log_head().await
     }
 
-    /// Deletes in many short transactions, between which others write, until nothing is left to delete.
+    /// Deletes in many short transactions, so that other writers get their turns, until nothing is left.
     async fn in_turns(
         &self,
         delete: impl Fn(&mut Writer<'_>) -> Result<bool, Error> + Clone + Send + 'static,
@@ -187,20 +188,22 @@ impl Maintenance {
         Ok(())
     }
 
-    /// Notes what is known of the clock for the next start.
+    /// Stores the state of the clock for the next start.
     async fn store_clock_watch(&self, watch: ClockWatch) -> Result<(), Error> {
         self.core.maintain(move |writer| writer.set_clock_watch(watch)).await
     }
 }
 
-/// Says once that something fails, and once that it works again, not four times a second onto the same full disk.
+/// Logs once when something starts to fail, and once when it works again, instead of four times a second.
 #[derive(Default)]
 struct Failing(bool);
 
 impl Failing {
     fn report(&mut self, what: &str, result: &Result<(), Error>) {
         match result {
-            Err(error) if !self.0 => tracing::warn!(%error, "{what} failed; nothing is lost, and it is tried again"),
+            Err(error) if !self.0 => {
+                tracing::warn!(%error, "{what} failed; nothing is lost, and the server tries again")
+            }
             Ok(()) if self.0 => tracing::info!("{what} works again"),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Telling who holds a token, listing sessions and ending them.
+//! Identifying the holder of a token, listing sessions and ending them.
 
 pub(super) mod sweep;
 pub(super) mod uses;
@@ -15,12 +15,12 @@ pub struct ListedSession {
     pub id: SessionId,
     pub created_at: Timestamp,
     pub last_used_at: Timestamp,
-    /// When it ends if it is not used any more.
+    /// When it ends if it is not used again.
     pub idle_expires_at: Timestamp,
     pub expires_at: Timestamp,
     pub ip: Option<std::net::IpAddr>,
     pub user_agent: Option<String>,
-    /// Whether it is the caller's own.
+    /// Whether it is the session of this request.
     pub current: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Finds out who holds a token: one look-up, and no write in its way.
+    /// Identifies the holder of a token with one look-up, and without waiting for a write.
     pub async fn authenticate(&self, token: &SessionToken) -> Result<SignedIn, Error> {
         let hash = token.hash();
         let found = self.core.look_up(move |reader| reader.signed_in_by_token(&hash)).await?;
@@ -50,7 +50,7 @@ impl Sessions {
 
     fn use_session(&self, signed_in: &SignedIn) -> Result<(), Error> {
         let (session, limits, now) = (&signed_in.session, &self.core.policy.sessions, self.core.clock.now());
-        // A use may have been gathered and not yet been written.
+        // A later use may be in memory, not yet written.
         let alive = limits.is_alive(session, session.last_used_at, now)
             || self.core.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
         if !alive {
@@ -62,7 +62,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Whose session it is, if its account holds the role. The account was read with the session and is not read again.
+    /// Returns the account of the session if it holds the role. It was read with the session and is not read again.
     pub fn verify<'c>(&self, caller: &'c Caller, role: Role) -> Result<&'c User, Error> {
         self.core.decide(caller, Operation::PassAs(role))?;
         caller.signed_in().map(|signed_in| &signed_in.user).ok_or(Error::AuthenticationRequired)
@@ -83,7 +83,7 @@ impl Sessions {
             .await
     }
 
-    /// Lists the sessions of an account that have not ended, the newest first.
+    /// Lists the sessions of an account that have not ended, newest first.
     pub async fn list(&self, caller: &Caller, target: Option<UserId>) -> Result<Vec<ListedSession>, Error> {
         let found = self.core.scan(caller, Operation::Sessions(target), move |reader| {
             let id = target.ok_or(Error::UserNotFound)?;

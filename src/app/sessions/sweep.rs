@@ -1,4 +1,4 @@
-//! Deleting what is left of sessions that have ended.
+//! Deleting the rows of sessions that have ended.
 
 use crate::{
     app::core::Core,
@@ -6,11 +6,11 @@ use crate::{
     store::Writer,
 };
 
-/// How many rows are looked at together.
+/// How many rows are examined at a time.
 const SWEEP_BATCH: u32 = 1_000;
 
-/// Deletes the rows of sessions that ended before a time. All are looked at, a few at a time, so that nobody waits for
-/// it.
+/// Deletes the rows of sessions that ended before `expired`. All rows are examined, a few at a time, so that other
+/// writers need not wait.
 pub(in crate::app) async fn sweep(core: &Core, expired: Timestamp) -> Result<(), Error> {
     let unused = expired - core.policy.sessions.idle_timeout;
     let mut place = 0;

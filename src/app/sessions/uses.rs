@@ -1,4 +1,4 @@
-//! Uses of sessions, gathered until they are written together.
+//! Uses of sessions, collected in memory and written together.
 
 use crate::domain::{SessionId, Timestamp};
 use std::{
@@ -25,7 +25,7 @@ impl Uses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Forgets what was written, but not what came later. Until then a request can still find it here.
+    /// Forgets uses that were written, but not later ones. Until then requests can still find them here.
     pub fn settle(&self, written: &HashMap<SessionId, Timestamp>) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.retain(|session, at| written.get(session) != Some(at));

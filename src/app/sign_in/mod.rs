@@ -9,7 +9,7 @@ use crate::domain::{
 use password::{PasswordCheck, Proven};
 use std::sync::Arc;
 
-/// What a sign-in yields. The token can't be had again.
+/// The result of a sign-in. The token is not stored, so it can be shown only now.
 #[derive(Debug)]
 pub struct SignIn {
     pub token: SessionToken,
@@ -23,8 +23,8 @@ pub struct SignIns {
 }
 
 impl SignIns {
-    /// Opens a session. An unknown address, a wrong password and a disabled account are told apart by nothing: not by
-    /// the answer, not by the number of hashes, not by what is asked of the database.
+    /// Opens a session. An unknown e-mail address, a wrong password and a disabled account can't be distinguished: they
+    /// get the same answer, the same number of hashes and the same database queries.
     pub async fn with_password(
         &self,
         caller: &Caller,
@@ -50,7 +50,7 @@ impl SignIns {
                 self.core.throttle.succeeded(&attempt);
                 Ok(SignIn { token, expires_at, user })
             }
-            // The account was disabled, deleted or given another password while this one was hashed.
+            // The account was disabled or deleted, or its password was changed, while this one was hashed.
             Ok(None) => {
                 self.core.journal.record(Action::SignInFailed, caller, Some(user_id));
                 Err(Error::InvalidCredentials)
@@ -62,8 +62,8 @@ impl SignIns {
         }
     }
 
-    /// Stores a session with all that goes with a sign-in, and reads the account again. `None` where the account is no
-    /// more what the password was checked against.
+    /// Stores a session and updates the account, and reads the account again. `None` if the account is no longer the
+    /// one that the password was checked against.
     async fn open_session(
         &self,
         caller: &Caller,
@@ -91,8 +91,7 @@ impl SignIns {
             .await
     }
 
-    /// A hash at today's cost for a password that was hashed at another. When there is no room to make one, the next
-    /// sign-in will.
+    /// Hashes the password again if its hash has an outdated cost. If the queue is full, the next sign-in does it.
     async fn rehash(&self, caller: &Caller, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
         if !self.core.hashing.is_outdated(hash) {
             return None;

@@ -1,4 +1,4 @@
-//! The one place where a typed password meets an account's.
+//! The one place where passwords are checked.
 
 use crate::{
     app::{
@@ -11,35 +11,35 @@ use crate::{
     hashing::Place,
 };
 
-/// A typed password with its place in the queue of hashes. `None`: it is longer than any account's, which needs no hash
-/// and is an attempt all the same.
+/// A typed password with its place in the hashing queue. `None`: it is longer than any password can be. It needs no
+/// hash, but counts as an attempt.
 type Admitted = Option<(Place, Password)>;
 
-/// An account whose password was shown, and what that was charged: to be settled once its session is on disk.
+/// An account whose password was right, and the charged attempt, to be settled once the session is stored.
 pub(in crate::app) struct Proven {
     pub credentials: Credentials,
     pub attempt: Attempt,
 }
 
-/// What an attempt to sign in looks up.
+/// The data for a sign-in attempt.
 struct Found {
     credentials: Option<Credentials>,
-    /// Where there is no account: the hash of another one, which costs what it may well have cost.
+    /// If there is no account: the hash of another one, which costs about as much to verify.
     decoy: Option<PasswordHash>,
-    /// Whether the caller's IP address has signed in to the account before.
+    /// Whether somebody has signed in to the account from the caller's IP address before.
     is_known_client: bool,
     /// How often the account's group has been unlocked.
     unlocks: i64,
 }
 
-/// A password that somebody types, about to be checked.
+/// A password check.
 pub(in crate::app) struct PasswordCheck<'a> {
     pub core: &'a Core,
     pub caller: &'a Caller,
 }
 
 impl PasswordCheck<'_> {
-    /// Checks the password of a sign-in. What is typed for the e-mail address need not be one. `None` is a failed attempt.
+    /// Checks the password of a sign-in. `email` may be any text. Returns `None` for a failed attempt.
     pub async fn for_sign_in(&self, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(typed)?;
         let (prefix, key) = (self.caller.client.prefix(), self.core.throttle.account(email));
@@ -50,14 +50,14 @@ impl PasswordCheck<'_> {
         match self.evaluate(admitted, found, decoy).await {
             Ok(shown) => Ok(shown.map(|credentials| Proven { credentials, attempt })),
             Err(error) => {
-                self.core.throttle.refund(&attempt); // nothing was learnt from it
+                self.core.throttle.refund(&attempt); // the attempt revealed nothing
                 Err(error)
             }
         }
     }
 
-    /// Checks the caller's own password, which has been charged as a change: the counters of sign-ins are for those who
-    /// have no session, and must not show them what an owner does. `None` is a failed attempt.
+    /// Checks the caller's own password, which has been charged as a change. The counters of sign-ins are not used:
+    /// strangers could notice what an owner does. Returns `None` for a failed attempt.
     pub async fn for_own_account(&self, user: &User, typed: &str) -> Result<Option<Credentials>, Error> {
         let (admitted, id) = (self.admit(typed)?, user.id);
         let operation = Operation::ChangeUser(Some(id));
@@ -70,9 +70,8 @@ impl PasswordCheck<'_> {
         password.map(|password| Ok((self.core.hashing.admit(self.caller.client.network())?, password))).transpose()
     }
 
-    /// The one place where a typed password meets an account's: every path that checks one comes through here, and has been
-    /// charged for it. `None` is a failed attempt, and has been noted; what a right password was charged is for the caller
-    /// to settle.
+    /// Every check of a password ends here, after it was charged. Returns `None` for a failed attempt, which has been
+    /// recorded. Callers settle the charge of a right password.
     async fn evaluate(
         &self,
         admitted: Admitted,
@@ -96,8 +95,8 @@ impl PasswordCheck<'_> {
         Ok(shown)
     }
 
-    /// An account with its credentials, and what decides how attempts at it are counted. The same is asked of the
-    /// database for an account that there is not.
+    /// Looks up an account with its credentials, and how its attempts are counted. For an account that does not exist,
+    /// the database does the same work.
     async fn find(&self, email: &str, key: AccountKey, prefix: Option<ClientPrefix>) -> Result<Found, Error> {
         let (since, email) = (self.core.clock.now() - ADDRESS_RETENTION, email.to_owned());
         self.core
@@ -116,7 +115,7 @@ impl PasswordCheck<'_> {
     }
 }
 
-/// Callers who leave before their attempt is evaluated stay charged for it, and are noted like those who were wrong.
+/// Records callers who disconnect before their attempt is evaluated as failed attempts. They stay charged.
 struct Leaving<'a> {
     check: &'a PasswordCheck<'a>,
     subject: Option<UserId>,

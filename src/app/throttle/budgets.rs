@@ -1,4 +1,4 @@
-//! How far budgets are used up: tables of a fixed size, each with one timestamp a budget.
+//! The state of all budgets: tables of a fixed size, with one timestamp for each budget.
 
 use super::{
     keys::Key,
@@ -6,19 +6,20 @@ use super::{
 };
 use std::collections::HashSet;
 
-/// How many budgets of one kind are kept.
+/// How many budgets of one limit are kept.
 const ENTRIES: u32 = 131_072;
-/// How many share a bucket, in which the emptiest makes room for a new one.
+/// How many budgets share a bucket. A new one replaces the one that is closest to full.
 const SLOTS: usize = 8;
-/// An account's budget is stored only once more attempts than this stand in it, so that filling the disk takes guessing.
+/// An account's budget is stored only if it holds more attempts than this, so that filling the disk takes much
+/// guessing.
 const STORED_ABOVE: u64 = 10;
-/// By how much a clock must be off what it was for it to have been set. What is less makes little difference.
+/// How far a clock must move to count as set. Smaller steps make little difference.
 const CLOCK_SET_ABOVE_MILLIS: u64 = 3_600_000;
 
-/// A budget as it is stored, or is to be.
+/// A budget as it is stored in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BudgetState {
-    /// Its place in the table: the row's, too, so that there are never more rows than places.
+    /// Its slot in the table, and the key of its row. So there are never more rows than slots.
     pub slot: u32,
     pub key: Key,
     /// When it will be full again.
@@ -28,20 +29,20 @@ pub(super) struct BudgetState {
 #[derive(Default)]
 pub(super) struct Budgets {
     tables: [Table; Limit::ALL.len()],
-    /// Places in the table of accounts that have changed since they were stored.
+    /// Slots of accounts that have changed since they were stored.
     changed: HashSet<u32>,
-    /// Places in the table of accounts that may have a row.
+    /// Slots of accounts that may have a row.
     stored: HashSet<u32>,
-    /// Places whose rows are to be stored again because of the clock, also where few failures are left in them.
+    /// Slots whose rows must be stored again because the clock was set, even if few failures are left in them.
     stale: HashSet<u32>,
-    /// By how much the clock that stored times go by is ahead of the steady one.
+    /// How many milliseconds the wall clock is ahead of the steady one.
     clock_ahead: Option<i64>,
-    /// Whether it was set since that was last stored.
+    /// Whether the clock was set since this was last stored.
     clock_was_set: bool,
 }
 
 impl Budgets {
-    /// How long until there is room for one more; 0 where there is.
+    /// Milliseconds until one more attempt is allowed; 0 if it is allowed now.
     pub fn wait(&self, charge: &Charge, now: u64) -> u64 {
         let full_at = self.tables[charge.limit as usize].find(charge.key).max(now);
         (full_at + charge.rate.interval_millis()).saturating_sub(now + charge.rate.depth_millis())
@@ -51,7 +52,7 @@ impl Budgets {
         self.change(charge, |full_at| full_at.max(now) + charge.rate.interval_millis());
     }
 
-    /// Moves a budget back by what it was charged. One that has been forgotten, or filled meanwhile, stays full.
+    /// Gives back one attempt. A budget that was forgotten, or has filled up, stays full.
     pub fn give_back(&mut self, charge: &Charge, now: u64) {
         if self.tables[charge.limit as usize].find(charge.key) > now {
             self.change(charge, |full_at| full_at.saturating_sub(charge.rate.interval_millis()).max(1));
@@ -74,7 +75,7 @@ impl Budgets {
         }
     }
 
-    /// Takes up an account's budget that was stored. One that does not belong where it stood is nobody's.
+    /// Restores a stored budget of an account. One in the wrong slot is ignored.
     pub fn resume(&mut self, account: BudgetState) {
         let table = &mut self.tables[Limit::Account as usize];
         if table.place(account).is_some() {
@@ -82,8 +83,8 @@ impl Budgets {
         }
     }
 
-    /// Looks by how many milliseconds the clock is ahead of the steady one, and returns whether it was set since the last
-    /// look.
+    /// Observes how many milliseconds the clock is ahead of the steady one, and returns whether it was set since the
+    /// last call.
     pub fn observe_clock(&mut self, ahead: i64) -> bool {
         if self.clock_ahead.is_some_and(|before| before.abs_diff(ahead) > CLOCK_SET_ABOVE_MILLIS) {
             self.clock_ahead = None;
@@ -94,8 +95,7 @@ impl Budgets {
         std::mem::take(&mut self.clock_was_set)
     }
 
-    /// What is to be stored of the accounts' budgets that have changed since the last call, by place. `None` where
-    /// nothing is to stand there any more.
+    /// Returns the accounts' budgets that have changed since the last call, by slot. `None`: delete the row.
     pub fn take_changed(&mut self, now: u64) -> Vec<(u32, Option<BudgetState>)> {
         let least = now + STORED_ABOVE * Limit::Account.rate().interval_millis();
         let table = &self.tables[Limit::Account as usize];
@@ -114,7 +114,7 @@ impl Budgets {
         rows
     }
 
-    /// Puts back what could not be stored: places, whether something was to stand there, and whether the clock was set.
+    /// Puts back what could not be stored: slots, whether each was to have a row, and whether the clock was set.
     pub fn put_back(&mut self, rows: impl Iterator<Item = (u32, bool)>, clock_was_set: bool) {
         for (slot, stands) in rows {
             if stands { &mut self.stale } else { &mut self.changed }.insert(slot);
@@ -126,7 +126,7 @@ impl Budgets {
 
 /// A fixed number of budgets in buckets. It takes memory as it fills, and never more than 3 MiB.
 struct Table {
-    /// In each bucket, of each slot the key in two halves, and the moment at which the budget is full again.
+    /// For each slot of each bucket: the key in two halves, and the time when the budget is full again.
     buckets: Vec<[[u64; 3]; SLOTS]>,
 }
 
@@ -147,14 +147,14 @@ impl Table {
         (key[0] % self.buckets.len() as u64) as usize
     }
 
-    /// When a budget is full again; 0 where nothing is known about it.
+    /// When a budget is full again; 0 if it is unknown.
     fn find(&self, key: Key) -> u64 {
         let key = Self::halves(key);
         let slots = self.buckets[self.bucket(key)].iter();
         slots.filter(|slot| slot[..2] == key).map(|slot| slot[2]).next().unwrap_or(0)
     }
 
-    /// The budget's place. A new one takes that of the budget which is full first.
+    /// The slot of a budget. A new budget replaces the one that is full first.
     #[allow(clippy::cast_possible_truncation, reason = "a slot's number is below the number of entries")]
     fn slot(&mut self, key: Key) -> u32 {
         let key = Self::halves(key);
@@ -182,7 +182,7 @@ impl Table {
         BudgetState { slot, key, full_at }
     }
 
-    /// Puts a budget where it stood, if that is where its key leads.
+    /// Puts a budget back into its slot, if its key belongs there.
     fn place(&mut self, state: BudgetState) -> Option<()> {
         let (key, slot) = (Self::halves(state.key), state.slot as usize);
         let bucket = Some(self.bucket(key)).filter(|bucket| *bucket == slot / SLOTS)?;

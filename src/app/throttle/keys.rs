@@ -1,9 +1,9 @@
-//! Under which keys budgets are kept: keyed hashes, which tell nobody whose they are.
+//! The keys of budgets: keyed hashes, which reveal nothing about their owners.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// What a budget is kept under: part of a keyed hash of whose it is.
+/// The key of a budget: part of a keyed hash of its owner.
 pub(super) type Key = [u8; 16];
 
 /// The account that an e-mail address belongs to, whether or not there is one.
@@ -11,24 +11,25 @@ pub(super) type Key = [u8; 16];
 pub(in crate::app) struct AccountKey(pub(super) Key);
 
 impl AccountKey {
-    /// Takes any text; what is typed for an e-mail address counts without regard to case.
+    /// Accepts any text, without regard to case.
     pub fn of(secret: &[u8], email: &str) -> Self {
         Self(keyed_hash(secret, "account", &[email.to_ascii_lowercase().as_bytes()]))
     }
 
-    /// Which accounts are unlocked together with this one. So many groups are few rows, and nearly always one account's.
+    /// The accounts that are unlocked together with this one. There are few groups, so few rows, and most hold one
+    /// account.
     pub fn unlock_group(self) -> u16 {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
-    /// Where on the ring of accounts the one stands whose hash is verified if there is no such account: 31 bits that
-    /// nobody outside can compute, and others than those of the group.
+    /// Position on the ring of accounts. If this account does not exist, the hash of the account there is verified.
+    /// Nobody outside can compute these 31 bits, and the group uses others.
     pub fn place(self) -> u32 {
         u32::from_be_bytes([self.0[2], self.0[3], self.0[4], self.0[5]]) >> 1
     }
 }
 
-/// A keyed hash, so that what is stored tells nobody whose it is. Parts are preceded by their length.
+/// A keyed hash, so that stored keys reveal nothing about their owners. Each part is preceded by its length.
 pub(super) fn keyed_hash(secret: &[u8], kind: &str, parts: &[&[u8]]) -> Key {
     let mut hash = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
     for part in [kind.as_bytes()].iter().chain(parts) {

@@ -1,9 +1,9 @@
-//! What may be tried how often.
+//! How often each kind of attempt is allowed.
 
 use super::keys::Key;
 use std::time::Duration;
 
-/// Which budget an attempt is charged to.
+/// The limits. An attempt is charged to one or more of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::app) enum Limit {
     /// Failed sign-ins from one IP address.
@@ -45,14 +45,15 @@ impl Limit {
         }
     }
 
-    /// How many attempts may come at once, and how long one takes to come back.
+    /// How many attempts are allowed at once, and how long one takes to be given back.
     pub(super) fn rate(self) -> Rate {
         let rate = |burst, interval| Rate { burst, interval };
         match self {
             Limit::Address => rate(50, Duration::from_secs(20)),
             Limit::Pair => rate(10, Duration::from_mins(5)),
             Limit::NetworkAndAccount => rate(25, Duration::from_hours(4)),
-            // NIST SP 800-63B-4, 3.2.2, allows a hundred; as a slope, so that nobody can lock an owner out for ever.
+            // NIST SP 800-63B-4, 3.2.2, allows a hundred. Here they come back over time, so that nobody can lock an
+            // owner out for ever.
             Limit::Account => rate(100, Duration::from_hours(1)),
             Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
         }
@@ -66,9 +67,9 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// What an IPv6 network may do, compared with one client.
+    /// How many times the budget of one client an IPv6 network has.
     pub(super) const OF_NETWORK: u32 = 4;
-    /// What all callers whose IP address is unknown may do together.
+    /// How many times the budget of one client all callers with unknown IP addresses share.
     pub(super) const OF_UNKNOWN: u32 = 10;
 
     pub(super) fn times(self, n: u32) -> Self {
@@ -79,13 +80,13 @@ impl Rate {
         u64::try_from(self.interval.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How far ahead a budget may be used up.
+    /// How far ahead of now a used-up budget is full again.
     pub(super) fn depth_millis(self) -> u64 {
         self.interval_millis() * u64::from(self.burst)
     }
 }
 
-/// One attempt's charge to one budget.
+/// A charge of one attempt to one budget.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Charge {
     pub limit: Limit,

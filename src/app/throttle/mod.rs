@@ -1,14 +1,14 @@
 //! Against guessing: budgets of attempts, which fill up again with time.
 //!
-//! Each budget is one timestamp, the moment at which it will be full again (the generic cell rate algorithm, ITU-T I.371):
-//! an attempt moves it by one interval, and is refused when that would put it further ahead than the budget is deep. An
-//! attempt is charged before it is evaluated, to all its budgets under one lock, so that parallel ones can't slip past
-//! each other; a success gives back what it was charged. Keys are keyed hashes, the tables have a fixed size, and a full
-//! bucket forgets the budget that is closest to being full: a flood of IP addresses makes nobody's budget disappear who
-//! has used up more of it.
+//! Each budget is one timestamp, the time when it will be full again (the generic cell rate algorithm, ITU-T I.371). An
+//! attempt moves it by one interval. It is refused if that would move it further ahead than the budget is deep.
 //!
-//! Nothing that an owner or an administrator does changes what strangers are answered, or it would tell them that there
-//! is an account: budgets belong to e-mail addresses, and only time fills them. Unlocking is the exception.
+//! An attempt is charged before it is evaluated, to all its budgets under one lock, so that parallel attempts can't exceed
+//! a limit. A success gives back what it was charged. The tables have a fixed size, and a full bucket forgets the budget
+//! that is closest to full. So a flood of IP addresses does not erase the budgets of those who guess.
+//!
+//! Nothing that an owner or an administrator does changes the answers to strangers, because that would reveal that the
+//! account exists: budgets belong to e-mail addresses, and only time fills them. Unlocking is the exception.
 
 mod budgets;
 mod keys;
@@ -31,31 +31,31 @@ use std::{
     time::Duration,
 };
 
-/// An account's budget as it is stored: in which place, under which key, and when it will be full again.
+/// A stored budget of an account: its slot, its key, and when it will be full again.
 pub(super) type Stored = (u32, Key, Timestamp);
 
-/// What is to be stored.
+/// Budgets to store.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Changed {
-    /// By place: under which key, and when the budget will be full again. `None` where nothing is to stand there any more.
+    /// By slot: the key, and when the budget will be full again. `None`: delete the row.
     pub rows: Vec<(u32, Option<(Key, Timestamp)>)>,
-    /// Whether the clock was set since the last time, so that what is known of it belongs into the same transaction.
+    /// Whether the clock was set since the last call. Then its state must be stored in the same transaction.
     pub clock_was_set: bool,
 }
 
-/// An attempt that has been charged. Unless its outcome gives it back, it stays so.
+/// An attempt that has been charged. It stays charged unless it is refunded.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     charges: Vec<Charge>,
 }
 
-/// Whose account somebody tries to sign in to.
+/// The account of a sign-in attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     pub account: AccountKey,
-    /// How often the account's group has been unlocked; each time its budgets begin again.
+    /// How often the account's group has been unlocked. Each time, its budgets start over.
     pub unlocks: i64,
-    /// Whether the caller's IP address has signed in to the account before.
+    /// Whether somebody has signed in to the account from the caller's IP address before.
     pub is_known_client: bool,
 }
 
@@ -72,9 +72,9 @@ impl Throttle {
         Self { on, clock, secret: OnceLock::new(), budgets: Mutex::default(), refused: Default::default() }
     }
 
-    /// Takes up what an earlier run left: the key, and how far the accounts' budgets were used up, by a clock that showed
-    /// `as_of` when this one shows what it does now. Times are held within what a budget can be, so that a clock that
-    /// jumped locks nobody out for longer.
+    /// Restores what an earlier run stored: the secret, and the budgets of accounts, whose times belong to a clock that
+    /// showed `as_of` now. Times are limited to what a budget can hold, so that a clock that jumped locks nobody out
+    /// for longer.
     pub fn resume(&self, secret: [u8; 32], accounts: Vec<Stored>, as_of: Timestamp) {
         let _ = self.secret.set(secret.to_vec());
         let (steady, depth) = (self.now(), Limit::Account.rate().depth_millis());
@@ -86,14 +86,14 @@ impl Throttle {
         budgets.observe_clock(ahead_of(as_of, steady));
     }
 
-    /// The account that somebody means, by what was typed for its e-mail address.
+    /// The key of the account with this e-mail address.
     pub fn account(&self, email: &str) -> AccountKey {
         AccountKey::of(self.secret(), email)
     }
 
-    /// Charges a sign-in. An IP address that has signed in to the account before is
-    /// counted for itself alone. For callers whose IP address is unknown the account's budget is stricter than ten times
-    /// a pair's or a network's would be, and stands for both.
+    /// Charges a sign-in. A client that has signed in to the account before is limited by its own budgets alone.
+    /// Callers whose IP address is unknown are charged to the account's budget, which is stricter than ten times that
+    /// of a client or a network, and so replaces both.
     pub fn reserve_sign_in(&self, prefix: Option<ClientPrefix>, target: Target) -> Result<Attempt, Error> {
         let Target { account, unlocks, is_known_client } = target;
         let of_account = |limit: Limit, whose: &str| {
@@ -112,10 +112,9 @@ impl Throttle {
         self.reserve(charges)
     }
 
-    /// Charges what somebody does to their own account, wherever they are. Those who rename themselves learn which names
-    /// are taken, and are counted as registering, too.
-    /// Those who send their password may be guessing with somebody else's session, and are counted as signing in, but by
-    /// their IP address alone: strangers must not notice what an owner does.
+    /// Charges a change of the owner's account, wherever it comes from. A rename reveals which names are taken, so it
+    /// is also charged as a registration. Sending a password may be guessing with a stolen session, so it is also
+    /// charged as a sign-in, but only to the IP address: strangers must not notice what an owner does.
     pub fn reserve_change(
         &self,
         owner: UserId,
@@ -131,12 +130,12 @@ impl Throttle {
         self.reserve(charges)
     }
 
-    /// Charges something that only the IP address is counted for.
+    /// Charges an attempt that is limited by client alone.
     pub fn reserve_by_address(&self, limit: Limit, prefix: Option<ClientPrefix>) -> Result<Attempt, Error> {
         self.reserve(self.by_address(limit, prefix))
     }
 
-    /// The prefix's own budget first, and then that of an IPv6 network. Callers whose IP address is unknown share one.
+    /// The budget of the client, and of its network for IPv6. Callers whose IP address is unknown share one.
     fn by_address(&self, limit: Limit, prefix: Option<ClientPrefix>) -> Vec<Charge> {
         let rate = limit.rate();
         let charge = |rate, kind: &str, whose: &str| self.charge(limit, rate, &[kind.as_bytes(), whose.as_bytes()]);
@@ -168,12 +167,12 @@ impl Throttle {
         Ok(Attempt { charges })
     }
 
-    /// Gives back what an attempt was charged that was not evaluated, or that is allowed as often as one likes.
+    /// Refunds an attempt that was not evaluated, or that is not limited after all.
     pub fn refund(&self, attempt: &Attempt) {
         self.refund_where(attempt, |_| true);
     }
 
-    /// Gives back only what an attempt was charged for certain limits.
+    /// Refunds an attempt for certain limits only.
     pub fn refund_where(&self, attempt: &Attempt, which: impl Fn(Limit) -> bool) {
         let (now, mut budgets) = (self.now(), self.budgets());
         for charge in attempt.charges.iter().filter(|charge| which(charge.limit)) {
@@ -181,8 +180,8 @@ impl Throttle {
         }
     }
 
-    /// After the right password, once what it was given for is on disk: gives back what this attempt was charged, and
-    /// clears what its own IP address has failed at this account. Nobody else notices.
+    /// Settles a successful sign-in, once its session is stored: refunds the attempt, and clears the failures of this
+    /// client at this account. Nobody else notices.
     pub fn succeeded(&self, attempt: &Attempt) {
         let (now, mut budgets) = (self.now(), self.budgets());
         for charge in &attempt.charges {
@@ -193,8 +192,8 @@ impl Throttle {
         }
     }
 
-    /// What is to be stored of the accounts' budgets that have changed since the last call. Once the clock was set all
-    /// that are stored are stored again: their times are those of the clock.
+    /// Returns the budgets of accounts that have changed since the last call. After the clock was set, it returns all
+    /// stored ones, because stored times are those of the clock.
     pub fn changed_accounts(&self) -> Changed {
         let (now, steady) = (self.clock.now(), self.now());
         let stored = |BudgetState { key, full_at, .. }| (key, now + Duration::from_millis(full_at - steady));
@@ -210,7 +209,7 @@ impl Throttle {
         self.budgets().put_back(rows, changed.clock_was_set);
     }
 
-    /// How many attempts each limit has refused since the start.
+    /// The number of attempts that each limit has refused since the start.
     pub fn refused(&self) -> Vec<(&'static str, u64)> {
         Limit::ALL
             .into_iter()
@@ -218,7 +217,7 @@ impl Throttle {
             .collect()
     }
 
-    /// Milliseconds; never 0, which stands for an unused slot.
+    /// The steady time in milliseconds; never 0, which marks an unused slot.
     fn now(&self) -> u64 {
         u64::try_from(self.clock.steady().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
@@ -232,7 +231,7 @@ impl Throttle {
     }
 }
 
-/// By how many milliseconds a clock is ahead of the steady time.
+/// How many milliseconds a clock is ahead of the steady time.
 fn ahead_of(now: Timestamp, steady: u64) -> i64 {
     now.as_millis().saturating_sub_unsigned(steady)
 }

@@ -70,9 +70,9 @@ fn what_fails_again_and_again_is_said_once_and_so_is_that_it_works_again() {
         }
     };
     gather();
-    serving.until_logged("writing what was gathered failed");
+    serving.until_logged("writing session uses and refused attempts failed");
     limit_files(None);
-    serving.until_logged("writing what was gathered works again");
+    serving.until_logged("writing session uses and refused attempts works again");
     gather();
 
     // then
