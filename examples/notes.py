@@ -88,7 +88,7 @@ def caller_id(usher: str, authorization: str | None) -> int:
         print(f"usher answered {answer.status}", file=sys.stderr)
     except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         print(f"usher gave no useful answer: {error}", file=sys.stderr)
-    # Without usher nobody can be told apart, so nobody is let in.
+    # Without usher, callers can't be identified, so nobody is let in.
     raise refusal(503, "who is calling can't be found out now; try again later")
 
 

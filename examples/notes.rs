@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! notes serve --usher URL --listen HOST:PORT    POST /notes {"text": "..."} and GET /notes, kept in memory
-//! notes demo --usher URL --notes URL            two people use it; fails where something is not as it should be
+//! notes demo --usher URL --notes URL            two people use it; fails if something is wrong
 //! ```
 //!
 //! The app knows no passwords and no sessions. It passes the `Authorization` header of each request on to usher, which
@@ -93,8 +93,8 @@ fn send(method: &str, url: &str, authorization: Option<&HeaderValue>, body: Opti
 
 // ---- The app
 
-/// Who is calling, as usher knows them. Its answer has the account's name and address too, but only the id is its own for
-/// ever: the others can be changed, and then somebody else can take them.
+/// The caller, as usher identifies them. usher's answer also has the username and the e-mail address. Only the id
+/// identifies the account for ever: the others can be changed, and then taken by somebody else.
 #[derive(Deserialize)]
 struct Caller {
     id: i64,
@@ -119,14 +119,14 @@ impl<'a> FromRequest<'a> for Caller {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
         let Data(usher) = Data::<&Usher>::from_request_without_body(request).await?;
         let (usher, authorization) = (usher.clone(), request.headers().get(header::AUTHORIZATION).cloned());
-        // The client waits for the answer, which must not keep other requests from being served.
+        // The client blocks, which must not delay other requests.
         let asked = tokio::task::spawn_blocking(move || usher.ask(authorization.as_ref())).await;
         match asked.map_err(anyhow::Error::from).flatten() {
             Ok(Ok(caller)) => Ok(caller),
             Ok(Err(refusal)) => Err(poem::Error::from_response(passed_on(refusal))),
             Err(error) => {
                 eprintln!("usher gave no useful answer: {error:#}");
-                // Without usher nobody can be told apart, so nobody is let in.
+                // Without usher, callers can't be identified, so nobody is let in.
                 let message = "who is calling can't be found out now; try again later";
                 Err(poem::Error::from_string(message, StatusCode::SERVICE_UNAVAILABLE))
             }
@@ -181,7 +181,7 @@ async fn serve(usher: String, listen: String) -> Result<()> {
 
 // ---- The demo
 
-/// Somebody with an account at usher, who is signed in and takes notes.
+/// A person with an account at usher, who is signed in and takes notes.
 struct Person {
     usher: String,
     notes: String,

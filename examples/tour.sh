@@ -34,7 +34,7 @@ shorten() {
 }
 
 # call STATUS METHOD PATH [JSON [HEADER]]
-# Sends a request, with the token if there is one, and goes on if the answer has that status.
+# Sends a request, with the token if there is one, and continues if the answer has that status.
 call() {
     local expected=$1 method=$2 path=$3 json=${4:-} header=${5:-}
     local sent=(--request "$method") shown="curl -i -X $method"
@@ -71,7 +71,7 @@ expect() { [[ $3 == "$2" ]] || fail "$request: $1 should be '$2', but is '$3'"; 
 # A header of the last answer.
 header() { grep -i "^$1:" "$work/headers" | cut -d' ' -f2- | tr -d '\r' || true; }
 
-# A field of the last answer, at any depth. Enough for what is asked for here; elsewhere use a JSON parser such as jq.
+# A field of the last answer, at any depth. This is enough for the tour; otherwise use a JSON parser such as jq.
 field() {
     grep -oE "\"$1\": *(\"[^\"]*\"|[^\",}]+)" "$work/body" | head -n 1 | sed -E 's/^[^:]+: *//; s/^"(.*)"$/\1/' || true
 }

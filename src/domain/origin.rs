@@ -6,31 +6,31 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-/// Scheme, host and, unless it is the scheme's own, port: as browsers write it in the `Origin` header (WHATWG URL,
-/// "origin", serialized). Two spellings of an origin can't both be right.
+/// Scheme, host, and the port unless it is the default of the scheme: as browsers write it in the `Origin` header
+/// (WHATWG URL, "origin", serialized). Each origin has exactly one spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Takes only the spelling that browsers use, for another would never match. The error says which one that is.
+    /// Accepts only the spelling that browsers use, because no other would ever match. The error shows that spelling.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         match text {
-            "*" => return Err("every origin is too many: name the ones that may read the answers".into()),
-            "null" => return Err("files and sandboxed pages all send 'null', so it names nobody".into()),
+            "*" => return Err("* is not allowed; list the origins that may read the answers".into()),
+            "null" => return Err("null is not allowed, because all files and sandboxed pages send it".into()),
             _ => {}
         }
         let origin = Self::usual_spelling(text)?;
         if origin.0 == text {
             return Ok(origin);
         }
-        Err(format!("browsers send it as {origin}: write it so").into())
+        Err(format!("write it as browsers send it: {origin}").into())
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What browsers make of an address, path and all.
+    /// The origin of a URL, as browsers write it.
     fn usual_spelling(text: &str) -> Result<Self, Cow<'static, str>> {
         let expected = || {
             Cow::from(
@@ -47,7 +47,7 @@ impl Origin {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (host, port) = split_port(authority).ok_or_else(expected)?;
         if !host.is_ascii() {
-            return Err("browsers send a host with such letters in its ASCII form, which begins with xn--".into());
+            return Err("write the host in its ASCII form, which begins with xn--".into());
         }
         let host = usual_host(&host.to_ascii_lowercase()).ok_or_else(expected)?;
         let port = port.filter(|port| *port != usual_port).map(|port| format!(":{port}")).unwrap_or_default();
@@ -61,7 +61,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The host, and the port where there is one. A colon with nothing after it means the scheme's own.
+/// Splits off the port, if there is one. A colon without digits means the default port.
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let Some(colon) = authority[after_host..].find(':').map(|at| after_host + at) else {
@@ -77,7 +77,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// A domain, or an address in its canonical form (WHATWG URL, "host serializer").
+/// A domain, or an IP address in its canonical form (WHATWG URL, "host serializer").
 fn usual_host(host: &str) -> Option<String> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
@@ -90,7 +90,7 @@ fn usual_host(host: &str) -> Option<String> {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     let labels = host.split('.');
-    // Whatever ends in a number is an IPv4 address, or nothing.
+    // A host whose last label is numeric must be an IPv4 address.
     let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x");
     if labels.clone().next_back().is_some_and(numeric) {
         return host.parse::<Ipv4Addr>().ok().map(|address| address.to_string());
@@ -134,7 +134,7 @@ mod tests {
             ("http://[::ffff:1.2.3.4]", "http://[::ffff:102:304]"),
         ] {
             let fault = Origin::parse(text).unwrap_err();
-            assert!(fault.contains(&format!(" {right}: write it so")), "{text}: {fault}");
+            assert!(fault.contains(&format!(": {right}")), "{text}: {fault}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Argon2 (RFC 9106) in memory that is kept between hashes, and the PHC strings in which its hashes are stored.
+//! Argon2 (RFC 9106), with memory that is reused between hashes, and its PHC strings.
 
 use super::scheme::{Cost, Scheme, Unverifiable, same};
 use crate::domain::{Error, Password, PasswordHash};
@@ -10,17 +10,17 @@ use rand::{TryRng, rngs::SysRng};
 const OUTPUT: usize = 32;
 const SALT: usize = 16;
 
-/// What is asked of the allocator at least. glibc maps what is larger than 32 MiB for itself and unmaps it when it is
-/// freed; what is smaller it may keep for good. Memory that is not written to costs nothing.
+/// The minimum allocation. glibc maps blocks above 32 MiB separately, and unmaps them when they are freed; it may keep
+/// smaller ones for good. Untouched memory costs nothing.
 const MAPPED_BLOCKS: usize = 33 * 1024 * 1024 / Block::SIZE;
 
 impl Cost {
-    /// Whether new hashes can cost this: at least 8 KiB a lane, one pass, one lane, and no more than `MAX`.
+    /// Whether new hashes can have this cost: at least 8 KiB for each lane, one pass, one lane, and no more than `MAX`.
     pub fn is_valid(self) -> bool {
         self.is_within(Self::MAX) && self.params(OUTPUT).is_some()
     }
 
-    /// `None` for what Argon2 can't do, and for what costs more than `MAX_STORED`.
+    /// `None` for a cost that Argon2 does not support, or that exceeds `MAX_STORED`.
     pub(super) fn params(self, output: usize) -> Option<Params> {
         let params = Params::new(self.memory, self.iterations, self.parallelism, Some(output)).ok();
         params.filter(|_| self.is_within(Self::MAX_STORED))
@@ -46,13 +46,13 @@ impl Memory {
         stored.to_phc().ok_or_else(failed)
     }
 
-    /// `None` where it can't be found out.
+    /// `None` if the hash can't be verified.
     pub(super) fn verify(&mut self, password: &Password, stored: &Stored) -> Option<bool> {
         let output = self.compute(password, stored)?;
         same(&output, &stored.output)
     }
 
-    /// What comes out for this password with everything else as it is stored.
+    /// Hashes a password with the parameters and the salt of a stored hash.
     fn compute(&mut self, password: &Password, stored: &Stored) -> Option<Vec<u8>> {
         let mut output = vec![0u8; stored.output.len()];
         let params = stored.cost.params(output.len())?;
@@ -75,7 +75,7 @@ impl Memory {
     }
 }
 
-/// A PHC string of Argon2, taken apart.
+/// A parsed PHC string of Argon2.
 pub(super) struct Stored {
     variant: Algorithm,
     version: Version,
@@ -99,14 +99,14 @@ impl Stored {
             Some(0x13) => Version::V0x13,
             Some(_) => return Err(damaged()),
         };
-        // A key or associated data (`keyid`, `data`) would be left out.
+        // A key or associated data (`keyid`, `data`) is not supported.
         if parsed.params.iter().any(|(name, _)| !["m", "t", "p"].contains(&name.as_str())) {
             return Err(damaged());
         }
         let param = |name: &str| parsed.params.get_decimal(name).ok_or_else(damaged);
         let cost = Cost { memory: param("m")?, iterations: param("t")?, parallelism: param("p")? };
         if !cost.is_within(Cost::MAX_STORED) {
-            return Err(Unverifiable::TooExpensive("Argon2 may here: 128 MiB of memory, 10 passes and 8 lanes"));
+            return Err(Unverifiable::TooExpensive("128 MiB of memory, 10 passes and 8 lanes for Argon2"));
         }
         let (salt, output) = parsed.salt.zip(parsed.hash).ok_or_else(damaged)?;
         cost.params(output.as_bytes().len()).ok_or_else(damaged)?;
@@ -122,14 +122,14 @@ impl Stored {
         self.cost
     }
 
-    /// Whether a new hash at this cost would be of the same kind.
+    /// Whether it is like a new hash at this cost.
     pub(super) fn is_current_at(&self, cost: Cost) -> bool {
         let kind = (self.variant, self.version, self.output.len());
         kind == (Algorithm::Argon2id, Version::V0x13, OUTPUT) && self.cost == cost
     }
 
-    /// Whether it takes several times as long as a hash at this cost would, and so would hold up those that wait, or more
-    /// than any hash of ours may.
+    /// Whether it takes several times as long as a hash at this cost, so that it would delay others, or exceeds the
+    /// cost of any new hash.
     pub(super) fn is_far_more_expensive_than(&self, cost: Cost) -> bool {
         let work = |cost: Cost| u64::from(cost.memory) * u64::from(cost.iterations);
         work(self.cost) > 4 * work(cost) || !self.cost.is_within(Cost::MAX)
@@ -152,7 +152,7 @@ impl Stored {
     }
 }
 
-/// A hash that no password has, as far as anybody knows: to find one would be to invert Argon2id.
+/// A random hash that matches no password, as far as anybody knows: finding one would mean inverting Argon2id.
 pub(super) fn decoy(cost: Cost) -> PasswordHash {
     let mut drawn = [0u8; SALT + OUTPUT];
     SysRng.try_fill_bytes(&mut drawn).expect("the operating system's random generator answers");

@@ -1,7 +1,7 @@
-//! Password hashes that other services leave behind: bcrypt, PBKDF2 and scrypt, in the forms of Django, passlib and
-//! Werkzeug and as PHC strings. They are only ever verified; new hashes are Argon2id.
+//! Password hashes of other services: bcrypt, PBKDF2 and scrypt, in the formats of Django, passlib and Werkzeug and as PHC
+//! strings. They are only verified; new hashes are Argon2id.
 //!
-//! What a hash may cost is bounded here, where it is read: an import and a verification refuse the same ones.
+//! The cost of a hash is limited here, where it is parsed, so imports and verifications refuse the same ones.
 
 use super::scheme::{Scheme, Unverifiable, same};
 use crate::domain::Password;
@@ -14,23 +14,24 @@ use zeroize::Zeroizing;
 
 const BCRYPT_COSTS: RangeInclusive<u32> = 4..=14;
 const MAX_ITERATIONS: u32 = 2_000_000;
-/// In bytes, of which scrypt takes 128 × N × r.
+/// In bytes. scrypt needs 128 × N × r.
 const MAX_MEMORY: u128 = 64 * 1024 * 1024;
-/// In bytes, too: how much memory scrypt goes through, 128 × N × r × p. Twice the above allows each of the settings
-/// that OWASP calls equal (Password Storage Cheat Sheet), as far as they fit into memory.
+/// In bytes: 128 × N × r × p, the memory that scrypt passes through. This allows every setting that OWASP calls
+/// equivalent (Password Storage Cheat Sheet), if it fits into the memory.
 const MAX_WORK: u128 = 2 * MAX_MEMORY;
 const MAX_LANES: u64 = 16;
 
-/// In bytes. Nothing longer comes from any of those services.
+/// In bytes. None of these services stores longer ones.
 const MAX_HASH_BYTES: usize = 1024;
 const SALT_LENGTHS: RangeInclusive<usize> = 1..=128;
-/// Of PHC strings. Other forms have one length each.
+/// For PHC strings. Other formats have one length each.
 const OUTPUT_LENGTHS: RangeInclusive<usize> = 16..=64;
 
-/// bcrypt reads no more of a password than this, its closing NUL included (OpenBSD's `$2b$`, and everyone's since).
+/// bcrypt reads at most this many bytes of a password, including its terminating NUL (OpenBSD's `$2b$`, and every
+/// implementation since).
 const BCRYPT_MAX_BYTES: usize = 72;
 
-/// A hash, taken apart.
+/// A parsed hash.
 pub(super) struct Foreign {
     scheme: Scheme,
     function: Function,
@@ -42,7 +43,7 @@ pub(super) struct Foreign {
 enum Function {
     Bcrypt {
         cost: u32,
-        /// Django's way around the 72 bytes: what is hashed is the password's SHA-256 in hexadecimal.
+        /// Django's way to avoid the limit of 72 bytes: it hashes the hexadecimal SHA-256 of the password.
         shortened: bool,
     },
     Pbkdf2 {
@@ -52,7 +53,7 @@ enum Function {
     Scrypt(scrypt::Params),
 }
 
-/// With HMAC, what PBKDF2 is made of.
+/// The hash function of the HMAC in PBKDF2.
 #[derive(Clone, Copy)]
 enum Prf {
     Sha1,
@@ -74,7 +75,7 @@ type Read = Result<(Function, Vec<u8>, Vec<u8>), Unverifiable>;
 
 type Reader = fn(&str) -> Read;
 
-/// How a hash begins, whose it is, and what reads the rest. Of two that fit, the first one is meant.
+/// The prefix of each format, its scheme, and the parser of the rest. The first match counts.
 const FORMS: &[(&str, Scheme, Reader)] = &[
     ("$2a$", by("bcrypt", None), |rest| bcrypt(rest, false)),
     ("$2b$", by("bcrypt", None), |rest| bcrypt(rest, false)),
@@ -121,7 +122,7 @@ impl Foreign {
         self.scheme
     }
 
-    /// `None` where it can't be found out.
+    /// `None` if the hash can't be verified.
     pub(super) fn verify(&self, password: &Password) -> Option<bool> {
         let output = self.function.compute(password.as_str().as_bytes(), &self.salt, self.output.len())?;
         same(&output, &self.output)
@@ -129,8 +130,8 @@ impl Foreign {
 }
 
 impl Function {
-    /// Whether this makes outputs of so many bytes. PBKDF2 does its work once for every block of its digest, so there is
-    /// one block at most.
+    /// Whether the function can produce an output of this length. PBKDF2 repeats its work for each block of output, so
+    /// only one block is allowed.
     fn supports_output(self, length: usize) -> bool {
         match self {
             Self::Bcrypt { .. } => length == BCRYPT_OUTPUT,
@@ -161,7 +162,7 @@ impl Function {
     }
 }
 
-/// bcrypt computes 24 bytes, and all of its forms store 23.
+/// bcrypt computes 24 bytes, but every format stores 23.
 const BCRYPT_OUTPUT: usize = 23;
 
 fn raw_bcrypt(cost: u32, salt: &[u8], password: &[u8]) -> Option<[u8; BCRYPT_OUTPUT]> {
@@ -180,7 +181,7 @@ fn hexadecimal(bytes: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// `COST$SALT` and the hash right behind: 22 and 31 characters.
+/// `COST$SALT`, directly followed by the hash: 22 and 31 characters.
 fn bcrypt(rest: &str, shortened: bool) -> Read {
     let [cost, encoded] = parts(rest, '$')?;
     let digits = cost.len() == 2 && cost.bytes().all(|b| b.is_ascii_digit());
@@ -189,7 +190,7 @@ fn bcrypt(rest: &str, shortened: bool) -> Read {
         return Err(Unverifiable::Damaged);
     }
     if cost > *BCRYPT_COSTS.end() {
-        return Err(Unverifiable::TooExpensive("a cost of 14, bcrypt's most here"));
+        return Err(Unverifiable::TooExpensive("a cost of 14 for bcrypt"));
     }
     let (salt, output) = encoded.split_at(22);
     let decoded =
@@ -202,7 +203,7 @@ fn bcrypt(rest: &str, shortened: bool) -> Read {
     }
 }
 
-/// The last character says more than the bytes need. Some makers left those bits set, and nobody's bcrypt reads them.
+/// The last character has more bits than needed. Some libraries set the unused bits, and every bcrypt ignores them.
 fn clear_unused_bits(text: &str, bits: u32) -> Option<String> {
     const ALPHABET: &str = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     let (start, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -211,7 +212,7 @@ fn clear_unused_bits(text: &str, bits: u32) -> Option<String> {
     Some(format!("{start}{}", char::from(last)))
 }
 
-/// `$2b$` and so on, behind the name that Django puts before it.
+/// `$2b$` and so on, after Django's own name.
 fn django_bcrypt(rest: &str, shortened: bool) -> Read {
     let versions = ["$2a$", "$2b$", "$2y$"];
     let rest = versions.iter().find_map(|version| rest.strip_prefix(version)).ok_or(Unverifiable::Damaged)?;
@@ -232,7 +233,7 @@ fn django_scrypt(rest: &str) -> Read {
     Ok((scrypt(number(n)?, r, p)?, salt.into(), of_length(output, 64)?))
 }
 
-/// `ITERATIONS$SALT$HASH` in an alphabet that has a dot where Base64 has a plus.
+/// `ITERATIONS$SALT$HASH` in an alphabet with a dot where Base64 has a plus.
 fn passlib_pbkdf2(rest: &str, prf: Prf) -> Read {
     let [iterations, salt, output] = parts(rest, '$')?;
     let decode = |text: &str| Base64Pbkdf2::decode_vec(&text.replace('+', ".")).map_err(|_| Unverifiable::Damaged);
@@ -276,7 +277,7 @@ fn werkzeug_scrypt(rest: &str) -> Read {
 fn pbkdf2(iterations: &str, prf: Prf) -> Result<Function, Unverifiable> {
     let iterations = number(iterations)?;
     let within = u32::try_from(iterations).ok().filter(|iterations| *iterations <= MAX_ITERATIONS);
-    let iterations = within.ok_or(Unverifiable::TooExpensive("2,000,000 iterations, PBKDF2's most here"))?;
+    let iterations = within.ok_or(Unverifiable::TooExpensive("2,000,000 iterations for PBKDF2"))?;
     Ok(Function::Pbkdf2 { prf, iterations })
 }
 
@@ -287,19 +288,19 @@ fn scrypt(n: u64, r: &str, p: &str) -> Result<Function, Unverifiable> {
     }
     let memory = 128 * u128::from(n) * u128::from(r);
     if memory > MAX_MEMORY || p > MAX_LANES || memory * u128::from(p) > MAX_WORK {
-        return Err(Unverifiable::TooExpensive("scrypt may here: 64 MiB of memory, and to go through twice as much"));
+        return Err(Unverifiable::TooExpensive("64 MiB of memory for scrypt, and twice that with all of p"));
     }
     let (log_n, r, p) = (u8::try_from(n.ilog2()).ok(), u32::try_from(r).ok(), u32::try_from(p).ok());
     let params = log_n.zip(r).zip(p).and_then(|((log_n, r), p)| scrypt::Params::new(log_n, r, p).ok());
     params.map(Function::Scrypt).ok_or(Unverifiable::Damaged)
 }
 
-/// Exactly as many parts as are asked for.
+/// Splits text into exactly `N` parts.
 fn parts<const N: usize>(text: &str, separator: char) -> Result<[&str; N], Unverifiable> {
     text.split(separator).collect::<Vec<_>>().try_into().map_err(|_| Unverifiable::Damaged)
 }
 
-/// Ten digits at most, the first of which is not a zero.
+/// At most ten digits, without leading zeros.
 fn number(text: &str) -> Result<u64, Unverifiable> {
     let canonical =
         (1..=10).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());

@@ -1,11 +1,11 @@
 //! Password hashing: Argon2id (RFC 9106) on a few threads of its own.
 //!
-//! Each hash costs tens of milliseconds and megabytes, so how many run at a time and how many wait is bounded. A
-//! `Place` is asked for first, before anything about an account is known; without one the answer is "overloaded". Each
-//! thread keeps its memory between hashes, and gives it back when nobody has needed it for a while.
+//! Each hash costs tens of milliseconds and megabytes, so the number of running and of waiting hashes is limited. Callers
+//! take a `Place` first, before they look up an account; if there is none, the answer is "overloaded". Each thread keeps its
+//! memory between hashes, and frees it after a while without work.
 //!
-//! Hashes that another service left behind are verified here, too. Those that cost much more than ours, in whatever form,
-//! are slow ones: they run one at a time, and others pass them in the queue.
+//! Hashes of other services are verified here, too. Hashes that cost much more than new ones are "slow": only one of them
+//! runs at a time, and others overtake them in the queue.
 
 mod argon;
 mod foreign;

@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How long a thread keeps its memory while there is nothing to hash.
+/// How long an idle thread keeps its memory.
 const MEMORY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Threads that hash, and the places to wait for them.
@@ -31,9 +31,9 @@ pub struct HashPool {
 struct Shared {
     kept: Duration,
     cost: Cost,
-    /// Of the places in the queue, how many slow hashes may take: they wait for each other, and others must not.
+    /// How many places slow hashes may take: they wait for each other, and others must not wait for them.
     slow_places: usize,
-    /// A hash at the current cost that no password has: its output was drawn, not computed.
+    /// A random hash at the current cost that matches no password.
     decoy: PasswordHash,
     places: Arc<Places>,
     queue: Mutex<Queue>,
@@ -44,12 +44,12 @@ struct Shared {
 }
 
 impl HashPool {
-    /// Starts `threads` threads; up to `waiting` more hashes may wait for one. The cost must be possible.
+    /// Starts `threads` threads; up to `waiting` more hashes may wait for one. The cost must be valid.
     pub fn start(cost: Cost, threads: usize, waiting: usize) -> std::io::Result<Self> {
         Self::start_with_idle_timeout(MEMORY_IDLE_TIMEOUT, cost, threads, waiting)
     }
 
-    /// The same, with another time after which a thread that has nothing to do gives its memory back.
+    /// The same, with another time after which idle threads free their memory.
     pub fn start_with_idle_timeout(
         kept: Duration,
         cost: Cost,
@@ -76,19 +76,19 @@ impl HashPool {
         Ok(Self { shared, threads: handles })
     }
 
-    /// Takes a place in the queue for a caller from a network, or fails at once with `Overloaded`: all places are taken, or
-    /// a quarter of them by this network. Callers whose IP address is unknown (`None`) are one network.
+    /// Takes a place in the queue for a caller from a network. Fails at once with `Overloaded` if all places are taken,
+    /// or a quarter of them by this network. Callers with unknown IP addresses (`None`) count as one network.
     pub fn admit(&self, network: Option<Network>) -> Result<Place, Error> {
         let permit = self.shared.places.take(network).ok_or(Error::Overloaded)?;
         Ok(Place { shared: self.shared.clone(), permit })
     }
 
-    /// A hash that no password has, for an account that needs a new one. Verifying it costs what a new one does.
+    /// A hash that no password matches, for an account without a password. Verifying it costs as much as a new one.
     pub fn unusable(&self) -> PasswordHash {
         argon::decoy(self.shared.cost)
     }
 
-    /// How the pool is doing now.
+    /// The current statistics.
     pub fn stats(&self) -> HashStats {
         HashStats {
             computed: self.hashes(),
@@ -101,12 +101,12 @@ impl HashPool {
         }
     }
 
-    /// How many hashes have been computed since the start.
+    /// The number of hashes computed since the start.
     pub fn hashes(&self) -> u64 {
         self.shared.hashes.load(Ordering::Relaxed)
     }
 
-    /// Whether a hash was computed in another way, or at another cost, than a new one would be.
+    /// Whether a hash has another algorithm or cost than a new one would have.
     pub fn is_outdated(&self, hash: &PasswordHash) -> bool {
         match Stored::parse(hash) {
             Ok(Stored::Argon2 { hash, library: None }) => !hash.is_current_at(self.shared.cost),
@@ -125,7 +125,7 @@ impl Drop for HashPool {
     }
 }
 
-/// The right to have one hash computed.
+/// A place in the queue: the right to compute one hash.
 pub struct Place {
     shared: Arc<Shared>,
     permit: Permit,
@@ -138,9 +138,9 @@ impl Place {
         self.run(false, move |memory| memory.hash(&password, cost)).await?
     }
 
-    /// Whether the password is the one that was hashed. A stored hash that can't be verified (in an unknown form,
-    /// damaged, or one that costs more than is allowed) costs what a new one does and is nobody's: `Ok(false)`, and a line
-    /// in the log. Fails with `Overloaded` where too many slow hashes wait already.
+    /// Whether the password matches the hash. A hash that can't be verified (unknown, damaged or too expensive) matches
+    /// nothing: it costs as much as a new one, returns `Ok(false)` and logs an error. Fails with `Overloaded` if too
+    /// many slow hashes are waiting.
     pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<bool, Error> {
         let verified = self.find_out(password, hash).await?;
         Ok(verified.unwrap_or_else(|| {
@@ -149,13 +149,13 @@ impl Place {
         }))
     }
 
-    /// Costs what verifying costs, for someone who has no account: another account's hash stands in where there is one.
+    /// Does the work of a verification for an account that does not exist, with another account's hash if there is one.
     pub async fn verify_decoy(self, password: Password, decoy: Option<PasswordHash>) -> Result<(), Error> {
         let hash = decoy.unwrap_or_else(|| self.shared.decoy.clone());
         self.find_out(password, hash).await.map(drop)
     }
 
-    /// `None` where it can't be found out; that costs what it costs with a new hash.
+    /// Returns `None` if the hash can't be verified, after the same work as for a new hash.
     async fn find_out(self, password: Password, hash: PasswordHash) -> Result<Option<bool>, Error> {
         let stored = Stored::parse(&hash);
         let decoy = self.shared.decoy.clone();
@@ -171,7 +171,7 @@ impl Place {
                 Err(_) => None,
             };
             if let (None, Ok(Stored::Argon2 { hash, .. })) = (verified, Stored::parse(&decoy)) {
-                memory.verify(&password, &hash); // for what it costs
+                memory.verify(&password, &hash); // only for its cost
             }
             verified
         })
@@ -187,7 +187,7 @@ impl Place {
         let (network, permit) = (self.permit.network, self.permit);
         let work = Box::new(move |memory: &mut Memory| {
             let done = work(memory);
-            drop(permit); // before the answer, so that its caller can have the next place
+            drop(permit); // before the answer, so that the caller can take the next place
             drop(answer.send(done));
         });
         let id = self.shared.enqueue(network, slow, work)?;
@@ -196,7 +196,7 @@ impl Place {
     }
 }
 
-/// Takes a job out of the queue when nobody waits for its answer any more.
+/// Removes a job from the queue when its caller disconnects.
 struct Waiting {
     shared: Arc<Shared>,
     id: u64,
@@ -236,17 +236,17 @@ impl Shared {
         while let Some(job) = self.next(&mut memory) {
             self.hashes.fetch_add(1, Ordering::Relaxed);
             self.slow_hashes.fetch_add(job.slow.into(), Ordering::Relaxed);
-            // A panic loses one answer, not the thread.
+            // A panic loses one answer, but not the thread.
             let _ = catch_unwind(AssertUnwindSafe(|| (job.work)(&mut memory)));
             if job.slow {
-                memory.release(); // before the next one: each may have needed much more than ours do
+                memory.release(); // slow hashes may need much more memory than new ones
                 self.lock().slow_runs = false;
-                self.changed.notify_one(); // this thread may take another job than the one that waited for this
+                self.changed.notify_one(); // a waiting slow job can run now, perhaps on another thread
             }
         }
     }
 
-    /// Waits for a job. `None` when the pool is closed, which also ends jobs that still wait.
+    /// Waits for a job. Returns `None` when the pool is closed, which also drops waiting jobs.
     fn next(&self, memory: &mut Memory) -> Option<Job> {
         let mut queue = self.lock();
         loop {

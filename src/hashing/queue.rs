@@ -1,7 +1,7 @@
-//! Who hashes next, and who may wait: networks take turns, and none of them holds more than a quarter of the places.
+//! The queue of hashes: networks take turns, and none of them holds more than a quarter of the places.
 //!
-//! A network that sends more than its share, with right passwords or wrong ones, is refused while others get through. Callers
-//! whose IP address is unknown are one network together.
+//! A network that sends more than its share, with right or wrong passwords, is refused while others get through. Callers
+//! with unknown IP addresses count as one network.
 
 use super::argon::Memory;
 use crate::domain::Network;
@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-/// The places for hashes, whether they wait, are computed, or are about to be asked for.
+/// The places of hashes that wait, are being computed, or are about to be requested.
 pub(super) struct Places {
     pub all: usize,
     per_network: usize,
@@ -29,12 +29,12 @@ impl Places {
         Self { all, per_network: (all / 4).max(1), counts: Mutex::default() }
     }
 
-    /// Takes a place for a caller from a network. `None`, and one more refusal, where all are taken or the network has its
-    /// share.
+    /// Takes a place for a caller from a network. Returns `None` and counts a refusal if all places are taken, or the
+    /// network has its share.
     pub fn take(self: &Arc<Self>, network: Option<Network>) -> Option<Permit> {
         let mut counts = self.counts();
         let of_network = counts.taken.get(&network).copied().unwrap_or_default();
-        // The last places are for networks that have none: a few that take all they may leave room for the others.
+        // The last places are reserved for networks that have none, so that a few busy networks leave room for others.
         let open = if of_network == 0 { self.all } else { self.all - self.all / 8 };
         if counts.all_taken() >= open || of_network >= self.per_network {
             counts.refused += 1;
@@ -44,7 +44,7 @@ impl Places {
         Some(Permit { places: self.clone(), network })
     }
 
-    /// Counts a refusal for another reason than that there was no place.
+    /// Counts a refusal that has another reason than missing places.
     pub fn count_refusal(&self) {
         self.counts().refused += 1;
     }
@@ -68,7 +68,7 @@ impl Counts {
     }
 }
 
-/// One place, taken until it is dropped.
+/// A taken place, freed when dropped.
 pub(super) struct Permit {
     places: Arc<Places>,
     pub network: Option<Network>,
@@ -86,8 +86,8 @@ impl Drop for Permit {
     }
 }
 
-/// A hash that waits to be computed. Its work owns its permit: a caller who leaves frees the place only if the job is
-/// still in the queue.
+/// A hash in the queue. Its work owns its permit: if the caller disconnects, the place is freed only while the job is
+/// still waiting.
 pub(super) struct Job {
     pub id: u64,
     pub network: Option<Network>,
@@ -96,7 +96,7 @@ pub(super) struct Job {
     pub work: Box<dyn FnOnce(&mut Memory) + Send>,
 }
 
-/// The jobs that wait, a line for each network. The network whose turn it is stands in front.
+/// The waiting jobs, with one line for each network. The first line is next.
 #[derive(Default)]
 pub(super) struct Queue {
     lines: VecDeque<VecDeque<Job>>,
@@ -110,7 +110,7 @@ impl Queue {
         self.lines.iter().flatten()
     }
 
-    /// Puts a job at the end of its network's line. A network that had none waits for the others' turns.
+    /// Appends a job to the line of its network. A new line goes to the end.
     pub fn push(&mut self, job: Job) {
         match self.lines.iter_mut().find(|line| line.front().is_some_and(|first| first.network == job.network)) {
             Some(line) => line.push_back(job),
@@ -118,8 +118,8 @@ impl Queue {
         }
     }
 
-    /// The first job that may run now, of the first network that has one; that network's next turn comes after the others'. Of
-    /// slow jobs only one runs at a time: those that wait for it are passed, and keep their turn.
+    /// Takes the first job that may run, and moves its line to the end. Only one slow job runs at a time: others
+    /// overtake waiting slow jobs, which keep their place.
     pub fn take(&mut self) -> Option<Job> {
         let runs = self.slow_runs;
         let may_run = |line: &VecDeque<Job>| line.iter().position(|job| !(job.slow && runs));
@@ -133,7 +133,7 @@ impl Queue {
         Some(job)
     }
 
-    /// Takes a job out for whose answer nobody waits any more.
+    /// Removes a job whose caller no longer waits.
     pub fn forget(&mut self, id: u64) {
         self.lines.iter_mut().for_each(|line| line.retain(|job| job.id != id));
         self.lines.retain(|line| !line.is_empty());

@@ -1,23 +1,23 @@
-//! What a hash costs, whose form it has, and why one can't be verified.
+//! Costs and schemes of hashes, and why a hash can't be verified.
 
 use password_hash::phc;
 use std::fmt;
 
-/// What a new hash costs. The defaults are OWASP's (Password Storage Cheat Sheet, Argon2id).
+/// The cost of a new hash. The defaults are those of OWASP (Password Storage Cheat Sheet, Argon2id).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// In KiB.
     pub memory: u32,
     pub iterations: u32,
-    /// Lanes. They are computed one after the other.
+    /// Lanes. They are computed one after another.
     pub parallelism: u32,
 }
 
 impl Cost {
-    /// The most that a setting may ask for: everyone who waits pays for what is hashed.
+    /// The maximum of the settings: every waiting caller pays for it.
     pub const MAX: Cost = Cost { memory: 65_536, iterations: 10, parallelism: 4 };
-    /// The most that a stored hash may ask for, which leaves room for those of Django (100 MiB, 8 lanes). Beyond `MAX` it
-    /// is a slow one.
+    /// The maximum of a stored hash, which allows those of Django (100 MiB, 8 lanes). Hashes beyond `MAX` are slow
+    /// ones.
     pub const MAX_STORED: Cost = Cost { memory: 131_072, iterations: 10, parallelism: 8 };
     pub const DEFAULT: Cost = Cost { memory: 19_456, iterations: 2, parallelism: 1 };
 
@@ -26,11 +26,11 @@ impl Cost {
     }
 }
 
-/// What computes a stored hash, and whose form that has.
+/// The algorithm and the format of a stored hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheme {
     pub algorithm: &'static str,
-    /// The library whose form this is; `None` for one that many share.
+    /// The library whose format it is; `None` for a format that many share.
     pub library: Option<&'static str>,
 }
 
@@ -41,18 +41,18 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Why a stored hash can't be verified. The text goes after the name of the field; it repeats nothing of the hash.
+/// Why a stored hash can't be verified. The text follows the name of the field, and repeats nothing of the hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unverifiable {
-    #[error("is not a hash in a known form")]
+    #[error("is not a hash in a known format")]
     Unknown,
-    #[error("begins like a hash that is known here, and is cut off, damaged or of a variant that is not")]
+    #[error("looks like a known hash, but is truncated, damaged or of an unsupported variant")]
     Damaged,
-    #[error("asks for more than {0}")]
+    #[error("costs more than is allowed: at most {0}")]
     TooExpensive(&'static str),
 }
 
-/// Compares hashes in constant time. `None` where one has a length that no hash has.
+/// Compares hashes in constant time. `None` if one has a length that no hash can have.
 pub(super) fn same(one: &[u8], other: &[u8]) -> Option<bool> {
     Some(phc::Output::new(one).ok()? == phc::Output::new(other).ok()?)
 }

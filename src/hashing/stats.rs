@@ -1,21 +1,21 @@
-//! How the pool is doing, counted as it goes and read when somebody asks.
+//! Statistics of the pool, counted as it runs.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How the pool is doing. What is counted is counted from the start.
+/// Statistics of the pool. Counters count from the start.
 #[derive(Debug, Clone)]
 pub struct HashStats {
     pub computed: u64,
     /// How many of them were slow ones.
     pub slow: u64,
-    /// How often there was no place, or none for the caller's network or for a slow hash, and the answer was "overloaded".
+    /// How many were refused as "overloaded": there was no place, or none for the caller's network or for a slow hash.
     pub refused: u64,
     /// Hashes that no thread has begun.
     pub queued: usize,
-    /// Places that are taken, by hashes that wait or are computed and by callers who are about to ask for one.
+    /// Places taken by hashes that wait or are being computed, and by callers that are about to request one.
     pub places_taken: usize,
     pub places: usize,
     pub waits: Waits,
@@ -24,9 +24,9 @@ pub struct HashStats {
 /// How long hashes waited for a thread.
 #[derive(Debug, Clone)]
 pub struct Waits {
-    /// Upper bounds, and how many waited for up to that long but longer than the bound before.
+    /// Upper bounds, and how many waits lie between each bound and the one before.
     pub up_to: Vec<(Duration, u64)>,
-    /// How many waited longer than that.
+    /// How many waits were longer than the last bound.
     pub longer: u64,
     pub total: Duration,
 }

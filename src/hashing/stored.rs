@@ -1,4 +1,4 @@
-//! Stored hashes, in whatever form.
+//! Stored hashes, in all supported formats.
 
 use super::{
     argon,
@@ -7,13 +7,13 @@ use super::{
 };
 use crate::domain::PasswordHash;
 
-/// Finds out what a hash is, and whether it can be verified here at a cost that is allowed.
+/// Identifies a hash, and checks that it can be verified at an allowed cost.
 pub fn recognize(hash: &PasswordHash) -> Result<Scheme, Unverifiable> {
     Stored::parse(hash).map(|stored| stored.scheme())
 }
 
-/// Whether what another service stored says that the account has no password: nothing, or `!` and what follows it, as
-/// Django writes. No form of a hash begins like that.
+/// Whether another service stored "no password" for the account: nothing, or text that begins with `!`, as Django
+/// writes. No hash begins like that.
 pub fn is_unusable(hash: &PasswordHash) -> bool {
     hash.as_str().is_empty() || hash.as_str().starts_with('!')
 }
@@ -27,7 +27,7 @@ pub(super) enum Stored {
 impl Stored {
     pub(super) fn parse(hash: &PasswordHash) -> Result<Self, Unverifiable> {
         let text = hash.as_str();
-        // Django puts a name of its own before the PHC string.
+        // Django puts its own name before the PHC string.
         let (argon2, library) =
             text.strip_prefix("argon2$argon2").map_or((text, None), |_| (&text["argon2".len()..], Some("Django")));
         if argon2.starts_with("$argon2") {

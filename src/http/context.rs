@@ -1,4 +1,4 @@
-//! What is known about a request before anything reads it.
+//! The context of a request, known before anything reads it.
 
 use super::server::Connection;
 use crate::{
@@ -11,20 +11,20 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// Travels as the request's data.
+/// Attached to the request as data.
 pub struct Context {
     pub app: Arc<App>,
     pub client: Client,
     pub request_id: Arc<str>,
     pub connection: Arc<Connection>,
     pub draining: Arc<Draining>,
-    /// What stands in the place of the route's parameters, in order, without percent-encoding.
+    /// The values of the path parameters, in order, decoded.
     pub path_parameters: Vec<String>,
-    /// Who sent it, once that is known.
+    /// The account that sent it, once that is known.
     pub user: OnceLock<UserId>,
 }
 
-/// A request that did not pass the edge, which is a mistake of ours.
+/// A request that did not pass the edge, which is a bug.
 #[derive(Debug)]
 pub struct NoContext;
 

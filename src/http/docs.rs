@@ -7,7 +7,7 @@ use poem::{
 };
 use std::sync::OnceLock;
 
-/// Nothing from another host, whatever the page's scripts try.
+/// Nothing is loaded from another host, whatever the page's scripts try.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
      font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -18,7 +18,7 @@ pub(super) fn spec() -> Response {
     Response::builder().content_type("application/json").body(SPEC.get_or_init(openapi::spec).as_str())
 }
 
-/// There is nothing better to show to who opens the root, for now.
+/// The root redirects to the documentation, for now.
 #[handler]
 pub(super) fn to_docs() -> Response {
     let status = StatusCode::TEMPORARY_REDIRECT;

@@ -1,7 +1,7 @@
 //! Metrics for Prometheus, in the OpenMetrics text format, on a port of their own.
 //!
-//! Requests are counted as they are answered; everything else is asked of the app when somebody scrapes. Labels have few
-//! values: methods from a fixed set, route templates, statuses. Nothing that a caller can make up becomes one.
+//! Requests are counted as they are answered; everything else is read from the app on each scrape. Labels have few values:
+//! methods from a fixed set, route templates and statuses. No label contains text from a client.
 
 use super::wire::{
     envelope,
@@ -29,7 +29,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Seconds. A look-up takes a tenth of a millisecond, a sign-in what its hash takes.
+/// In seconds. A look-up takes a tenth of a millisecond; a sign-in takes as long as its hash.
 #[rustfmt::skip]
 const LATENCIES: [f64; 16] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -65,13 +65,13 @@ impl Metrics {
         Self { answered: Family::default(), took: Family::new_with_constructor(|| Histogram::new(LATENCIES)) }
     }
 
-    /// Counts one answer. Costs no allocation, but for the first of its kind.
+    /// Counts one answer, without an allocation except for the first of its kind.
     pub fn record(&self, method: &'static str, route: &'static str, status: StatusCode, took: Duration) {
         self.answered.get_or_create(&Outcome { method, route, status: status.as_u16() }).inc();
         self.took.get_or_create(&Operation { method, route }).observe(took.as_secs_f64());
     }
 
-    /// Everything there is to tell.
+    /// All metrics as text.
     fn text(&self, stats: &Stats) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         let started_at = Duration::from_millis(u64::try_from(stats.started_at.as_millis()).unwrap_or(0));
@@ -103,7 +103,7 @@ fn register_hashing(registry: &mut Registry, hashing: &HashStats) {
     registry.register("hash_queue_length", help, ConstGauge::new(hashing.queued));
     let help = "Places taken by password hashes that wait, are computed, or are about to be asked for";
     registry.register("hash_places_taken", help, ConstGauge::new(hashing.places_taken));
-    let help = "Places for password hashes; when all are taken, or a quarter by one network, what needs one is answered with 503";
+    let help = "Places for password hashes; when all are taken, or a quarter by one network, requests that need one are answered with 503";
     registry.register("hash_places", help, ConstGauge::new(hashing.places));
     let help =
         "Password hashes that were refused, since every place was taken, or a quarter of them by the same network";
@@ -172,14 +172,14 @@ impl EncodeMetric for WaitHistogram {
     }
 }
 
-/// All that is served on the port for metrics.
+/// The only endpoint on the port for metrics.
 pub(super) struct MetricsEndpoint {
     pub app: Arc<App>,
     pub metrics: Arc<Metrics>,
 }
 
 impl MetricsEndpoint {
-    /// How many scrapers may be connected.
+    /// The maximum number of connected scrapers.
     pub const MAX_CONNECTIONS: usize = 64;
 
     async fn answer(&self) -> Response {

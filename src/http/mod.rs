@@ -39,16 +39,16 @@ const TRIM_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Listeners {
     pub public: TcpListener,
-    /// For `/metrics`, and for nothing else. Without it nothing is counted.
+    /// For `/metrics` only. Without it, nothing is counted.
     pub metrics: Option<TcpListener>,
 }
 
-/// How the server came to its end.
+/// How the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Everything that was taken has been answered.
+    /// Every accepted request was answered.
     Drained,
-    /// Some requests took longer than they were given.
+    /// Some requests took longer than the shutdown timeout.
     TimedOut,
 }
 
@@ -70,7 +70,7 @@ fn routes(app: &Arc<App>, docs: bool) -> Routes {
     routes
 }
 
-/// The routes behind what every request passes.
+/// All routes, wrapped in the edge.
 fn endpoint(
     app: Arc<App>,
     settings: &HttpSettings,
@@ -80,8 +80,8 @@ fn endpoint(
     Edge::new(routes(&app, settings.docs), app, settings, draining, metrics)
 }
 
-/// Serves until `shutdown` ends, then answers what has been taken, for as long as the settings allow. What was gathered
-/// is written before this returns.
+/// Serves until `shutdown` completes, and then answers accepted requests for as long as the settings allow. Collected
+/// data is written before this returns.
 pub async fn serve(
     listeners: Listeners,
     app: Arc<App>,
@@ -109,12 +109,12 @@ pub async fn serve(
     let end = tokio::select! {
         _ = async { tokio::join!(requests, scrapes) } => Stopped::Drained,
         () = stopped => Stopped::TimedOut,
-        ended = &mut maintenance => panic!("maintenance has ended before the server: {ended:?}"),
-        () = trim_memory() => unreachable!("memory is given back for ever"),
+        ended = &mut maintenance => panic!("maintenance stopped before the server: {ended:?}"),
+        () = trim_memory() => unreachable!("trimming never ends"),
     };
     drop(end_maintenance);
     if let Err(error) = maintenance.await {
-        tracing::error!(%error, "maintenance did not come to its end");
+        tracing::error!(%error, "maintenance did not complete");
     }
     if let Err(error) = app.audit.log_head().await {
         tracing::error!(%error, "the end of the audit log could not be read");
@@ -122,7 +122,7 @@ pub async fn serve(
     end
 }
 
-/// A burst leaves memory behind that nobody uses; it is given back as long as the server runs.
+/// A burst leaves unused memory behind. This frees it regularly.
 async fn trim_memory() {
     loop {
         tokio::time::sleep(TRIM_EVERY).await;

@@ -1,4 +1,4 @@
-//! What a supervisor or a load balancer asks: whether the process answers, and whether it is ready.
+//! Probes for supervisors and load balancers: whether the process answers, and whether it is ready.
 
 use super::{
     context::Context,
@@ -11,13 +11,13 @@ fn status(text: &str) -> Response {
     Response::builder().content_type("application/json").body(json!({"status": text}).to_string())
 }
 
-/// The process answers. Touches nothing.
+/// The process answers. Uses no other resource.
 #[handler]
 pub(super) fn healthz() -> Response {
     status("ok")
 }
 
-/// The database answers, is the file that was opened, and the server is not about to stop.
+/// The database answers and its files are in place, and the server is not stopping.
 #[handler]
 pub(super) async fn readyz(request: &Request) -> Result<Response> {
     let context = Context::of(request).map_err(ApiError::from)?;

@@ -1,4 +1,4 @@
-//! What an operator decides about the server.
+//! The settings of the server.
 
 use crate::domain::Origin;
 use ipnet::IpNet;
@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
     pub trusted_proxies: Vec<IpNet>,
-    /// Whose web apps may use the API from a browser.
+    /// The origins whose web apps may use the API from a browser.
     pub cors_origins: Vec<Origin>,
     pub max_connections: usize,
     /// How long requests in progress may take once the server stops.

@@ -1,14 +1,14 @@
-//! A look at a database from all sides, which changes nothing: what is wrong, and what to do about it.
+//! The checks of a database that don't depend on the engine. They change nothing, and say what is wrong and what to do.
 
 use super::{Reader, sql::Fault, tables::Ends};
 use crate::domain::{ChainPoint, Error, Timestamp, UNDECLARED_PROXY, UserFilter};
 use std::time::Duration;
 
-/// How bad it is.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Ok,
-    /// It works, and something could go wrong.
+    /// It works, but something could go wrong.
     Warning,
     Error,
 }
@@ -18,7 +18,7 @@ pub enum Verdict {
 pub struct Finding {
     pub subject: &'static str,
     pub verdict: Verdict,
-    /// What was found, and where something is wrong, what to do about it.
+    /// The finding; if something is wrong, also what to do.
     pub text: String,
 }
 
@@ -35,7 +35,7 @@ impl Finding {
         Self { subject, verdict: Verdict::Error, text: text.into() }
     }
 
-    /// One finding out of all that was found wrong, as bad as the worst; or that nothing was.
+    /// Combines all faults into one finding with the worst verdict; without faults, it is ok.
     pub fn of(subject: &'static str, wrong: Vec<(Verdict, String)>, right: impl FnOnce() -> String) -> Self {
         let Some(verdict) = wrong.iter().map(|(verdict, _)| *verdict).max() else { return Self::ok(subject, right()) };
         let texts: Vec<String> = wrong.into_iter().map(|(_, text)| text).collect();
@@ -43,11 +43,12 @@ impl Finding {
     }
 }
 
-/// A time ahead of the clock by less than this may be another process's clock.
+/// Times this far ahead may come from another process's clock.
 const CLOCK_SLACK: Duration = Duration::from_mins(1);
-/// 2026-01-01T00:00:00Z: no usher was there before.
+/// 2026-01-01T00:00:00Z: usher did not exist before.
 const FIRST_YEAR: i64 = 1_767_225_600_000;
-/// Tells of what is stored, apart from the audit log: accounts, invitations, the throttle's key and a proxy.
+
+/// Reports on what is stored, apart from the audit log: accounts, invitations and the throttle's key.
 pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
     report(accounts(reader));
     invitations(reader, now).into_iter().for_each(&mut *report);
@@ -56,13 +57,13 @@ pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMu
     }
 }
 
-/// Tells of times, and what else the server noted.
+/// Reports on dates in the future, and on an undeclared proxy that the server saw.
 pub(super) fn observations(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
     future_entries(reader, now).into_iter().for_each(&mut *report);
     proxy(reader).into_iter().for_each(&mut *report);
 }
 
-/// A proxy that the server met and that nobody declared; nothing where there was none.
+/// An undeclared proxy that the server saw, if any.
 fn proxy(reader: &Reader<'_>) -> Option<Finding> {
     let finding = match reader.undeclared_proxy().transpose()? {
         Ok((ip, at)) => Finding::warning("proxy", format!("{}; seen at {at}", UNDECLARED_PROXY.replace("PROXY", &ip))),
@@ -71,7 +72,7 @@ fn proxy(reader: &Reader<'_>) -> Option<Finding> {
     Some(finding)
 }
 
-/// Reads every account as the service does: one that it can't read fails the lists that it is in.
+/// Reads every account as the service does: a damaged account makes every list that contains it fail.
 fn accounts(reader: &Reader<'_>) -> Finding {
     let look = || Ok((reader.damaged_users()?, reader.count_users(&UserFilter::default())?));
     match look() {
@@ -81,7 +82,7 @@ fn accounts(reader: &Reader<'_>) -> Finding {
     }
 }
 
-/// Reads every invitation that could be used; nothing where each can be read.
+/// Reads every invitation that can still be used. `None` if all of them are readable.
 fn invitations(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
     match reader.damaged_invitations(now) {
         Ok(damaged) if damaged.is_empty() => None,
@@ -90,7 +91,7 @@ fn invitations(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
     }
 }
 
-/// The first of them, and how many more there are.
+/// The first ones, and the number of the others.
 fn listed(damaged: &[impl ToString]) -> String {
     const MAX_LISTED: usize = 10;
     let mut texts: Vec<String> = damaged.iter().take(MAX_LISTED).map(ToString::to_string).collect();
@@ -101,10 +102,10 @@ fn listed(damaged: &[impl ToString]) -> String {
 }
 
 const AUDIT_ADVICE: &str =
-    "that can't be undone: compare the log with a backup's, and find out who could write to the file";
+    "this can't be repaired: compare the log with that of a backup, and find out who could write to the file";
 
-/// Follows the whole chain, one entry at a time; `counted` is the highest id that the engine remembers. The reader must show
-/// one moment.
+/// Checks the whole chain, one entry at a time. `counted` is the highest id that the engine remembers. The reader must
+/// be a consistent snapshot.
 pub(super) fn audit(
     reader: &Reader<'_>,
     counted: Result<i64, Fault>,
@@ -125,7 +126,7 @@ pub(super) fn audit(
         Ok(None) => {
             report(Finding::error(
                 "audit",
-                format!("where the log begins and ends is not noted any more; {AUDIT_ADVICE}"),
+                format!("the record of where the log begins and ends is missing; {AUDIT_ADVICE}"),
             ));
             None
         }
@@ -161,21 +162,22 @@ fn chain(reader: &Reader<'_>, ends: &Ends, counted: i64) -> Result<Finding, Faul
 
 fn without_kept(head: ChainPoint) -> Finding {
     let text = format!(
-        "{head}; keep it elsewhere, and prove against it with --audit-head: without one the chain shows accidents and clumsy \
-         edits, but not an owner of the file who rebuilds it, nor that its end was cut off"
+        "{head}; keep it elsewhere, and check the log against it later with --audit-head. Without it, the chain shows accidents \
+         and simple edits. It does not show that the owner of the file rebuilt the chain, or cut off its end"
     );
     Finding::ok("audit head", text)
 }
 
-/// Whether the log contains a point that was kept elsewhere. What can't be proven is an error: a proof was asked for.
+/// Whether the log contains a point that was kept elsewhere. If that can't be proven, it is an error, because a proof
+/// was requested.
 fn contains(reader: &Reader<'_>, ends: &Ends, kept: ChainPoint) -> Result<Finding, Fault> {
     let ChainPoint { id, .. } = kept;
     let (head, anchor) = (ends.head, ends.anchor);
     let found = match id.cmp(&anchor.id) {
         std::cmp::Ordering::Less => {
             let text = format!(
-                "entry {id} was taken away by retention, as the log begins after entry {}: whether it was the one that you \
-                 kept can't be proven any more; from now on keep {head}",
+                "retention has deleted entry {id}, as the log begins after entry {}: whether it was the one that you kept \
+                 can no longer be proven; keep {head} from now on",
                 anchor.id
             );
             return Ok(Finding::error("audit head", text));
@@ -185,7 +187,7 @@ fn contains(reader: &Reader<'_>, ends: &Ends, kept: ChainPoint) -> Result<Findin
     };
     Ok(match found {
         Some(hash) if hash == kept.hash => {
-            Finding::ok("audit head", format!("the log contains entry {id} as you kept it; from now on keep {head}"))
+            Finding::ok("audit head", format!("the log contains entry {id} as you kept it; keep {head} from now on"))
         }
         Some(_) => Finding::error(
             "audit head",
@@ -202,35 +204,35 @@ fn contains(reader: &Reader<'_>, ends: &Ends, kept: ChainPoint) -> Result<Findin
     })
 }
 
-/// Entries that were written while the clock was ahead.
+/// Entries dated in the future, written while the clock was ahead.
 fn future_entries(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
     let (count, first, latest) = reader.audit_after_time(now + CLOCK_SLACK).ok()?;
     let text = format!(
-        "{count} entries are dated in the future, the first of them is {first}, the latest time {latest}: the clock was ahead, or \
-         is behind now; retention takes them away with later ones that are old"
+        "{count} entries are dated in the future: the first is entry {first}, and the latest time is {latest}. The clock was \
+         ahead, or is behind now. Retention deletes them when later entries are old enough"
     );
     (count > 0).then(|| Finding::warning("audit time", text))
 }
 
-/// What the clock shows beside what is stored. `hold`: until when nothing is deleted because of its age.
+/// Compares the clock with the stored times. Until `hold`, nothing is deleted because of its age.
 pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>, hold: Option<Timestamp>) -> Finding {
     if now < Timestamp::from_millis(FIRST_YEAR) {
-        let text = format!("this machine's clock shows {now}, when there was no usher yet; set it");
+        let text = format!("this machine's clock shows {now}, a time before the first version of usher; set it");
         return Finding::error("clock", text);
     }
     match newest.filter(|newest| *newest > now + CLOCK_SLACK) {
         Some(newest) => Finding::warning(
             "clock",
             format!(
-                "this machine's clock shows {now}, and the database holds times up to {newest}: set the clock; if it was ahead before, sessions and audit entries of that time last longer"
+                "this machine's clock shows {now}, but the database contains times up to {newest}: set the clock. If it was ahead before, sessions and audit entries from then are kept longer"
             ),
         ),
         None => match hold.filter(|until| now < *until) {
             Some(until) => Finding::warning(
                 "clock",
                 format!(
-                    "this machine's clock shows {now}, and the server saw it jump ahead, or was down for more than a day: nothing \
-                     is deleted because of its age until {until}; if the clock is wrong, set it"
+                    "this machine's clock shows {now}. It jumped ahead, or the server was down for more than a day: nothing is \
+                     deleted because of its age until {until}. If the clock is wrong, set it"
                 ),
             ),
             None => Finding::ok("clock", now.to_string()),

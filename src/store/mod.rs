@@ -1,9 +1,9 @@
 //! The database: the only room that knows SQL.
 //!
-//! There are three doors. `point` looks rows up by key where it stands, on the async worker, because handing such work to
-//! another thread costs more than the work; a method of `Reader` that is meant for it says so. `write` runs one
-//! IMMEDIATE transaction on the writer's thread, and `scan` reads what may take long on others. What
-//! runs through them is in `tables`, in SQL that more than one engine reads; what is SQLite's alone is in `sqlite`.
+//! There are three ways in. `point` looks up rows by key directly on the async worker, because a thread switch costs more
+//! than the look-up; methods of `Reader` that are fast enough say "for `point`". `write` runs one IMMEDIATE transaction on
+//! the writer's thread. `scan` runs slow reads on other threads. The statements are in `tables`, in SQL that more than one
+//! engine accepts; everything specific to SQLite is in `sqlite`.
 
 mod check;
 mod sql;
@@ -28,11 +28,11 @@ use std::{
 };
 pub use tables::Pruned;
 
-/// An open database. Dropping it finishes what has been taken on.
+/// An open database. Dropping it waits for the work that was accepted.
 pub struct Store {
     engine: Engine,
     clock: Clock,
-    /// How many look-ups had to run on a thread.
+    /// The number of look-ups that had to run on a thread.
     fallbacks: AtomicU64,
 }
 
@@ -42,29 +42,29 @@ impl Store {
         sqlite::lock(path)
     }
 
-    /// Makes the database if there is none, and brings an older one up to date. Holding the lock is what allows it.
+    /// Creates the database if there is none, and upgrades an older one. The caller must hold the lock.
     pub fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
         sqlite::prepare(path, lock)
     }
 
-    /// How the file's schema compares with this program's, without writing.
+    /// Compares the file's schema version with this program's, without writing.
     pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
         sqlite::schema_status(path)
     }
 
-    /// The policy with which a server was last started on the database, by the names of its settings; empty if none was.
+    /// The policy of the last `usher serve` on the database, by the names of its settings; empty if there was none.
     pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
         sqlite::policy(path)
     }
 
-    /// Opens a database whose schema is up to date, perhaps beside a server. `workers` is how many threads look rows up at
-    /// the same time.
+    /// Opens a database with the current schema, also while a server runs on it. `workers` is the number of threads
+    /// that look up rows at the same time.
     pub fn open(path: &Path, workers: u32, clock: Clock) -> Result<Self, OpenError> {
         sqlite::refuse_displaced(path)?;
         Ok(Self::over(Engine::open(path, workers, None)?, clock))
     }
 
-    /// The same for the server, which holds the lock for as long as the database is open.
+    /// The same for the server, which holds the lock while the database is open.
     pub fn open_locked(path: &Path, workers: u32, clock: Clock, lock: Lock) -> Result<Self, OpenError> {
         Ok(Self::over(Engine::open(path, workers, Some(lock))?, clock))
     }
@@ -73,8 +73,8 @@ impl Store {
         Self { engine, clock, fallbacks: AtomicU64::new(0) }
     }
 
-    /// Looks rows up by key, here and now; the work must take microseconds. Where every connection is in use or the
-    /// file is locked, the same work runs on a thread that may wait.
+    /// Looks up rows by key on the current thread; the work must take microseconds. If every connection is in use or
+    /// the file is locked, the same work runs on a thread that may wait.
     pub async fn point<T: Send + 'static>(
         &self,
         work: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
@@ -89,7 +89,8 @@ impl Store {
         }
     }
 
-    /// Reads what may take long: lists, searches, counts. It begins within five seconds, or not at all.
+    /// Runs a slow read: a list, a search or a count. It begins within five seconds, or fails with
+    /// [`Error::Overloaded`].
     pub async fn scan<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
@@ -97,13 +98,12 @@ impl Store {
         self.engine.scan(move |sql| work(&Reader { sql })).await
     }
 
-    /// Runs one transaction, which is on disk when this returns `Ok` and has left no trace when it returns `Err`.
-    /// What the work records is written to the audit log in the same transaction. It may be run again, and changes nothing but
-    /// the database.
+    /// Runs one transaction. If this returns `Ok`, it is on disk; if it returns `Err`, it has left no trace. Audit events
+    /// that the work records are written in the same transaction. The work may run again, so it must change nothing but the
+    /// database.
     ///
-    /// After five seconds this returns [`Error::Overloaded`], whatever the writer does, and a transaction that is not being
-    /// committed by then leaves no trace either. Only of one that is (a disk that takes seconds for a commit) nobody can
-    /// say at that moment what will come of it.
+    /// After five seconds this returns [`Error::Overloaded`], and the transaction leaves no trace. The exception is one that
+    /// is being committed at that moment, on a very slow disk: it may still succeed.
     pub async fn write<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -112,7 +112,7 @@ impl Store {
         self.write_with(Patience::UntilDone, caller, work).await
     }
 
-    /// The same for work that nobody waits for with a request, or that takes long by its nature: it waits for its turn.
+    /// The same for background work, and for work that is slow by its nature. It waits for its turn without a deadline.
     pub async fn write_without_deadline<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -138,8 +138,8 @@ impl Store {
         self.engine.write(patience, transact).await
     }
 
-    /// Hands over every account in the order of their ids, as all of them were at one moment, until `each` fails. What
-    /// `each` returns is handed to it with the next account. However long that takes, it holds nothing up.
+    /// Passes every account to `each`, in the order of ids and from one consistent snapshot, until `each` fails. `each`
+    /// gets what it returned for the account before. However long that takes, it delays no other work.
     pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
         &self,
         start: T,
@@ -148,20 +148,20 @@ impl Store {
         self.engine.fold_records(start, each).await
     }
 
-    /// From now on no transaction waits for other processes beyond `end`, also one that waits already.
+    /// From now on no transaction waits for other processes beyond `end`, not even one that is already waiting.
     pub fn end_by(&self, end: Instant) {
         self.engine.end_by(end);
     }
 
-    /// Copies a database into a new, private file, also while a server writes to it: verified, and as it is at one moment,
-    /// with everything that was confirmed before. Returns where the copy's audit log ends. This process must not have the
-    /// database open.
+    /// Copies a database into a new, private file, also while a server writes to it. The copy is verified, and is a
+    /// consistent snapshot with everything confirmed before. Returns the end of its audit log. This process must not
+    /// have the database open.
     pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
         sqlite::back_up(path, target)
     }
 
-    /// Looks at a database from all sides, also while a server runs on it, and changes nothing. `report` hears of each
-    /// subject in turn. A point of the audit log that was kept elsewhere is looked for in it.
+    /// Checks a database, also while a server runs on it, and changes nothing. Calls `report` for each subject in turn.
+    /// If a point of the audit log was kept elsewhere (`kept`), checks that the log contains it.
     pub fn examine(
         path: &Path,
         now: Timestamp,
@@ -171,7 +171,7 @@ impl Store {
         sqlite::examine(path, now, kept, report)
     }
 
-    /// Whether the database answers, and still consists of the files that were opened.
+    /// Whether the database answers, and its files are still those that were opened.
     pub async fn check(&self) -> Result<(), Error> {
         self.engine.still_there()?;
         self.point(|reader| reader.audit_head().map(drop)).await
@@ -182,7 +182,7 @@ impl Store {
     }
 }
 
-/// Reads. What it finds is true at one moment and may be history the next.
+/// Reads. Its results may be outdated as soon as they are returned.
 pub struct Reader<'c> {
     sql: &'c dyn Sql,
 }
@@ -204,26 +204,26 @@ impl<'c> std::ops::Deref for Writer<'c> {
 }
 
 impl Writer<'_> {
-    /// Notes for the audit log what is being done, and to whose account.
+    /// Records for the audit log what is being done, and to which account.
     pub fn record(&mut self, action: Action, subject: Option<UserId>) {
         let event = AuditEvent::new(self.now, action, &self.caller, subject);
         self.events.push(event);
     }
 
-    /// The same for what is done with somebody else's leave.
+    /// The same for an action that another account allowed, such as the creator of an invitation.
     pub fn record_by(&mut self, actor: Option<UserId>, action: Action, subject: Option<UserId>) {
         let event = AuditEvent::new(self.now, action, &self.caller, subject);
         self.events.push(AuditEvent { actor, ..event });
     }
 
-    /// The same for several alike; none are no entry.
+    /// Records `count` identical events as one entry; zero records nothing.
     pub fn record_times(&mut self, action: Action, subject: Option<UserId>, count: u32) {
         if count > 0 {
             self.events.push(AuditEvent::new(self.now, action, &self.caller, subject).times(count));
         }
     }
 
-    /// Notes something that happened before, or stands for several.
+    /// Records an event that happened before, or stands for several.
     pub fn record_event(&mut self, event: AuditEvent) {
         self.events.push(event);
     }

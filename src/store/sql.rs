@@ -1,8 +1,8 @@
-//! What the statements need of a database: values in, columns out, and the ways in which it fails.
+//! The interface between statements and an engine: values, columns and faults.
 
 use crate::domain::{EmailAddress, Error, PasswordHash, SessionId, Timestamp, TokenHash, UserId, Username};
 
-/// What stands for a `?1` in a statement.
+/// A value for a parameter such as `?1`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'v> {
     Null,
@@ -50,12 +50,12 @@ impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
     }
 }
 
-/// A row that was found. What is of another type than was asked for is a fault.
+/// A row of a result. A column of an unexpected type is a fault.
 pub(super) trait Columns {
     fn number(&self, n: usize) -> Result<i64, Fault>;
     fn flag(&self, n: usize) -> Result<bool, Fault>;
     fn text(&self, n: usize) -> Result<&str, Fault>;
-    /// Of a text, too, whether or not it is UTF-8.
+    /// Also reads text, whether or not it is UTF-8.
     fn bytes(&self, n: usize) -> Result<&[u8], Fault>;
     fn is_null(&self, n: usize) -> bool;
 }
@@ -70,7 +70,7 @@ impl dyn Columns + '_ {
         bytes.try_into().map_err(|_| Fault::Other(format!("{} bytes are stored, not {LENGTH}", bytes.len())))
     }
 
-    /// What `read` makes of a column that may be NULL.
+    /// Reads a column that may be NULL.
     pub(super) fn nullable<T>(
         &self,
         n: usize,
@@ -82,7 +82,7 @@ impl dyn Columns + '_ {
 
 /// A connection, perhaps within a transaction.
 pub(super) trait Sql {
-    /// Hands over the rows that a statement finds, until `each` says `false`.
+    /// Passes the rows of a query to `each`, until it returns `false`.
     fn rows(
         &self,
         sql: &str,
@@ -90,13 +90,13 @@ pub(super) trait Sql {
         each: &mut dyn FnMut(&dyn Columns) -> Result<bool, Fault>,
     ) -> Result<(), Fault>;
 
-    /// Runs a statement that finds nothing, and returns how many rows it changed.
+    /// Runs a statement without results, and returns the number of rows it changed.
     fn change(&self, sql: &str, given: &[Value<'_>]) -> Result<u64, Fault>;
 
-    /// What names, behind a table in a statement, the index to use.
+    /// The clause that names the index to use, after a table.
     fn indexed_by(&self, index: &str) -> String;
 
-    /// Makes ready for a transaction that writes very many rows.
+    /// Prepares for a transaction that writes very many rows.
     fn expect_many_rows(&self) -> Result<(), Fault>;
 }
 
@@ -141,7 +141,7 @@ impl dyn Sql + '_ {
     }
 }
 
-/// What belongs to one account alone.
+/// A value that only one account can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unique {
     Username,

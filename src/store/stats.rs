@@ -1,6 +1,6 @@
-//! How the store is doing: what its threads and connections have to do, and how much there is.
+//! Statistics of the store: load, sizes and row counts.
 
-/// How the store is doing at this moment.
+/// The current statistics.
 #[derive(Debug, Clone)]
 pub struct StoreStats {
     /// Connections for look-ups, and how many of them are in use.
@@ -8,15 +8,15 @@ pub struct StoreStats {
     pub points_in_use: usize,
     /// Look-ups since the start that had to run on a thread, because no connection was free or the file was locked.
     pub fallbacks: u64,
-    /// Work that waits for the writer's thread, and for those that scan.
+    /// Jobs that wait for the writer's thread, and for the threads that scan.
     pub writer_queue: usize,
     pub scan_queue: usize,
-    /// Bytes of the database file and of its write-ahead log; `None` where the file is gone.
+    /// Bytes of the database file and of its write-ahead log; `None` if the file is missing.
     pub database_size: Option<u64>,
     pub log_size: Option<u64>,
 }
 
-/// How many rows there are of what people count.
+/// Row counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rows {
     pub users: i64,

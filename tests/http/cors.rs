@@ -317,11 +317,11 @@ fn nobody_is_granted_anything_unless_it_is_set_and_no_cookie_is_ever_asked_for()
 fn an_origin_that_no_browser_sends_is_refused_at_the_start_with_the_right_spelling() {
     let folder = tempfile::tempdir().unwrap();
     for (given, told) in [
-        ("https://app.example.com/", "https://app.example.com: write it so"),
-        ("https://App.Example.com", "https://app.example.com: write it so"),
-        ("https://app.example.com:443", "https://app.example.com: write it so"),
-        ("*", "name the ones"),
-        ("null", "names nobody"),
+        ("https://app.example.com/", "write it as browsers send it: https://app.example.com"),
+        ("https://App.Example.com", "write it as browsers send it: https://app.example.com"),
+        ("https://app.example.com:443", "write it as browsers send it: https://app.example.com"),
+        ("*", "list the origins"),
+        ("null", "null is not allowed"),
         ("app.example.com", "such as https://app.example.com"),
     ] {
         let refused = crate::support::binary::usher(folder.path(), &["serve", "--cors-origin", given]);

@@ -134,7 +134,7 @@ fn a_copy_is_refused_by_commands_until_it_is_put_into_use_and_check_says_so() {
 
     assert!(complaint(&refused).contains("run 'usher migrate' on it first"), "{}", complaint(&refused));
     assert_eq!((refused.status.code(), check.status.code()), (Some(1), Some(0)));
-    assert!(String::from_utf8_lossy(&check.stdout).contains("it is a copy that has not been put into use"));
+    assert!(String::from_utf8_lossy(&check.stdout).contains("this is a copy that is not in use yet"));
     assert!(on_copy(&["migrate"]).status.success() && on_copy(&["user", "list"]).status.success());
 }
 

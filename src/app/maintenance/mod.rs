@@ -202,7 +202,7 @@ impl Failing {
     fn report(&mut self, what: &str, result: &Result<(), Error>) {
         match result {
             Err(error) if !self.0 => {
-                tracing::warn!(%error, "{what} failed; nothing is lost, and the server tries again")
+                tracing::warn!(%error, "{what} failed; nothing is lost, and the server tries again");
             }
             Ok(()) if self.0 => tracing::info!("{what} works again"),
             _ => {}

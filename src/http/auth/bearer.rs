@@ -1,4 +1,4 @@
-//! The security scheme: who sends a request, from its `Authorization` header.
+//! The security scheme: identifies callers by their `Authorization` header.
 
 use crate::http::wire::error::{ApiError, ErrorCode};
 use crate::{
@@ -17,19 +17,19 @@ use std::sync::Arc;
 
 const SCHEME: &str = "sessionToken";
 
-/// Someone with a valid session; everybody else is refused with `401`.
+/// A caller with a valid session; all others are refused with `401`.
 pub struct SignedInCaller(pub Caller);
 
-/// Anybody. But an invalid token is an error, never the same as none.
+/// Any caller. An invalid token is still an error, and never the same as none.
 pub struct AnyCaller(pub Caller);
 
-/// What an `Authorization` header holds.
+/// The content of an `Authorization` header.
 enum Sent {
     Nothing,
     Token(SessionToken),
 }
 
-/// RFC 6750, section 2.1, and the bare token besides. Another scheme is none of ours.
+/// Accepts the form of RFC 6750, section 2.1, and the bare token. Other schemes count as no token.
 fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
     let invalid = || ApiError::new(ErrorCode::InvalidToken);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -48,7 +48,7 @@ fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
     SessionToken::parse(token).map(Sent::Token).ok_or_else(invalid)
 }
 
-/// Finds out who sends the request, and notes it for the log.
+/// Identifies the caller, and stores the account for the access log.
 async fn caller(request: &Request) -> Result<Caller, ApiError> {
     let context = Context::of(request)?;
     let actor = match sent(request.headers())? {

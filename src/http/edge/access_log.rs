@@ -1,10 +1,11 @@
-//! The access log: one line for each answer. Never a path, a query, a header or a body, for people paste tokens anywhere.
+//! The access log: one line for each answer. It never contains a path, a query, a header or a body, because people
+//! paste tokens anywhere.
 
 use crate::domain::UserId;
 use poem::http::{Method, StatusCode};
 use std::time::Duration;
 
-/// The target of the lines, by which the log knows them.
+/// The target of these lines, by which the log recognizes them.
 pub const TARGET: &str = "usher::request";
 
 /// One answered request.
@@ -16,12 +17,12 @@ pub struct Answered<'a> {
     pub status: StatusCode,
     pub took: Duration,
     pub request_id: &'a str,
-    /// The client's address as text, where it is known.
+    /// The client's IP address as text, if known.
     pub client: Option<&'a str>,
     pub user: Option<UserId>,
 }
 
-/// Methods that anybody can make up are one.
+/// The name of a method. Unknown ones are "other", so that clients can't make up values.
 pub fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! Where a request comes from, and how much of what proxies say about that is believed.
+//! The IP address of a client, and which proxy headers are trusted.
 
 use crate::{domain::Client, http::server::Proxies};
 use poem::http::{HeaderMap, HeaderName};
@@ -7,8 +7,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 impl Proxies {
-    /// The socket's peer, unless that is a trusted proxy: then the rightmost address in `X-Forwarded-For` that is not
-    /// itself one. A peer on this machine that sends the header undeclared is a proxy, too; its clients are unknown.
+    /// Returns the socket's peer. If that is a trusted proxy, returns the rightmost IP address in `X-Forwarded-For`
+    /// that is not a trusted proxy. If an undeclared peer on this machine sends the header, it is a proxy whose clients
+    /// are unknown.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();
         if self.trusts(peer) {
@@ -20,7 +21,7 @@ impl Proxies {
         Client { ip: Some(peer) }
     }
 
-    /// Reads the entries from right to left, the way they were appended. An unreadable one ends the search.
+    /// Reads the entries from right to left, because proxies append them. Stops at an unreadable one.
     fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let lines = headers.get_all(FORWARDED_FOR).iter().collect::<Vec<_>>();
         for line in lines.into_iter().rev() {
@@ -35,7 +36,7 @@ impl Proxies {
     }
 }
 
-/// An address as proxies write it: bare, with a port, or in brackets. IPv4 inside IPv6 becomes IPv4.
+/// Reads an IP address as proxies write it: bare, with a port, or in brackets. IPv4-mapped IPv6 becomes IPv4.
 fn read_address(text: &str) -> Option<IpAddr> {
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
     let address = text.parse().ok().or_else(bracketed).or_else(|| text.parse().ok().map(|with: SocketAddr| with.ip()));

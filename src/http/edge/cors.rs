@@ -1,8 +1,8 @@
-//! Web apps on other origins: which of them a browser may let read the answers (fetch.spec.whatwg.org, "CORS protocol").
+//! CORS: which web apps on other origins may read the answers (fetch.spec.whatwg.org, "CORS protocol").
 //!
-//! Origins are compared as they are sent, with no patterns. There is no `Access-Control-Allow-Credentials`: no cookie
-//! opens anything here, an app sends its token in a header. This decides what a browser shows to scripts, not who may do
-//! what, so a page that is granted nothing gets the ordinary answer, and can't read it.
+//! Origins are compared exactly, without patterns. `Access-Control-Allow-Credentials` is never sent: there are no cookies,
+//! and apps send the token in a header. CORS decides what a browser shows to scripts, not who may do what. So a page on
+//! another origin gets the ordinary answer, and its browser does not let it read it.
 
 use crate::domain::Origin;
 use poem::{
@@ -13,18 +13,18 @@ use poem::{
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, If-Match");
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("ETag, Location, Retry-After, X-Request-Id, WWW-Authenticate");
-/// For how many seconds a browser need not ask again. It learns then what the actual answer would tell it, too.
+/// For how many seconds a browser may cache a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-/// The origins that are granted reading.
+/// The origins that may read answers.
 #[derive(Debug)]
 pub struct Cors(Vec<HeaderValue>);
 
-/// What a request from a granted origin is given.
+/// The grant for a request from an allowed origin.
 #[derive(Debug)]
 pub struct Grant {
     origin: HeaderValue,
-    /// Whether it only asks which requests may be sent.
+    /// Whether the request is a preflight.
     preflight: bool,
 }
 
@@ -34,7 +34,7 @@ impl Cors {
         Self(origins.iter().map(value).collect())
     }
 
-    /// `None` for a request from no origin, from another, or from two.
+    /// Returns the grant of a request; `None` if it has no origin, an unknown one, or more than one.
     pub fn grant(&self, request: &Request) -> Option<Grant> {
         let mut sent = request.headers().get_all(header::ORIGIN).iter();
         let (Some(origin), None) = (sent.next(), sent.next()) else { return None };
@@ -46,7 +46,7 @@ impl Cors {
 }
 
 impl Grant {
-    /// The answer to a preflight for a path with these methods; `None` where the request is not a preflight.
+    /// The answer to a preflight for a path with these methods; `None` if the request is not a preflight.
     pub fn to_preflight(grant: Option<&Self>, methods: &HeaderValue) -> Option<Response> {
         grant.filter(|grant| grant.preflight)?;
         let response = Response::builder()
@@ -57,7 +57,7 @@ impl Grant {
         Some(response.finish())
     }
 
-    /// Every answer says that another origin's may differ; one with a grant says whose it is.
+    /// Adds `Vary` to every answer, and the CORS headers to an answer with a grant.
     pub fn put_headers(grant: Option<Self>, response: &mut Response) {
         let headers = response.headers_mut();
         headers.append(header::VARY, HeaderValue::from_static("Origin"));

@@ -1,4 +1,4 @@
-//! The one place where a failure becomes an answer.
+//! Turns failures into answers.
 
 use super::{cors::Grant, routes::Route};
 use crate::http::{
@@ -10,10 +10,10 @@ use crate::http::{
 };
 use poem::{Response, http::header};
 
-/// Puts a failure on record, where it is ours, and renders it. Every path answers in the API's form so far; a subtree with
-/// another one (pages for people, RFC 6749 for OAuth) is told apart here, by the path.
+/// Logs internal failures, and renders the answer. So far every path answers in the format of the API. Other formats (HTML
+/// pages, OAuth errors as in RFC 6749) would be chosen here, by path.
 ///
-/// That there is no handler for `OPTIONS` is how a preflight is noticed.
+/// Preflights arrive here because no route has a handler for `OPTIONS`.
 pub fn answer(error: ApiError, context: &Context, route: Option<&Route>, grant: Option<&Grant>) -> Response {
     if let Some(internal) = &error.internal {
         let (request_id, code) = (&*context.request_id, error.code.as_str());

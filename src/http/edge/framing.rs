@@ -1,4 +1,4 @@
-//! Requests that could be read in two ways, which are refused before anything reads them.
+//! Refuses ambiguous requests before anything reads them.
 
 use crate::http::wire::error::{ApiError, ErrorCode};
 use poem::{
@@ -6,7 +6,7 @@ use poem::{
     http::{Version, header},
 };
 
-/// Refuses what could be read differently by a proxy in front (RFC 9112, sections 3.2 and 6.1).
+/// Refuses requests that a proxy in front could interpret differently (RFC 9112, sections 3.2 and 6.1).
 pub fn admit(request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
     let hosts = headers.get_all(header::HOST).iter().count();

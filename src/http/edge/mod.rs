@@ -1,5 +1,5 @@
-//! What every request passes on its way in and out: an id, the client's IP address, the route, the envelope for whatever
-//! failed, the headers that every answer carries, what browsers may read, and the access log.
+//! What every request passes: its id, the client's IP address, routing, rendering of failures, headers of every answer,
+//! CORS, and the access log.
 
 mod access_log;
 mod client;
@@ -37,14 +37,14 @@ use std::{
     time::Instant,
 };
 
-/// Around all routes.
+/// Wraps all routes.
 pub struct Edge {
     routes: Routes,
     app: Arc<App>,
     proxies: Proxies,
     cors: Cors,
     draining: Arc<Draining>,
-    /// Where requests are counted, if anybody may ask.
+    /// Request metrics, if they are enabled.
     metrics: Option<Arc<Metrics>>,
     request_ids: RequestIds,
 }
@@ -90,8 +90,8 @@ impl Edge {
     }
 }
 
-/// The route's answer, unless the request could be read in two ways or there is no route. A panic in a handler becomes an
-/// answer, not a dropped connection.
+/// Returns the answer of the route, or the failure if the request is ambiguous or has no route. A panic in a handler
+/// becomes an answer, not a dropped connection.
 async fn call(route: Option<&Route>, request: Request) -> poem::Result<Response> {
     framing::admit(&request)?;
     let answer = route.ok_or_else(|| ApiError::new(ErrorCode::NotFound))?.call(request);

@@ -1,4 +1,4 @@
-//! The ids of requests, under which the log and the audit log know them.
+//! Request ids, which appear in the log and the audit log.
 
 use crate::{domain::random_text, http::server::Proxies};
 use poem::http::{HeaderMap, HeaderName};
@@ -11,17 +11,17 @@ use std::{
     },
 };
 
-/// The header that carries them, in both directions.
+/// The header with the request id, in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const PREFIX_LENGTH: usize = 8;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 const LENGTH: usize = PREFIX_LENGTH + 1 + 16;
 
-/// Ids that (but for a chance in billions) no other request has, and that don't reveal how many there were: a prefix that
-/// is drawn at the start, and a count that is hidden by a keyed hash.
+/// Generates ids that are unique (except for a chance in billions) and don't reveal how many requests there were: a
+/// random prefix for each start, and a counter hidden by a keyed hash.
 pub struct RequestIds {
-    /// The prefix, a hyphen, and room for the hidden count.
+    /// The prefix, a hyphen, and space for the hidden counter.
     pattern: [u8; LENGTH],
     key: RandomState,
     last: AtomicU64,
@@ -46,7 +46,7 @@ impl RequestIds {
 }
 
 impl Proxies {
-    /// The id that a trusted proxy gave the request, if it is a harmless one.
+    /// The id from a trusted proxy, if it has only harmless characters.
     pub fn request_id<'h>(&self, peer: IpAddr, headers: &'h HeaderMap) -> Option<&'h str> {
         let given = headers.get(REQUEST_ID).filter(|_| self.trusts(peer))?.to_str().ok()?;
         let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');

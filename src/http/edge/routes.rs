@@ -1,4 +1,4 @@
-//! All routes, in one flat table: a path is found first, then the method.
+//! All routes in one flat table: first the path is matched, then the method.
 
 use crate::http::wire::error::{ApiError, ErrorCode};
 use matchit::Router;
@@ -27,7 +27,7 @@ impl Routes {
         self.0.insert(template, route).expect("no two paths collide");
     }
 
-    /// The route of a path, and what stands in the place of its parameters, in order.
+    /// Finds the route of a path, and the values of its parameters in order.
     pub fn find(&self, path: &str) -> Option<(&Route, Vec<String>)> {
         let found = self.0.at(path).ok()?;
         Some((found.value, found.params.iter().map(|(_, text)| unescaped(text)).collect()))
@@ -39,7 +39,7 @@ pub fn handler<E: IntoEndpoint<Endpoint: 'static>>(endpoint: E) -> BoxEndpoint<'
     endpoint.map_to_response().boxed()
 }
 
-/// A parameter without its percent-encoding. What is not UTF-8 then is part of no id, and stays as it was sent.
+/// Decodes a parameter. If it is not UTF-8, it can't be part of an id, and stays as it was sent.
 fn unescaped(text: &str) -> String {
     percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Into::into)
 }
@@ -54,8 +54,7 @@ fn allow(methods: &[(Method, BoxEndpoint<'static>)]) -> HeaderValue {
 }
 
 impl Route {
-    /// Answers with the method's handler. `HEAD` is `GET`, of whose answer hyper leaves the content out (RFC 9110, section
-    /// 9.3.2).
+    /// Calls the handler of the method. `HEAD` uses `GET`, and hyper leaves out the content (RFC 9110, section 9.3.2).
     pub async fn call(&self, request: Request) -> poem::Result<Response> {
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         let endpoint = self.method(method).ok_or_else(|| ApiError::new(ErrorCode::MethodNotAllowed))?;

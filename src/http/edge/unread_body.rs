@@ -1,5 +1,6 @@
-//! Bodies that nobody reads: an answer that is clear before the body has come (a token that is worth nothing, a path that
-//! is not there) would be lost with the connection, because the client is still writing.
+//! Bodies that no handler reads. Some answers are clear before the body has arrived, such as those to an invalid token
+//! or an unknown path. If the connection was closed while the client is still writing, the client would lose the
+//! answer.
 
 use poem::{Body, Request, http::header};
 use std::{
@@ -13,13 +14,12 @@ use tokio::{
     runtime::Handle,
 };
 
-/// So much of what is left is taken from the client, within this time. What is longer or slower ends with the connection.
+/// How much of the rest is read, and for how long. Beyond that, the connection is closed.
 const MAX_BYTES: u64 = 256 * 1024;
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Sees to it that a request's body is taken from the client, whether or not somebody reads it. One that the client
-/// sends only when it is told to go on (`Expect: 100-continue`) does not come after another answer, and what comes in its
-/// place is not a part of it.
+/// Makes sure that a request's body is read, even if no handler reads it. With `Expect: 100-continue`, the client sends
+/// no body after another answer, and the next bytes belong to another request.
 pub fn drain_when_dropped(request: &mut Request) {
     if request.headers().contains_key(header::EXPECT) {
         return;
@@ -30,7 +30,7 @@ pub fn drain_when_dropped(request: &mut Request) {
 
 type Reader = Pin<Box<dyn AsyncRead + Send>>;
 
-/// A body that is read on when it is dropped before its end.
+/// A body whose rest is read when it is dropped.
 struct Taken(Option<Reader>);
 
 impl Taken {
@@ -56,7 +56,7 @@ impl Drop for Taken {
     fn drop(&mut self) {
         if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             let read_on = async {
-                let (mut rest, mut scrap) = (rest.take(MAX_BYTES), [0; 1024]); // small, for there may be thousands
+                let (mut rest, mut scrap) = (rest.take(MAX_BYTES), [0; 1024]); // small, because there may be thousands
                 while rest.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
             };
             runtime.spawn(tokio::time::timeout(DEADLINE, read_on));

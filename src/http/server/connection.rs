@@ -1,4 +1,4 @@
-//! One open connection: what it is waiting for, and what it holds of a request that has not come whole.
+//! One open connection: what it is waiting for, and how much of an incomplete request it holds.
 
 use super::in_flight::{InFlight, Share};
 use crate::domain::Network;
@@ -13,28 +13,29 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What hyper keeps to read into once a first read has not brought a whole request, roughly.
+/// The approximate size of hyper's read buffer, once a request did not arrive in one read.
 pub(super) const READ_BUFFER_BYTES: usize = 16 * 1024;
-/// After a request with a larger head its connection is closed: hyper would keep the room for it as long as that is open.
+/// After a request with a larger head, the connection is closed: hyper would keep that memory for as long as it is
+/// open.
 const MAX_KEPT_HEAD_BYTES: usize = 8 * 1024;
 const MAX_KEPT_HEADERS: usize = 32;
 
 /// One open connection, as the rest of the server sees it.
 #[derive(Debug)]
 pub struct Connection {
-    /// The other side, and its address as text, which every line of the log needs.
+    /// The peer's IP address, also as text for the access log.
     peer: (IpAddr, String),
     opened: Instant,
     /// Milliseconds from `opened` to the last complete request, head and body.
     last_complete: AtomicU64,
     phase: AtomicU8,
     pub(super) close: Arc<Notify>,
-    /// Whose share of the connections it counts for.
+    /// The network whose share of connections it counts towards.
     pub(super) network: Option<Network>,
-    /// What has arrived of a request that is not whole yet, in bytes.
+    /// How many bytes of an incomplete request have arrived.
     held: AtomicUsize,
     in_flight: Arc<InFlight>,
-    /// What it has of that, once a request of it has not come whole at once.
+    /// Its share of the memory of requests in flight, once a request did not arrive in one read.
     share: Mutex<Option<Share>>,
 }
 
@@ -42,11 +43,11 @@ pub struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// The head of a request, or the client's taking of an answer.
+    /// The head of a request, or the client to read an answer.
     Quiet,
     /// The rest of a request's body.
     Receiving,
-    /// Us: the request is complete.
+    /// The server: the request is complete.
     Answering,
 }
 
@@ -72,12 +73,12 @@ impl Connection {
         }
     }
 
-    /// Ends the connection, whatever it is doing.
+    /// Closes the connection, whatever it is doing.
     pub(super) fn close(&self) {
         self.close.notify_one();
     }
 
-    /// Notes that bytes of a request have arrived.
+    /// Counts received bytes of a request.
     pub(super) fn hold(&self, bytes: usize) {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(share) = &*self.share() {
@@ -85,31 +86,31 @@ impl Connection {
         }
     }
 
-    /// Counts a request with those in flight, with what is kept of it besides its bytes. The ones that come whole in one read,
-    /// which nearly all do, are never counted.
+    /// Counts a request among those in flight, with its memory besides the received bytes. Requests that arrive in one
+    /// read, which nearly all do, are never counted.
     pub(super) fn hold_overhead(&self, bytes: usize) {
         self.share().get_or_insert_with(|| self.in_flight.begin(self.close.clone()));
         self.hold(bytes);
     }
 
-    /// Notes that a request is read on that a first read has not brought whole.
+    /// Counts a request that did not arrive in one read.
     pub(super) fn read_on(&self) {
         if self.held.load(Ordering::Relaxed) > 0 && self.share().is_none() {
             self.hold_overhead(READ_BUFFER_BYTES);
         }
     }
 
-    /// Whether the connection can stay open after a request whose head has just arrived, with so many headers.
+    /// Whether the connection can stay open after a request with this many headers, whose head has just arrived.
     pub(super) fn is_kept_after(&self, headers: usize) -> bool {
         headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + READ_BUFFER_BYTES
     }
 
-    /// Whether a request, or the rest of one, should come later.
+    /// Whether reading must wait, because other connections must close first.
     pub(super) fn must_wait(&self) -> bool {
         self.in_flight.is_crowded_for(self.held.load(Ordering::Relaxed) > 0)
     }
 
-    /// Notes that a request is whole, or over.
+    /// Releases the memory of a request that is complete or over.
     pub(super) fn release(&self) {
         if self.held.swap(0, Ordering::Relaxed) > 0 {
             self.share().take();
@@ -120,14 +121,14 @@ impl Connection {
         self.share.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a request has arrived whole.
+    /// Records that a complete request has arrived.
     pub fn has_complete_request(&self) {
         self.enter(Phase::Answering);
         self.release();
         self.touch();
     }
 
-    /// An address as text, at no cost where it is the peer's.
+    /// An IP address as text, without an allocation for the peer's.
     pub fn text_of(&self, address: IpAddr) -> Cow<'_, str> {
         if address == self.peer.0 { Cow::Borrowed(&self.peer.1) } else { Cow::Owned(address.to_string()) }
     }
@@ -150,7 +151,8 @@ impl Connection {
         self.opened + Duration::from_millis(self.last_complete.load(Ordering::Relaxed))
     }
 
-    /// Ends when the connection has been quiet for `span` from now on: who was slow before has that long to go on.
+    /// Completes when the connection has been quiet for `span` from now on. Connections that were quiet before get the
+    /// same time.
     pub(super) async fn is_idle_for(&self, span: Duration) {
         let now = Instant::now();
         while !self.is_in(Phase::Quiet) || self.quiet_since().max(now).elapsed() < span {

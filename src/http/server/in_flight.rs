@@ -1,4 +1,4 @@
-//! Requests in flight: how much of those that have not arrived whole is held in memory, for all connections together.
+//! Requests in flight: how much memory incomplete requests use, over all connections.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,28 +9,28 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// What all may hold together: heads, bodies, and what it takes to read them. An honest request is whole after some
+/// The maximum for all requests together: heads, bodies, and overhead. An honest request is complete within
 /// milliseconds.
 pub const MAX_BYTES: usize = 12 * 1024 * 1024;
-/// While more than so many are about to close, no request is begun: their memory is not free yet, and there could soon be
-/// as many as there are connections. They close within milliseconds.
+/// While more connections than this are closing, no new request is read: their memory is not free yet. They close
+/// within milliseconds.
 const MAX_CLOSING: usize = 128;
 
-/// The requests in flight, in the order in which they began.
+/// The requests in flight, oldest first.
 #[derive(Debug, Default)]
 pub struct InFlight {
     requests: Mutex<Requests>,
-    /// How many that were told to close still hold what others wait for.
+    /// How many connections were told to close, and still hold memory.
     closing: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Requests {
     last: u64,
-    /// What those hold that may go on.
+    /// The bytes of the requests that may continue.
     bytes: usize,
     by_age: BTreeMap<u64, Held>,
-    /// Those that were told to close, and have not yet.
+    /// The requests whose connections were told to close, and have not yet.
     closing: BTreeSet<u64>,
 }
 
@@ -45,12 +45,13 @@ impl InFlight {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no more should be read, of a request that `has_begun` or of a new one, before others have closed.
+    /// Whether reading must wait until other connections have closed. `has_begun`: it is the rest of a request, not a
+    /// new one.
     pub fn is_crowded_for(&self, has_begun: bool) -> bool {
         self.closing.load(Ordering::Relaxed) > if has_begun { 0 } else { MAX_CLOSING }
     }
 
-    /// Counts a request from now on, until the share is dropped. `close` is how its connection hears that it must end.
+    /// Counts a request until the share is dropped. `close` tells its connection to close.
     pub fn begin(self: &Arc<Self>, close: Arc<Notify>) -> Share {
         let mut requests = self.lock();
         requests.last += 1;
@@ -60,7 +61,7 @@ impl InFlight {
     }
 }
 
-/// One request's part of what is held.
+/// The memory of one request.
 #[derive(Debug)]
 pub struct Share {
     of: Arc<InFlight>,
@@ -68,8 +69,8 @@ pub struct Share {
 }
 
 impl Share {
-    /// Says how many bytes the request holds by now. Where all together hold too many, the slowest are closed: those that
-    /// began first.
+    /// Updates the number of bytes. If all requests together hold too many, the oldest are closed, because they are the
+    /// slowest.
     pub fn grow_to(&self, bytes: usize) {
         let mut requests = self.of.lock();
         let Some(held) = requests.by_age.get_mut(&self.number) else { return };

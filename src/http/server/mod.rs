@@ -1,8 +1,8 @@
-//! Sockets, and the deadlines of those on the other side: HTTP/1.1 over hyper. Knows no route, and nobody above.
+//! Sockets, and the deadlines of clients: HTTP/1.1 over hyper. Knows nothing of routes or of the layers above.
 //!
-//! A head that does not arrive, a body that drips (see `body`), an answer that nobody reads: each ends the connection
-//! after `CLIENT_TIMEOUT`. There are no upgrades and there is no HTTP/2; a proxy in front may speak what it likes. What strangers
-//! can make it hold is bounded: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
+//! A head that does not arrive, a slow body (see `body`), or an answer that nobody reads ends the connection after
+//! `CLIENT_TIMEOUT`. There are no upgrades and no HTTP/2; a proxy in front may offer them. The memory that strangers can
+//! occupy is limited: see `Limits`, `MAX_HEAD_BYTES` and `in_flight`.
 
 mod connection;
 mod in_flight;
@@ -30,26 +30,26 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-/// How long a client may take to send the head of a request, or to take any part of an answer.
+/// How long a client may take to send the head of a request, or to read any part of an answer.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Beyond this, hyper answers `431`. It also reads no more than this ahead.
+/// Beyond this, hyper answers `431`. It also limits how far hyper reads ahead.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 100;
-/// What is kept of a header besides its text, and of a request whose body is read besides that, roughly.
+/// The approximate memory of a header besides its text, and of a request with a body besides its content.
 const HEADER_OVERHEAD_BYTES: usize = 100;
 const REQUEST_OVERHEAD_BYTES: usize = 24 * 1024;
-/// How long connections without a request in progress stay while the server drains.
+/// How long idle connections stay open while the server stops.
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
-/// How long accepting rests after it failed, as it does when file descriptors run out.
+/// How long to wait after accepting failed, for example because file descriptors ran out.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Serves until `stopping` turns true, and then until what has been taken is answered. The caller bounds that time.
+/// Serves until `stopping` is true, and then until accepted requests are answered. The caller limits that time.
 pub async fn serve<E>(listener: TcpListener, endpoint: Arc<E>, limits: Limits, mut stopping: watch::Receiver<bool>)
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let open = Arc::new(Open::new(limits));
-    // Each connection holds a sender; when the last one is gone the receiver ends.
+    // Each connection holds a sender; the receiver ends when the last sender is dropped.
     let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
     loop {
         let accepted = tokio::select! {
@@ -65,7 +65,7 @@ where
                     drop((entry, alive));
                 });
             }
-            // The caller has left already.
+            // The client has already disconnected.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted; the quietest one is closed");
@@ -78,9 +78,9 @@ where
     all_gone.recv().await;
 }
 
-/// Ends when the server stops.
+/// Completes when the server stops.
 async fn stop(stopping: &mut watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|stop| *stop).await; // an error means that the sender is gone: stop, too
+    let _ = stopping.wait_for(|stop| *stop).await; // an error means that the sender was dropped: also stop
 }
 
 async fn serve_connection<E>(
@@ -93,10 +93,10 @@ async fn serve_connection<E>(
     E: Endpoint<Output = Response> + 'static,
 {
     let local = stream.local_addr().unwrap_or(peer);
-    let _ = stream.set_nodelay(true); // answers are written whole; waiting for more would only delay them
+    let _ = stream.set_nodelay(true); // answers are written in one piece; Nagle's algorithm would only delay them
     let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| {
         let (endpoint, connection) = (endpoint.clone(), connection.clone());
-        // Boxed, because hyper keeps room for it from the first byte of a connection.
+        // Boxed, because hyper reserves space for it from the start of a connection.
         Box::pin(async move {
             let whole = hyper::body::Body::is_end_stream(request.body());
             let is_kept = connection.is_kept_after(request.headers().len());
@@ -116,7 +116,7 @@ async fn serve_connection<E>(
         .header_read_timeout(CLIENT_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
-    http.half_close(true); // who sends nothing more may still want the answer
+    http.half_close(true); // a client that has finished sending may still want the answer
     let served = http.serve_connection(TokioIo::new(TimeoutSocket::new(stream, connection.clone())), service);
     tokio::pin!(served);
     let ended = tokio::select! {
@@ -136,7 +136,7 @@ async fn serve_connection<E>(
     }
 }
 
-/// A request from its head to its answer, also when it is given up in between.
+/// A request from its head to its answer, or until it is aborted.
 struct InProgress<'c>(&'c Connection);
 
 impl<'c> InProgress<'c> {

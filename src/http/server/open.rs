@@ -1,4 +1,4 @@
-//! All open connections, and how many there may be.
+//! The open connections, and their limits.
 
 use super::{
     connection::{Connection, Phase},
@@ -18,18 +18,18 @@ use std::{
 /// How many connections may be open.
 pub struct Limits {
     pub all: usize,
-    /// From one network, unless it is one of the proxies: those speak for many.
+    /// For one network, unless it is a trusted proxy, which carries many clients.
     pub per_network: usize,
     pub proxies: Proxies,
 }
 
 impl Limits {
-    /// With a share for each network: a quarter of all.
+    /// With a limit for each network: a quarter of all.
     pub fn shared(all: usize, proxies: Proxies) -> Self {
         Self { all, per_network: all.div_ceil(4), proxies }
     }
 
-    /// Without shares.
+    /// Without limits for networks.
     pub fn unshared(all: usize) -> Self {
         Self { all, per_network: all, proxies: Proxies::new(Vec::new()) }
     }
@@ -58,8 +58,8 @@ impl Open {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection. Where its network has its share already, that network's quietest one is closed; where there are too many
-    /// in all, the quietest of all.
+    /// Adds a connection. If its network has its share, the quietest connection of that network is closed; if there are
+    /// too many in all, the quietest of all.
     pub(super) fn add(self: &Arc<Self>, peer: IpAddr) -> Entry {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let network = Some(ClientPrefix::of(peer).network()).filter(|_| !self.limits.proxies.trusts(peer));
@@ -103,9 +103,10 @@ impl Table {
         Some(connection)
     }
 
-    /// Closes the quietest connection of some.
+    /// Closes the quietest connection among those that match.
     fn close_quietest(&mut self, is_one: impl Fn(&Connection) -> bool) {
-        // Who waits for an answer is not cut off by others who only open connections.
+        // Clients that wait for an answer are closed last, so that others can't displace them by merely opening
+        // connections.
         let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
         let some = self.by_number.iter().filter(|(_, connection)| is_one(connection));
         let quietest = some.min_by_key(|(_, connection)| rank(connection)).map(|(number, _)| *number);
@@ -115,7 +116,7 @@ impl Table {
     }
 }
 
-/// A connection's place among the open ones, given up when dropped.
+/// The entry of an open connection, removed when dropped.
 pub(super) struct Entry {
     open: Arc<Open>,
     number: u64,

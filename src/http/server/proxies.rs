@@ -1,9 +1,9 @@
-//! The peers that speak for many clients.
+//! Trusted proxies.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// The proxies whose headers are believed.
+/// The proxies whose headers are trusted.
 #[derive(Debug)]
 pub struct Proxies {
     trusted: Vec<IpNet>,

@@ -1,4 +1,4 @@
-//! The socket beneath a connection, which waits for nobody for ever.
+//! The socket of a connection, with timeouts.
 
 use super::{
     CLIENT_TIMEOUT,
@@ -17,11 +17,11 @@ use tokio::{
     time::Sleep,
 };
 
-/// So much is read at a time, so that little is held of what a client sends ahead.
+/// The maximum size of one read, so that little is buffered of what a client sends ahead.
 const MAX_READ_BYTES: usize = 4 * 1024;
 
-/// A socket whose writes fail when the other side takes nothing for `CLIENT_TIMEOUT`, and that notices a reset while a request
-/// is being answered.
+/// A socket whose writes fail if the client reads nothing for `CLIENT_TIMEOUT`. It notices a reset while a request is
+/// being answered.
 pub(super) struct TimeoutSocket {
     stream: TcpStream,
     connection: Arc<Connection>,
@@ -33,7 +33,7 @@ impl TimeoutSocket {
         Self { stream, connection, stalled: None }
     }
 
-    /// Starts the deadline at the first write that waits, and stops it at the next that does not.
+    /// Starts the deadline when a write has to wait, and stops it at the next write that does not.
     fn watch<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
             self.stalled = None;
@@ -50,12 +50,13 @@ impl TimeoutSocket {
 impl AsyncRead for TimeoutSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.connection.read_on();
-        ready!(self.stream.poll_read_ready(cx))?; // memory that nothing is read into is not touched
+        ready!(self.stream.poll_read_ready(cx))?; // don't touch the buffer before there is something to read
         if self.connection.must_wait() {
-            cx.waker().wake_by_ref(); // behind those that are about to close
+            cx.waker().wake_by_ref(); // let connections that are closing go first
             return Poll::Pending;
         }
-        // By way of the stack: what hyper hands over would have to be cleared first, all four kilobytes for each request.
+        // Reads into a buffer on the stack: hyper's buffer would have to be zeroed first, four kilobytes for each
+        // request.
         let mut room = [MaybeUninit::uninit(); MAX_READ_BYTES];
         let count = buffer.remaining().min(MAX_READ_BYTES);
         let mut part = ReadBuf::uninit(&mut room[..count]);
@@ -85,8 +86,8 @@ impl AsyncWrite for TimeoutSocket {
         self.stream.is_write_vectored()
     }
 
-    /// hyper flushes whenever the connection has something to do, and reads nothing while a request is being answered: it
-    /// would not hear of a client who is gone. One who sends nothing more is not gone, as far as anyone can tell.
+    /// hyper reads nothing while a request is being answered, so it would not notice a client that disconnected. It
+    /// flushes often, so the check is here. A client that has only finished sending counts as connected.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.connection.is_in(Phase::Answering)
             && let Poll::Ready(Err(error)) = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut [0]))

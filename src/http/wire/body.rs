@@ -24,10 +24,10 @@ use serde_json::{Map, Value};
 use std::{borrow::Cow, pin::pin, time::Duration};
 use tokio::io::AsyncReadExt;
 
-/// What most answers stay below.
+/// Most answers are smaller than this.
 const USUAL_BYTES: usize = 512;
 const MAX_BYTES: usize = 64 * 1024;
-/// How long a body may take to arrive, however slowly it drips.
+/// How long a body may take to arrive in all.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An answer in JSON.
@@ -55,12 +55,12 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// A request's body, already known to be right in every field.
+/// A request's body, with all fields valid.
 pub struct Body<T>(pub T);
 
 /// A body that is declared with `body!`.
 pub trait FromFields: ApiSchema + Sized + Send {
-    /// Takes what it knows out of `fields`. `None` means that a fault was noted.
+    /// Reads its fields. `None` means that a fault was added.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 }
 
@@ -111,7 +111,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if is_json && parts.all(is_utf8) { Ok(()) } else { Err(unsupported()) }
 }
 
-/// A body that says it is too long need not come.
+/// Refuses a body by its announced size.
 fn refuse_announced_size(headers: &HeaderMap) -> Result<(), ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BYTES as u64) {
@@ -139,7 +139,7 @@ async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
 fn parse<T: FromFields>(bytes: &[u8], accounts: &Accounts) -> Result<T, ApiError> {
     let (mut faults, mut json) = (Faults::default(), serde_json::Deserializer::from_slice(bytes));
     let values = StrictObject(&mut faults).deserialize(&mut json).and_then(|values| json.end().map(|()| values));
-    // The library's text would repeat parts of the body.
+    // The library's message would repeat parts of the body.
     let values = values.map_err(|_| ApiError::new(ErrorCode::MalformedRequest))?;
     let mut fields = Fields { values, known: Vec::new(), faults, accounts };
     let parsed = T::read(&mut fields);
@@ -153,7 +153,7 @@ fn parse<T: FromFields>(bytes: &[u8], accounts: &Accounts) -> Result<T, ApiError
 /// The members of a JSON object, and what is wrong with them.
 pub struct Fields<'p> {
     values: Map<String, Value>,
-    /// The names that were asked for.
+    /// The names that were read.
     known: Vec<&'static str>,
     faults: Faults,
     accounts: &'p Accounts,
@@ -168,7 +168,7 @@ impl Fields<'_> {
         self.optional(name).flatten()
     }
 
-    /// A member that may be left out: `Some(None)`. Null is not the same as left out.
+    /// A member that may be left out, which gives `Some(None)`. Null is not the same as left out.
     pub fn optional<T: FromJson>(&mut self, name: &'static str) -> Option<Option<T>> {
         self.known.push(name);
         let parsed = match self.values.get(name) {
@@ -190,7 +190,7 @@ impl Fields<'_> {
     }
 }
 
-/// A member's type: how it is read, and what is wrong where it can't be.
+/// Reads a member of a JSON object, or returns what is wrong with it.
 pub trait FromJson: Sized {
     fn from_json(value: &Value, fields: &Fields<'_>) -> Result<Self, Cow<'static, str>>;
 }

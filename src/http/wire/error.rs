@@ -1,4 +1,4 @@
-//! Failures: every code, and how what fails within becomes one of them.
+//! Failures: all codes, and the mapping of errors to them.
 
 use super::schema::string_enum;
 use crate::{domain, http::context::NoContext};
@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 
 macro_rules! error_codes {
     ($($name:ident $text:literal $status:ident $message:literal,)*) => {
-        /// What went wrong, for a program. The texts are a contract: they stay, and more may come.
+        /// What went wrong, for programs. The texts are a contract: they never change, but later versions may add some.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ErrorCode { $($name,)* }
 
@@ -22,7 +22,7 @@ macro_rules! error_codes {
                 match self { $(Self::$name => StatusCode::$status,)* }
             }
 
-            /// What went wrong, for a person, where nothing more particular is known.
+            /// What went wrong, for people, unless a more specific message is known.
             pub fn message(self) -> &'static str {
                 match self { $(Self::$name => $message,)* }
             }
@@ -61,7 +61,7 @@ error_codes! {
 }
 string_enum!(ErrorCode);
 
-/// How long to wait after `overloaded`: a queue of hashes is gone in a second or two.
+/// How long clients should wait after `overloaded`: a full queue of hashes takes a second or two.
 const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A failure, as the caller sees it.
@@ -147,7 +147,7 @@ impl From<NoContext> for ApiError {
     }
 }
 
-/// What the framework fails with. Its texts repeat what the caller sent, and so are neither shown nor logged.
+/// Maps the errors of the framework. Their texts repeat what the caller sent, so they are neither shown nor logged.
 impl From<poem::Error> for ApiError {
     fn from(error: poem::Error) -> Self {
         let error = match error.downcast::<ApiError>() {
@@ -173,7 +173,7 @@ impl fmt::Display for ApiError {
 
 impl std::error::Error for ApiError {}
 
-/// What the framework asks of an error. How failures look is for the edge to say.
+/// Required by the framework. The edge decides how failures look.
 impl ResponseError for ApiError {
     fn status(&self) -> StatusCode {
         self.code.status()

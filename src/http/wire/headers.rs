@@ -5,7 +5,7 @@ use poem::{
     http::{HeaderName, HeaderValue, header},
 };
 
-/// What is said about every answer on every port: it is for now, and is what it says it is.
+/// Adds `no-store` and `nosniff`.
 pub fn put_security_headers(response: &mut Response) {
     const NOSNIFF: HeaderName = header::X_CONTENT_TYPE_OPTIONS;
     let headers = response.headers_mut();

@@ -10,7 +10,7 @@ use poem_openapi::{
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
 };
 
-/// The revisions that a change may be made to; without the header, any.
+/// The revisions that a change may be made to; without the header, any revision.
 pub struct IfMatch(pub ExpectedRevision);
 
 impl<'a> ApiExtractor<'a> for IfMatch {
@@ -37,7 +37,7 @@ impl<'a> ApiExtractor<'a> for IfMatch {
     }
 }
 
-/// All lines of the header are one list. What is not one of our tags matches nothing.
+/// Several headers form one list. Unknown tags match nothing.
 fn expected(headers: &HeaderMap) -> ExpectedRevision {
     let mut lines = headers.get_all(header::IF_MATCH).iter().peekable();
     if lines.peek().is_none() {

@@ -1,4 +1,4 @@
-//! Parameters in paths. What is not an id names nothing, which is not an error of form: the answer is that there is none.
+//! Path parameters. An invalid id is not a malformed request: it names nothing, so the answer is `404`.
 
 use super::error::ApiError;
 use crate::{
@@ -14,7 +14,7 @@ use poem_openapi::{
 /// A parameter of the path, from the route that the edge found.
 pub struct Path<T>(pub T);
 
-/// What such a parameter names. Every text can be read.
+/// The value of a path parameter. Every text can be read.
 pub trait PathParameter: Send {
     fn read(text: &str) -> Self;
     fn schema() -> MetaSchema;

@@ -1,4 +1,4 @@
-//! Query parameters, read as strictly as bodies: each once at most, none that is not known, and every faulty one reported.
+//! Query parameters, read as strictly as bodies: unknown and repeated ones are refused, and all faults are reported.
 
 use super::{error::ApiError, schema::ApiSchema};
 use crate::domain::{Action, Faults, PageSize, Role, SearchPrefix, UserId, UserSort, plain_name};
@@ -10,11 +10,10 @@ use poem_openapi::{
 };
 use std::borrow::Cow;
 
-/// The query of a request, already known to be right in every parameter. `openapi` writes each of its members into the
-/// spec as a parameter of its own.
+/// The query of a request, with all parameters valid. `openapi` adds each member to the spec as a separate parameter.
 pub struct Query<T>(pub T);
 
-/// The name under which the generator lists a query before `openapi` takes it apart.
+/// The name of the query in the generator's output, before `openapi` splits it.
 pub const PARAMETER: &str = "query";
 
 /// A query that is declared with `query!`.
@@ -68,7 +67,7 @@ pub struct Parameters<'q> {
 }
 
 impl Parameters<'_> {
-    /// A parameter that may be left out: `Some(None)`. `None` means that a fault was noted.
+    /// A parameter that may be left out, which gives `Some(None)`. `None` means that a fault was added.
     pub fn optional<T: FromParameter>(&mut self, name: &'static str) -> Option<Option<T>> {
         self.known.push(name);
         let mut given = self.values.iter().filter(|(given, _)| given == name);
@@ -87,7 +86,7 @@ impl Parameters<'_> {
     }
 }
 
-/// A parameter's type: how it is read, and what is wrong where it can't be.
+/// Reads a parameter, or returns what is wrong with it.
 pub trait FromParameter: Sized {
     fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>>;
 }
@@ -152,7 +151,7 @@ impl FromParameter for Cursor {
     }
 }
 
-/// A fault of one parameter that is found after all of them were read.
+/// A fault that is found after all parameters were read.
 pub fn fault(name: &'static str, fault: Cow<'static, str>) -> ApiError {
     let mut faults = Faults::default();
     faults.add(name, fault);

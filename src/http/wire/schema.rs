@@ -9,7 +9,7 @@ use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
 use std::{net::IpAddr, time::Duration};
 
-/// Something that has a schema.
+/// A type with a schema.
 pub trait ApiSchema {
     /// Whether an answer always has a member of this type.
     const REQUIRED: bool = true;
@@ -19,7 +19,7 @@ pub trait ApiSchema {
     /// Adds what the schema refers to.
     fn register(_registry: &mut Registry) {}
 
-    /// Whether this one is left out of the answer.
+    /// Whether this value is left out of the answer.
     fn is_left_out(&self) -> bool {
         false
     }
@@ -33,7 +33,7 @@ impl Seconds {
     const MAX_AS_NUMBER: f64 = 31_536_000.0;
 }
 
-/// A JSON object of the API, with an example that is shown and tested.
+/// A JSON object of the API, with an example for the spec, which tests check.
 pub trait Example {
     fn example() -> Value;
 }
@@ -126,9 +126,9 @@ impl<K: Kind> serde::Serialize for Token<K> {
     }
 }
 
-/// What lists are made of.
+/// An item of a list.
 pub trait Item: ApiSchema {
-    /// How many one answer has at most.
+    /// The maximum number in one answer.
     const MAX: u32;
 }
 
@@ -193,7 +193,7 @@ pub fn object(description: &'static str, properties: Vec<Property>, closed: bool
         description: Some(description.trim()),
         required: properties.iter().filter(|property| property.required).map(|property| property.name).collect(),
         properties: properties.into_iter().map(Property::described).collect(),
-        // The library can't write `false`: `openapi::spec` replaces this mark by it.
+        // The library can't write `false`: `openapi::spec` replaces this marker.
         additional_properties: closed
             .then(|| Box::new(nothing().merge(MetaSchema { title: Some(CLOSED.into()), ..MetaSchema::ANY }))),
         example: Some(example),
@@ -219,7 +219,7 @@ impl<T: ApiSchema> ApiSchema for Nullable<T> {
     }
 }
 
-/// A member that an answer has only where it was asked for.
+/// A member that is included only on request.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
 pub struct Optional<T>(pub Option<T>);

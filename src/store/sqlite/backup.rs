@@ -20,15 +20,15 @@ use std::{
 /// How many pages are copied at a time.
 const STEP: i32 = 1024;
 
-/// A copy of a database, private, verified and on disk, that has no name of its own yet. It is deleted when dropped.
+/// A private, verified copy of a database on disk that does not have its final name yet. It is deleted when dropped.
 pub(super) struct Draft {
     path: PathBuf,
-    /// Locked, so that nobody else takes it for what an interrupted attempt left behind.
+    /// Locked, so that no other process takes it for the remains of an interrupted attempt.
     _file: File,
 }
 
 impl Draft {
-    /// Copies a database beside the name that the copy is to get. What an interrupted attempt left there goes.
+    /// Copies a database next to the final name of the copy. Replaces what an interrupted attempt left there.
     pub(super) fn of(source: &Connection, target: &Path) -> Result<Self, OpenError> {
         let path = draft_name(target);
         let draft = Self { _file: lock::create_draft(&path)?, path };
@@ -41,18 +41,18 @@ impl Draft {
 
     fn delete_side_files(&self) {
         for suffix in ["-journal", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(with_suffix(&self.path, suffix)); // it is hardly ever there
+            let _ = std::fs::remove_file(with_suffix(&self.path, suffix)); // it hardly ever exists
         }
     }
 
-    /// Where the copy's audit log ends.
+    /// Returns the end of the copy's audit log.
     fn audit_head(&self) -> Result<ChainPoint, OpenError> {
         let read =
             || -> Result<_, Fault> { Ok(Reader { sql: &connection::open_to_look(&self.path)? }.audit_ends()?.head) };
         read().map_err(|fault| OpenError::read(&self.path, &fault))
     }
 
-    /// Gives the copy its name, unless there is something of that name.
+    /// Gives the copy its final name. Returns `false` if a file of that name exists.
     pub(super) fn publish(&self, target: &Path) -> Result<bool, OpenError> {
         let named =
             rename_without_replacing(&self.path, target).and_then(|()| File::open(folder_of(target))?.sync_all());
@@ -84,11 +84,11 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         self.delete_side_files();
-        let _ = std::fs::remove_file(&self.path); // it is not there where it has got its name
+        let _ = std::fs::remove_file(&self.path); // it is gone if it got its final name
     }
 }
 
-/// A name that nobody else uses: what is found under it is what an interrupted attempt left.
+/// The name of a draft. A file of this name was left by an interrupted attempt.
 fn draft_name(target: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
@@ -96,12 +96,13 @@ fn draft_name(target: &Path) -> PathBuf {
     target.with_file_name(name)
 }
 
-/// Copies a database that this program can read into a new file, also while a server writes to it, and returns where the copy's audit log ends.
+/// Copies a database of the current version into a new file, also while a server writes to it. Returns the end of the
+/// copy's audit log.
 pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
     if target.symlink_metadata().is_ok() {
         return Err(OpenError::Exists(target.to_owned()));
     }
-    // A file of such a name would be taken for a part of the database.
+    // SQLite would take a file of such a name for part of the database.
     let belongs = ["-journal", "-wal", "-shm", ".lock"]
         .iter()
         .any(|suffix| file::locate(target).ok() == Some(with_suffix(path, suffix)));
@@ -115,12 +116,12 @@ pub(super) fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenErro
 }
 
 fn fill(source: &Connection, draft: &Path) -> rusqlite::Result<()> {
-    // A read transaction keeps the copy from beginning again whenever somebody writes.
+    // The read transaction prevents the copy from starting over whenever somebody writes.
     let snapshot = source.unchecked_transaction()?;
     snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let mut copy = Connection::open_with_flags(draft, connection::flags())?;
     Backup::new(source, &mut copy)?.run_to_completion(STEP, Duration::ZERO, None)?;
-    // So that it can be read where nothing can be written; a start switches the log on again.
+    // Then it can be read on a read-only disk. A server switches WAL on again.
     copy.pragma_update(None, "journal_mode", "delete")?;
     let verdict: String = copy.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {

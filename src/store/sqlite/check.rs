@@ -1,4 +1,4 @@
-//! A look at an SQLite file from all sides, which changes nothing: what is wrong, and what to do about it.
+//! The checks of an SQLite file. They change nothing, and say what is wrong and what to do.
 
 use super::{
     check_version,
@@ -22,10 +22,10 @@ use std::{
     path::Path,
 };
 
-/// With less room than this, changes are about to be refused.
+/// With less free space than this, changes will soon be refused.
 const MIN_FREE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Tells of each subject in turn, and returns the head of the audit log, if there is one to be read.
+/// Reports on each subject in turn. Returns the head of the audit log, if it can be read.
 pub fn examine(
     path: &Path,
     now: Timestamp,
@@ -41,7 +41,7 @@ pub fn examine(
         let is_current = schema.is_ok();
         report(schema.unwrap_or_else(|error| Finding::error("schema", error.to_string())));
         if !migrate::is_in_use(connection) {
-            let text = "it is a copy that has not been put into use: other commands refuse it until 'usher migrate' or \
+            let text = "this is a copy that is not in use yet: other commands refuse it until 'usher migrate' or \
                         'usher serve' has run on it";
             report(Finding::warning("in use", text));
         }
@@ -55,7 +55,7 @@ pub fn examine(
             newest = reader.newest_time().ok().flatten();
         }
     }
-    drop(connection); // its files beside the database go with it, unless somebody else has it open
+    drop(connection); // this deletes its side files, unless another process has it open
     report(modes(path));
     report(check::clock(now, newest, hold));
     report(disk(path));
@@ -63,14 +63,17 @@ pub fn examine(
     head
 }
 
-/// Fails where the rest can't be looked at, because it is laid out otherwise.
+/// Fails if the schema has another version, so that the rest can't be checked.
 fn schema(path: &Path, connection: &Connection) -> Result<Finding, OpenError> {
     let version = migrate::require_current_in(path, connection)?;
     let differences = migrate::differences(connection).map_err(|error| OpenError::sqlite(path, &error))?;
     if differences.is_empty() {
-        return Ok(Finding::ok("schema", format!("version {version}, as this usher makes it")));
+        return Ok(Finding::ok("schema", format!("version {version}, as this usher creates it")));
     }
-    let text = format!("{}: somebody has changed the schema; undo that, or restore a backup", differences.join(", "));
+    let text = format!(
+        "{}: the schema was changed by another program; undo that, or restore a backup",
+        differences.join(", ")
+    );
     Ok(Finding::error("schema", text))
 }
 
@@ -83,7 +86,7 @@ fn integrity(connection: &Connection) -> Finding {
             connection.prepare("SELECT count(*), \"table\", parent FROM pragma_foreign_key_check GROUP BY 2, 3")?;
         let orphans = keys.query_map([], |row| {
             let (count, table, parent) = (row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-            Ok(format!("{count} rows of {table} refer to nothing in {parent}"))
+            Ok(format!("{count} rows of {table} refer to rows of {parent} that don't exist"))
         })?;
         faults.extend(orphans.collect::<Result<Vec<_>, _>>()?);
         Ok(faults)
@@ -104,7 +107,7 @@ fn integrity(connection: &Connection) -> Finding {
     }
 }
 
-/// The chain at one moment, beside the count that SQLite itself keeps of the ids.
+/// Checks the chain in a consistent snapshot, and against the highest id that SQLite remembers.
 fn audit(connection: &Connection, kept: Option<ChainPoint>, report: &mut dyn FnMut(Finding)) -> Option<ChainPoint> {
     const COUNTED: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'";
     let counted = || Ok::<_, Fault>(connection.query_row(COUNTED, [], |row| row.get(0))?);
@@ -125,22 +128,24 @@ fn modes(path: &Path) -> Finding {
             names.push(name.to_string());
         }
         if owner.is_some_and(|owner| owner != metadata.uid()) {
-            let text = format!("{name} belongs to another user than {} does: chown it to that one", path.display());
+            let text = format!(
+                "{name} and {} have different owners: change the owner of the former with chown",
+                path.display()
+            );
             wrong.push((Verdict::Error, text));
         }
     }
     if owner.is_some() && file::is_read_only(path) {
         let name = path.display();
-        wrong.push((Verdict::Error, format!("{name} can only be read, so every change is refused: chmod u+w {name}")));
+        wrong.push((Verdict::Error, format!("{name} is read-only, so every change is refused: chmod u+w {name}")));
     }
     if !shared.is_empty() {
-        let text = format!("{}, and others may use them: chmod 600 {}", shared.join(", "), names.join(" "));
+        let text = format!("{}, so other users can access them: chmod 600 {}", shared.join(", "), names.join(" "));
         wrong.push((Verdict::Error, text));
     }
     if let Some((folder, mode)) = file::open_folder(path) {
         let folder = folder.display();
-        let text =
-            format!("other users can reach {folder} (mode {mode:03o}): better a folder of its own with chmod 700");
+        let text = format!("other users can access {folder} (mode {mode:03o}): use a separate folder with chmod 700");
         wrong.push((Verdict::Warning, text));
     }
     Finding::of("modes", wrong, || "only their owner can read and write the files".to_owned())
@@ -149,7 +154,12 @@ fn modes(path: &Path) -> Finding {
 fn disk(path: &Path) -> Finding {
     let stat = match statvfs(folder_of(path)) {
         Ok(stat) => stat,
-        Err(error) => return Finding::error("disk", format!("{} can't be asked: {error}", folder_of(path).display())),
+        Err(error) => {
+            return Finding::error(
+                "disk",
+                format!("the file system of {} can't be examined: {error}", folder_of(path).display()),
+            );
+        }
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let used = length(path) + length(&with_suffix(path, "-wal"));
@@ -157,21 +167,24 @@ fn disk(path: &Path) -> Finding {
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
         wrong.push((
             Verdict::Error,
-            "it is mounted read-only, so every change is refused: mount it for writing".to_owned(),
+            "the file system is mounted read-only, so every change is refused: mount it read-write".to_owned(),
         ));
     }
     if free < MIN_FREE_BYTES {
-        let text = format!("{} are free, and changes are refused when it is full: make room", size(free));
+        let text = format!("only {} free; changes are refused when the disk is full: free some space", size(free));
         wrong.push((Verdict::Error, text));
     } else if free < used {
-        let text =
-            format!("{} are free, too little for a copy of the database ({}): make room", size(free), size(used));
+        let text = format!(
+            "only {} free, not enough for a copy of the database ({}): free some space",
+            size(free),
+            size(used)
+        );
         wrong.push((Verdict::Warning, text));
     }
     if let Some(RiskyFileSystem::Doubtful(kind)) = file::risky_file_system(path) {
         wrong.push((
             Verdict::Warning,
-            format!("it is {kind}, where SQLite's locks may not work: a local disk is safer"),
+            format!("the file system is {kind}, where SQLite's locks may not work: use a local disk"),
         ));
     }
     Finding::of("disk", wrong, || format!("{} free", size(free)))

@@ -1,4 +1,4 @@
-//! How every connection is opened: flags, hardening, durability; each setting is read back.
+//! How connections are opened: flags, hardening and durability. Each setting is read back.
 
 use super::{
     file,
@@ -13,25 +13,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a connection is for, which decides how long it waits for others.
+/// The purpose of a connection, which decides how long it waits for locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Looks a row up on an async worker, and so never waits.
+    /// Looks up rows on an async worker, so it never waits.
     Point,
     /// Writes or scans on a thread of its own.
     Thread,
 }
 
-/// How long the one writer waits for another process's transaction.
+/// How long the writer waits for another process's transaction.
 pub(super) const WRITER_WAIT: Duration = Duration::from_secs(5);
 
-/// To how many bytes a write-ahead log is cut that grew beyond it, behind a large transaction or a long reader, once its
-/// content is in the database.
+/// A write-ahead log that grew larger, because of a large transaction or a long reader, is truncated to this size once
+/// its content is in the database.
 const MAX_IDLE_LOG_BYTES: &str = "16777216";
 
-/// No CREATE: a file that was unlinked is not created again. (Leaving out URI would not turn it off, as the library is built;
-/// `locate` makes names that are none.) Connections stay on one thread
-/// at a time, so SQLite's own mutexes are not needed.
+/// No CREATE: a deleted file is not created again. Leaving out URI would not disable URIs, as the library is built;
+/// `locate` returns names that are not URIs. A connection is used by one thread at a time, so it needs no mutexes.
 pub(super) fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
@@ -43,7 +42,7 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a connection that only looks: a log that somebody left beside the file is not written into it, and none is left.
+/// Opens a connection that only reads. It does not write a leftover log into the file, and leaves none behind.
 pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     let has_log = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let connection = open(path)?;
@@ -52,8 +51,8 @@ pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the connections of a pool. A pool keeps them open: one that is opened later could be of another file under the
-/// same name. It replaces one that came back within a transaction, because ending that had failed.
+/// Opens the connections of a pool. The pool keeps them open, because one that is opened later could be of another file
+/// under the same name. It replaces a connection that came back inside a transaction, because ending that failed.
 pub(super) struct Manager {
     pub path: PathBuf,
     pub opened: Identity,
@@ -70,7 +69,7 @@ impl r2d2::ManageConnection for Manager {
         Ok(connection)
     }
 
-    /// Not asked: a database in a file does not hang up.
+    /// Not called: a database file does not disconnect.
     fn is_valid(&self, _: &mut Connection) -> rusqlite::Result<()> {
         Ok(())
     }
@@ -81,7 +80,7 @@ impl r2d2::ManageConnection for Manager {
 }
 
 impl Manager {
-    /// Opens `size` connections, on a thread that all pools share.
+    /// Opens `size` connections, on a thread shared by all pools.
     pub(super) fn pool(self, size: u32, opener: Arc<ScheduledThreadPool>) -> Result<r2d2::Pool<Self>, r2d2::Error> {
         r2d2::Pool::builder()
             .max_size(size)
@@ -94,24 +93,24 @@ impl Manager {
     }
 }
 
-/// Sets up a pooled connection, and refuses it when the path now leads to another file than was opened first.
+/// Sets up a pooled connection. Fails if the path now leads to another file than the one opened first.
 fn prepare(connection: &mut Connection, purpose: Purpose, path: &Path, opened: Identity) -> rusqlite::Result<()> {
     if Identity::of(path).ok() != Some(opened) {
         return Err(failure(ffi::SQLITE_CANTOPEN, "the database file was removed or replaced"));
     }
     let is_read_only = connection.is_readonly(MAIN_DB)?;
     if is_read_only {
-        file::make_side_files_private(path); // what an earlier connection left
+        file::make_side_files_private(path); // those that an earlier connection left
     }
     harden(connection, purpose)?;
     expect(connection, "journal_mode", "wal")?;
     if is_read_only {
-        file::make_side_files_private(path); // what this one has put there
+        file::make_side_files_private(path); // those that this one created
     }
     Ok(())
 }
 
-/// Opens the writer's connection again if it can only read: by now the file may be writable.
+/// Reopens the writer's connection if it is read-only: the file may be writable by now.
 pub(super) fn make_writable(connection: &mut Connection, files: &OpenFiles) -> rusqlite::Result<()> {
     if connection.is_readonly(MAIN_DB)? {
         let (path, opened) = files.database();
@@ -122,8 +121,8 @@ pub(super) fn make_writable(connection: &mut Connection, files: &OpenFiles) -> r
     Ok(())
 }
 
-/// Begins a transaction that writes: one that begins as a reader and writes later fails at once under contention. Waits
-/// for other processes until a moment, and no longer than `end` says, which is asked again and again.
+/// Begins a transaction that writes. (One that begins as a reader and writes later fails at once under contention.)
+/// Waits for other processes until `until`, or until `end`, which is checked repeatedly.
 pub(super) fn begin_within(
     connection: &Connection,
     until: Instant,
@@ -169,7 +168,7 @@ fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()>
     Ok(())
 }
 
-/// A setting that did not take effect is an error, not a surprise later.
+/// Fails if a setting did not take effect.
 fn expect(connection: &Connection, pragma: &str, value: &str) -> rusqlite::Result<()> {
     let found: rusqlite::types::Value = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))?;
     let found = match found {

@@ -1,4 +1,4 @@
-//! Every account as all of them were at one moment, for a reader who may take long.
+//! A consistent snapshot of all accounts, for a slow reader.
 
 use super::{
     Engine,
@@ -17,8 +17,9 @@ use rusqlite::{
 };
 use std::{os::unix::ffi::OsStrExt, path::Path};
 
-/// A copy of the accounts in a private file beside the database, which has no name any more and goes with this. A
-/// reader of the database itself would keep the write-ahead log from being reset: it would grow with every write.
+/// A copy of the accounts in a private file next to the database. The file has no name any more, and is deleted when
+/// this is dropped. A slow reader of the database itself would keep the write-ahead log from being reset, so it would
+/// grow with every write.
 struct Copy<'c>(&'c Connection);
 
 impl<'c> Copy<'c> {
@@ -29,7 +30,7 @@ impl<'c> Copy<'c> {
         file::create_private(&path).map_err(|error| Error::Storage(error.to_string()))?;
         let name = ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_bytes()));
         let attached = connection.execute("ATTACH ?1 AS copy", [name]).map(|_| Self(connection));
-        // Its first byte is read now, and it is empty: SQLite has it open.
+        // SQLite opens the file when it first reads it.
         let opened = attached.and_then(|copy| {
             connection.execute_batch("PRAGMA copy.synchronous = off; PRAGMA copy.journal_mode = memory")?;
             Ok(copy)
@@ -44,12 +45,12 @@ impl<'c> Copy<'c> {
 
 impl Drop for Copy<'_> {
     fn drop(&mut self) {
-        let _ = self.0.execute_batch("DETACH copy"); // it goes with the connection at the latest
+        let _ = self.0.execute_batch("DETACH copy"); // otherwise it is detached when the connection closes
     }
 }
 
 impl Engine {
-    /// Hands over every account in the order of their ids, until `each` fails.
+    /// Passes every account to `each`, in the order of ids, until `each` fails.
     pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
         &self,
         start: T,
@@ -59,7 +60,7 @@ impl Engine {
         let path = self.files.paths()[0].clone();
         let fold = move |connection: &mut Connection, _: &Turn<_>| {
             let _copy = Copy::create(connection, &path)?;
-            // Not kept prepared: it would hold the copy.
+            // Not cached: a cached statement would keep the copy attached.
             let mut statement = connection.prepare(SQL).or_domain()?;
             let (mut rows, mut folded) = (statement.query([]).or_domain()?, start);
             while let Some(row) = rows.next().or_domain()? {

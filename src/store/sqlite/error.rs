@@ -1,4 +1,4 @@
-//! What SQLite reports, as ways in which a statement can fail. The one place where this is decided.
+//! Maps SQLite's errors to faults.
 
 use crate::{
     domain::Error,
@@ -6,7 +6,7 @@ use crate::{
 };
 use rusqlite::ErrorCode;
 
-/// Uniqueness is recognized by the names of columns; everything else by SQLite's primary codes.
+/// Violated uniqueness is recognized by column names, everything else by SQLite's primary error codes.
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();

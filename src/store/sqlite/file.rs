@@ -1,4 +1,4 @@
-//! The database as a file: what is looked at before SQLite opens it, and making a new one.
+//! The database as a file: checks before SQLite opens it, and creating a new one.
 
 use super::{
     open_error::OpenError,
@@ -13,33 +13,33 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The one name of a database file, whatever it was called: absolute, and with links followed. The lock beside it is
-/// then the same for everyone, and SQLite takes no name for an URI or for `:memory:`.
+/// The canonical name of a database file: absolute, with symbolic links resolved. So everyone uses the same lock, and
+/// SQLite does not take the name for a URI or for `:memory:`.
 pub fn locate(path: &Path) -> Result<PathBuf, OpenError> {
     if let Ok(found) = std::fs::canonicalize(path) {
         return Ok(found);
     }
     if path.is_symlink() {
-        return Err(OpenError::NotAFile(path.to_owned())); // it leads nowhere; what is made there would have two names
+        return Err(OpenError::NotAFile(path.to_owned())); // a dangling link: a file created there would have two names
     }
     let name = path.file_name().ok_or_else(|| OpenError::NotAFile(path.to_owned()))?;
     let folder = std::fs::canonicalize(folder_of(path)).map_err(|error| OpenError::io(path, "created", &error))?;
     Ok(folder.join(name))
 }
 
-/// What the first bytes of a file say about it. Whether it is whole only SQLite can tell: after a kill what is missing
-/// in it may be in the log or the journal beside it.
+/// What the first bytes of a file show. Only SQLite can tell whether it is complete: after a kill, part of it may be in
+/// the write-ahead log or the journal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// No file, an empty one, or one whose creation was cut short: there is nothing to lose.
+    /// No file, an empty one, or one whose creation was interrupted: there is nothing to lose.
     Nothing,
     Database {
         application_id: u32,
     },
 }
 
-/// Looks at a file without SQLite, and without writing. Only before this process has the database open: closing
-/// a descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
+/// Examines a file without SQLite and without writing. Call it only before this process opens the database: closing a
+/// descriptor of the file drops the locks that SQLite holds on it (POSIX advisory locks belong to the process).
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     refuse_network_file_systems(path)?;
     refuse_irregular_side_files(path)?;
@@ -70,7 +70,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     }
 }
 
-/// What is written under one of several names would be looked for beside another one.
+/// Refuses files with several hard links: under another name, SQLite would look for another write-ahead log.
 pub(super) fn refuse_links(path: &Path, metadata: &Metadata) -> Result<(), OpenError> {
     match metadata.nlink() {
         links if links > 1 && metadata.is_file() => Err(OpenError::Linked { path: path.to_owned(), links }),
@@ -78,14 +78,15 @@ pub(super) fn refuse_links(path: &Path, metadata: &Metadata) -> Result<(), OpenE
     }
 }
 
-/// SQLite opens what has these names: a pipe would keep it waiting for the other end, and a device may do anything.
+/// Refuses side files that are not regular: SQLite opens them. A pipe would keep it waiting, and a device may do
+/// anything.
 fn refuse_irregular_side_files(path: &Path) -> Result<(), OpenError> {
     let names = ["-journal", "-wal", "-shm"].map(|suffix| with_suffix(path, suffix));
     let odd = names.into_iter().find(|name| std::fs::metadata(name).is_ok_and(|found| !found.is_file()));
     odd.map_or(Ok(()), |name| Err(OpenError::SideFileNotRegular(name)))
 }
 
-/// An empty file beside a write-ahead log is what is left of a database, not a new one. SQLite would delete the log.
+/// An empty file with a write-ahead log is a damaged database, not a new one. SQLite would delete the log.
 fn nothing(path: &Path) -> Result<Found, OpenError> {
     if std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0) {
         return Err(OpenError::LogAlone(path.to_owned()));
@@ -93,7 +94,7 @@ fn nothing(path: &Path) -> Result<Found, OpenError> {
     Ok(Found::Nothing)
 }
 
-/// The beginning of a file, unless it is shorter.
+/// The first bytes of a file; `None` if it is shorter.
 fn first_bytes<const COUNT: usize>(path: &Path) -> Result<Option<[u8; COUNT]>, OpenError> {
     let mut bytes = [0; COUNT];
     match File::open(path).and_then(|mut file| file.read_exact(&mut bytes)) {
@@ -103,8 +104,8 @@ fn first_bytes<const COUNT: usize>(path: &Path) -> Result<Option<[u8; COUNT]>, O
     }
 }
 
-/// Whether the rollback journal beside a file says that the file was empty before (sqlite.org/fileformat2.html, section 3).
-/// After a loss of power the pages of a database that was being created may be there without the first one.
+/// Whether the rollback journal shows that the file was empty before (sqlite.org/fileformat2.html, section 3). After a
+/// power failure, a database that was being created may lack its first page.
 fn was_being_created(path: &Path) -> Result<bool, OpenError> {
     const JOURNAL: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     let journal = with_suffix(path, "-journal");
@@ -115,14 +116,14 @@ fn was_being_created(path: &Path) -> Result<bool, OpenError> {
     Ok(header.is_some_and(|header| header.starts_with(&JOURNAL) && header[16..20] == [0; 4]))
 }
 
-/// A file system on which locks or shared memory don't work, or may not.
+/// A file system where locks or shared memory don't work, or may not work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RiskyFileSystem {
     Network(&'static str),
     Doubtful(&'static str),
 }
 
-/// Which file system a file is on, where that is not a usual one.
+/// The file system of a file, if it is risky.
 pub(super) fn risky_file_system(path: &Path) -> Option<RiskyFileSystem> {
     const ODD: [(i64, RiskyFileSystem); 6] = [
         (0x6969, RiskyFileSystem::Network("NFS")),
@@ -132,7 +133,7 @@ pub(super) fn risky_file_system(path: &Path) -> Option<RiskyFileSystem> {
         (0x6573_5546, RiskyFileSystem::Doubtful("FUSE")),
         (0x0102_1997, RiskyFileSystem::Doubtful("9p")),
     ];
-    // A folder that can't be asked is reported by whatever opens the file.
+    // If the folder can't be examined, opening the file reports why.
     #[allow(clippy::useless_conversion, reason = "the width of f_type differs between platforms")]
     let kind = statfs(folder_of(path)).map(|found| i64::from(found.f_type) & 0xFFFF_FFFF).ok()?;
     ODD.iter().find(|(magic, _)| *magic == kind).map(|(_, disk)| *disk)
@@ -142,39 +143,39 @@ fn refuse_network_file_systems(path: &Path) -> Result<(), OpenError> {
     match risky_file_system(path) {
         Some(RiskyFileSystem::Network(kind)) => return Err(OpenError::NetworkDisk { path: path.to_owned(), kind }),
         Some(RiskyFileSystem::Doubtful(kind)) => {
-            tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; a local disk is safer");
+            tracing::warn!(database = %path.display(), "the database is on {kind}, where SQLite's locks may not work; use a local disk");
         }
         None => {}
     }
     Ok(())
 }
 
-/// Whether a database can't be written by who runs this. Commands of root are not held up by modes.
+/// Whether the current user can't write the database. File modes don't restrict root.
 pub(super) fn is_read_only(path: &Path) -> bool {
     access(path, Access::WRITE_OK).is_err()
 }
 
 pub(super) fn warn_of_read_only(path: &Path) {
     if is_read_only(path) {
-        tracing::warn!(database = %path.display(), "the database can only be read; changes are refused until it can be written, too");
+        tracing::warn!(database = %path.display(), "the database is read-only; changes are refused until it is writable");
     }
 }
 
-/// What SQLite puts beside a database has its mode. Beside one that can only be read that would hinder later writing.
+/// SQLite creates side files with the mode of the database. For a read-only database, that would prevent writing later.
 pub(super) fn make_side_files_private(path: &Path) {
     for suffix in ["-wal", "-shm"] {
-        let _ = std::fs::set_permissions(with_suffix(path, suffix), Permissions::from_mode(0o600)); // it may not be there
+        let _ = std::fs::set_permissions(with_suffix(path, suffix), Permissions::from_mode(0o600)); // it may not exist
     }
 }
 
-/// Opens for writing with mode 0600: nobody else on the machine reads it.
+/// Options for a writable file with mode 0600, so that no other user can read it.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options
 }
 
-/// Makes an empty file for SQLite to fill, or takes the empty one that is there.
+/// Creates an empty file for SQLite to fill, or uses an existing empty one.
 pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
     private()
         .create(true)
@@ -184,8 +185,8 @@ pub(super) fn create_private(path: &Path) -> Result<(), OpenError> {
         .map_err(|error| OpenError::io(path, "created", &error))
 }
 
-/// The mode of the folder, where other users of the machine can reach it: the files are private, but their names and
-/// sizes, and with write permission the files themselves, are within reach.
+/// The folder and its mode, if other users can access it. The files are private, but their names and sizes are visible,
+/// and a user with write permission can replace them.
 pub(super) fn open_folder(path: &Path) -> Option<(&Path, u32)> {
     let folder = folder_of(path);
     let mode = std::fs::metadata(folder).ok()?.permissions().mode() & 0o777;
@@ -196,7 +197,7 @@ pub(super) fn warn_of_open_folder(path: &Path) {
     if let Some((folder, mode)) = open_folder(path) {
         tracing::warn!(
             folder = %folder.display(),
-            "other users can reach the database's folder (mode {mode:03o}); a folder of its own with 'chmod 700' is safer"
+            "other users can access the database's folder (mode {mode:03o}); use a separate folder with 'chmod 700'"
         );
     }
 }

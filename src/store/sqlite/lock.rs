@@ -1,4 +1,4 @@
-//! The right to serve or migrate a database: a lock beside it.
+//! The right to serve or migrate a database: a lock file next to it.
 
 use super::{
     file,
@@ -15,11 +15,11 @@ use std::{
     time::Duration,
 };
 
-/// The right to serve or migrate a database, held until dropped: an exclusive lock on `<database>.lock`, and where that
-/// does not get in SQLite's way one on the database itself. The first is there before the database is; the second holds
-/// when the first is deleted, and for other names of the same file, such as a bind mount.
+/// The right to serve or migrate a database, held until dropped. It is an exclusive lock on `<database>.lock`, and on Linux
+/// another on the database itself. The first exists before the database does. The second still holds if the lock file is
+/// deleted, and for other names of the same file, such as a bind mount.
 ///
-/// To be dropped after the last connection: closing the database here drops the locks that SQLite holds on it.
+/// Drop it after the last connection: closing the database file drops the locks that SQLite holds on it.
 #[derive(Debug)]
 pub struct Lock {
     name: File,
@@ -32,27 +32,27 @@ impl Lock {
         loop {
             let name = open_lock(&path)?;
             lock_exclusively(&name, &path, database)?;
-            // One that was deleted or replaced before it was locked is not the one that others look at.
+            // If the file was deleted or replaced before it was locked, others use another one: try again.
             let locked = name.metadata().map_err(|error| OpenError::io(&path, "read", &error))?;
             if Identity::of(&path).ok() == Some(Identity::from(&locked)) {
                 if OpenFiles::recorded(database).is_some_and(|recorded| recorded.log_is_at_another_database()) {
                     return Err(OpenError::LogOfAnother(database.to_owned()));
                 }
-                let _ = name.set_len(0); // which files its last holder had open
+                let _ = name.set_len(0); // forget the files of the previous holder
                 let database = if LOCKS_ARE_INDEPENDENT { Some(lock_database(database)?) } else { None };
                 return Ok(Self { name, _database: database });
             }
         }
     }
 
-    /// Notes beside the database which files its server has open, for the commands beside it.
+    /// Records in the lock file which files the server has open, for commands that run meanwhile.
     pub(super) fn record(&self, open: &OpenFiles) {
-        // On a full disk they are not recorded, and commands see only that a file is missing.
+        // On a full disk they are not recorded, and commands notice only missing files.
         let _ = self.name.write_all_at(open.to_record().as_bytes(), 0);
     }
 }
 
-/// Makes an empty, private file to write a copy into, locked as long as it is open.
+/// Creates an empty, private file for a copy, locked while it is open.
 pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
     let file = open_lock(path)?;
     if LOCKS_ARE_INDEPENDENT {
@@ -64,8 +64,7 @@ pub(super) fn create_draft(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Whether locks of whole files (flock) and those of SQLite (POSIX) know nothing of each other. On a BSD or macOS the one
-/// would keep SQLite out.
+/// Whether flock and the POSIX locks that SQLite uses are independent. On BSD and macOS, flock would lock SQLite out.
 const LOCKS_ARE_INDEPENDENT: bool = cfg!(target_os = "linux");
 
 /// Opens or creates the file to lock. Opening a pipe would wait for its other end, and opening a device may do anything.
@@ -93,7 +92,7 @@ fn lock_database(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// A command that looks whether a server runs holds a lock for a moment, and so does a program that is just being started.
+/// Tries for half a second: commands that check for a server, and servers that are starting, hold a lock briefly.
 fn lock_exclusively(file: &File, path: &Path, database: &Path) -> Result<(), OpenError> {
     const TRIES: u32 = 50;
     for _ in 0..TRIES {
@@ -110,10 +109,10 @@ fn is_locked(file: &File) -> bool {
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
-/// Refuses a database beside whose server nothing can be written, because it has other files open than are there.
-/// For those who work beside a server, and only before this process has the database open (see `inspect`).
+/// Refuses a database if its server has other files open than those in place: writes would be lost. For processes that
+/// work while a server runs. Call it before this process opens the database (see `inspect`).
 pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
-    // Under another name of its file a server seems to have lost its log.
+    // Under another name of the file, it would look as if the server's log was missing.
     if let Ok(metadata) = std::fs::metadata(path) {
         file::refuse_links(path, &metadata)?;
     }
@@ -121,7 +120,7 @@ pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
     let is_served = lock.as_ref().is_some_and(is_locked);
     let checked = match lock.and_then(|_| OpenFiles::recorded(path)) {
         Some(recorded) => recorded.check(),
-        None if is_served => return Ok(()), // it is about to start
+        None if is_served => return Ok(()), // the server is starting
         None => OPEN_FILES
             .iter()
             .map(|suffix| with_suffix(path, suffix))

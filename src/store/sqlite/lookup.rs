@@ -1,4 +1,4 @@
-//! The door for look-ups: connections that are used where the work stands, without waiting.
+//! Look-ups on the current thread, with connections that never wait.
 
 use super::{connection::Manager, threads::Pool};
 use rusqlite::Connection;
@@ -9,8 +9,8 @@ use std::sync::{
 
 type Pooled = r2d2::PooledConnection<Manager>;
 
-/// As many connections as there are threads that look rows up, taken from their pool once and for all. A thread tries
-/// the same one first each time, so that what SQLite knows stays in that processor's cache.
+/// One connection for each thread that looks up rows, taken from the pool for good. A thread always tries the same one
+/// first, so that its cache stays on the same processor.
 pub(super) struct Lookups {
     connections: Vec<Mutex<Pooled>>,
 }
@@ -25,13 +25,13 @@ impl Lookups {
         self.connections.len()
     }
 
-    /// How many are in use right now.
+    /// How many connections are in use now.
     pub(super) fn in_use(&self) -> usize {
         let busy = |connection: &&Mutex<Pooled>| matches!(connection.try_lock(), Err(TryLockError::WouldBlock));
         self.connections.iter().filter(busy).count()
     }
 
-    /// Does the work on a connection that nobody uses, or returns `None` at once.
+    /// Runs the work on a free connection, or returns `None` if there is none.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> Option<T> {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {

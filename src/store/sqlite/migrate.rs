@@ -1,4 +1,4 @@
-//! The schema's versions: a new file is made from `schema.sql`, an older one climbs the steps.
+//! Schema versions. A new file is created from `schema.sql`; an older one is upgraded step by step.
 
 use super::{
     backup, connection,
@@ -16,13 +16,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a database of this program looks like, and how older ones get there.
+/// The schema of this program, and the steps from older versions.
 struct Schema {
     application_id: u32,
-    /// The newest version, whole.
+    /// The complete schema of the newest version.
     sql: &'static str,
-    /// `steps[n]` leads from version n to n + 1; the first makes version 1 in an empty file. A step that rebuilds a
-    /// table must carry its row of `sqlite_sequence` along, or ids of deleted users would be given away again.
+    /// `steps[n]` upgrades version n to n + 1; the first creates version 1 in an empty file. A step that rebuilds a
+    /// table must keep its row of `sqlite_sequence`, or ids of deleted users would be given out again.
     steps: &'static [M<'static>],
 }
 
@@ -32,7 +32,7 @@ impl Schema {
     }
 }
 
-/// Each change of the schema is a step of its own, and a step never changes once it has landed.
+/// Each schema change is a step. A step never changes after it has landed.
 const CURRENT: Schema = Schema {
     application_id: 0x7573_6872,
     sql: include_str!("../../../schema.sql"),
@@ -48,7 +48,7 @@ const CURRENT: Schema = Schema {
 pub enum Prepared {
     Created,
     UpToDate,
-    /// From which version, and where the copy from before is kept.
+    /// The version before, and the copy of the database from before.
     Migrated {
         from: i64,
         copy: PathBuf,
@@ -72,7 +72,7 @@ pub(super) fn status(path: &Path) -> Result<SchemaStatus, OpenError> {
     Ok(SchemaStatus { found, needed: CURRENT.version() })
 }
 
-/// Refuses a database that is not exactly of this program's version.
+/// Refuses a database that does not have the current version.
 pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
     match status(path)? {
         SchemaStatus { found: None, .. } => Err(OpenError::Missing(path.to_owned())),
@@ -86,14 +86,14 @@ pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether the database has a write-ahead log. Backups and repaired files come without one, until a server or `migrate`
-/// takes them.
+/// Whether the database uses a write-ahead log. Backups and repaired files don't, until `serve` or `migrate` runs on
+/// them.
 pub(super) fn is_in_use(connection: &Connection) -> bool {
     let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
     mode.is_ok_and(|mode| mode == "wal")
 }
 
-/// Refuses to write where a newer program has migrated the database since it was opened.
+/// Refuses to write if a newer program has migrated the database since it was opened.
 pub(super) fn require_not_migrated(transaction: &Connection) -> Result<(), Error> {
     let version = transaction.prepare_cached("PRAGMA user_version");
     let found: i64 = version.and_then(|mut statement| statement.query_row([], |row| row.get(0))).or_domain()?;
@@ -106,7 +106,7 @@ pub(super) fn require_not_migrated(transaction: &Connection) -> Result<(), Error
     )))
 }
 
-/// Refuses what was opened if it is not exactly of this program's version.
+/// Refuses an open database that does not have the current version.
 pub(super) fn require_current_in(path: &Path, connection: &Connection) -> Result<i64, OpenError> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -119,7 +119,7 @@ pub(super) fn require_current_in(path: &Path, connection: &Connection) -> Result
     }
 }
 
-/// What the schema of a file has less, more or otherwise than this program makes it. SQLite's own tables don't count.
+/// How the schema of a file differs from this program's. SQLite's own tables are ignored.
 pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let own = Connection::open_in_memory()?;
     own.execute_batch(CURRENT.sql)?;
@@ -127,18 +127,18 @@ pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<Strin
     let missing =
         wanted.iter().filter(|(name, _)| !found.contains_key(*name)).map(|(name, _)| format!("{name} is missing"));
     let other = wanted.iter().filter(|(name, sql)| found.get(*name).is_some_and(|other| other != *sql));
-    let other = other.map(|(name, _)| format!("{name} is not as it was made"));
-    let foreign = found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("{name} is not ours"));
+    let other = other.map(|(name, _)| format!("{name} was changed"));
+    let foreign = found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("{name} was added"));
     Ok(missing.chain(other).chain(foreign).collect())
 }
 
-/// A statement without its comments, spaces and quotes, which steps may have changed.
+/// A statement without comments, spaces and quotes, in which steps may differ.
 fn normalized(sql: &str) -> String {
     let lines = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
     lines.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').collect()
 }
 
-/// Everything that a schema holds, as `index users_by_id`, with what made it.
+/// All objects of a schema, such as `index users_by_id`, with their SQL.
 fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut query = connection.prepare(
         "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite^_%' ESCAPE '^'",
@@ -154,7 +154,7 @@ fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepar
     }
 }
 
-/// The version of the file, once it is known to be ours and not newer.
+/// The version of the file, after checking that the file is usher's and not newer.
 fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenError> {
     let Some(connection) = open_to_look(path, schema)? else { return Ok(None) };
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
@@ -165,8 +165,8 @@ fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenErr
     Ok(Some(found))
 }
 
-/// Opens a database of this program for looking at it; `None` where there is none yet. Asks the header first: nothing has
-/// been written when a foreign file is refused.
+/// Opens a database of this program for reading; `None` if there is none yet. The header is checked first, so nothing
+/// is written to another program's file.
 fn open_to_look(path: &Path, schema: &Schema) -> Result<Option<Connection>, OpenError> {
     match file::inspect(path)? {
         Found::Nothing => return Ok(None),
@@ -175,7 +175,7 @@ fn open_to_look(path: &Path, schema: &Schema) -> Result<Option<Connection>, Open
         }
         Found::Database { .. } => {}
     }
-    // Reading the schema is what finds damage. It also takes back what a kill in the first transaction left.
+    // Reading the schema detects damage. It also rolls back a first transaction that was killed.
     let opened = connection::open_to_look(path).and_then(|connection| {
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -184,7 +184,7 @@ fn open_to_look(path: &Path, schema: &Schema) -> Result<Option<Connection>, Open
     opened.map_err(|error| OpenError::sqlite(path, &error))
 }
 
-/// The same for a look from all sides. Of which version it is, is not asked.
+/// The same for `usher check`, for every schema version.
 pub(super) fn open_to_check(path: &Path) -> Result<Connection, OpenError> {
     open_to_look(path, &CURRENT)?.ok_or_else(|| OpenError::Missing(path.to_owned()))
 }
@@ -193,7 +193,8 @@ fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
     file::create_private(path)?;
     let create = || {
         let mut connection = connection::open(path)?;
-        // Before WAL is switched on, so that the header of the main file says from its first commit whose it is.
+        // This runs before WAL is switched on, so that the header of the main file identifies usher from its first
+        // commit.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema.sql)?;
         transaction.pragma_update(None, "user_version", schema.version())?;
@@ -203,7 +204,7 @@ fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
     switch_wal_on(path)
 }
 
-/// Copies and repaired files come without it, and so does one whose making was cut short here.
+/// Switches WAL on. Copies, repaired files and interrupted creations lack it.
 fn switch_wal_on(path: &Path) -> Result<(), OpenError> {
     connection::open(path)
         .and_then(|connection| connection.pragma_update(None, "journal_mode", "wal"))
@@ -218,15 +219,15 @@ fn upgrade(path: &Path, schema: &Schema, from: i64) -> Result<Prepared, OpenErro
         rusqlite_migration::Error::RusqliteError { err, .. } => failed(&err),
         other => OpenError::Damaged { path: path.to_owned(), reason: other.to_string() },
     })?;
-    // So that the header of the main file tells the new version, too.
+    // Writes the new version to the header of the main file.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(|error| failed(&error))?;
     drop(connection);
     switch_wal_on(path)?;
     Ok(Prepared::Migrated { from, copy })
 }
 
-/// Keeps a copy as `usher.db.v1`, or under the first free of the names `usher.db.v1.2` and so on: what an earlier migration
-/// kept is never overwritten. One that is there already, byte for byte, will do.
+/// Keeps a copy as `usher.db.v1`, or under the first free name of `usher.db.v1.2` and so on. Copies of earlier
+/// migrations are never overwritten. An identical existing copy is kept instead.
 fn keep_copy(path: &Path, connection: &Connection, from: i64) -> Result<PathBuf, OpenError> {
     let name = with_suffix(path, &format!(".v{from}"));
     let draft = backup::Draft::of(connection, &name)?;
@@ -240,8 +241,8 @@ fn keep_copy(path: &Path, connection: &Connection, from: i64) -> Result<PathBuf,
     Ok(target)
 }
 
-/// Rebuilding a table drops the old one, and with foreign keys on that would delete what refers to it. The switch works
-/// only outside a transaction; each step checks the keys before it commits.
+/// Migrates with foreign keys off: rebuilding a table drops the old one, which would delete the rows that refer to it.
+/// The switch works only outside a transaction. Each step checks the keys before it commits.
 fn migrate(connection: &mut Connection, steps: &[M<'static>]) -> rusqlite_migration::Result<()> {
     connection.pragma_update(None, "foreign_keys", false)?;
     let steps = steps.iter().map(|step| step.clone().foreign_key_check()).collect();

@@ -1,5 +1,5 @@
-//! SQLite: opening, locking, migrating, copying and looking into its file, and the doors to it. The only room that names its
-//! library.
+//! SQLite: opening, locking, migrating, copying and checking its file, and running work on it. Only this module uses
+//! its library.
 
 mod backup;
 mod check;
@@ -40,14 +40,14 @@ use threads::Threads;
 /// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
 const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 
-/// While one long list is read, look-ups that found no connection free still have a thread.
+/// Two, so that look-ups without a free connection still have a thread while one long list is read.
 const SCAN_THREADS: u32 = 2;
 
-/// An open file. Dropping it finishes what has been taken on.
+/// An open file. Dropping it waits for the work that was accepted.
 pub struct Engine {
     files: Arc<OpenFiles>,
     lookups: Lookups,
-    /// Until when transactions may wait for other processes, once the server is to end.
+    /// The deadline of waits for other processes, once the server is stopping.
     end: Arc<OnceLock<Instant>>,
     writer: Threads,
     scans: Threads,
@@ -56,7 +56,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens a database whose schema is up to date. `workers` is how many threads look rows up at the same time.
+    /// Opens a database with the current schema. `workers` is the number of threads that look up rows at the same time.
     pub fn open(path: &Path, workers: u32, lock: Option<Lock>) -> Result<Self, OpenError> {
         check_version()?;
         migrate::require_current(path)?;
@@ -85,12 +85,12 @@ impl Engine {
         })
     }
 
-    /// Works on a connection that nobody uses, here and now, or returns `None` at once.
+    /// Runs work on a free connection on the current thread, or returns `None` if there is none.
     pub fn look_up<T>(&self, work: impl FnOnce(&dyn Sql) -> T) -> Option<T> {
         self.lookups.with(|connection| work(connection))
     }
 
-    /// Reads on a thread. It begins within five seconds, or not at all.
+    /// Reads on a thread. It begins within five seconds, or fails.
     pub async fn scan<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Sql) -> Result<T, Error> + Send + 'static,
@@ -112,9 +112,9 @@ impl Engine {
                     connection::begin_within(connection, turn.wait(), || end.get().copied()).or_domain()?;
                 migrate::require_not_migrated(&transaction)?;
                 let value = work(&*transaction)?;
-                still_there(&files)?; // what goes into a file that was removed is lost, and not confirmed
+                still_there(&files)?; // writes to a removed file are lost, so they must fail
                 if turn.is_given_up() {
-                    return Err(Error::Overloaded); // the caller has been told so
+                    return Err(Error::Overloaded); // the caller got this answer already
                 }
                 transaction.commit().or_domain()?;
                 Ok(value)
@@ -122,7 +122,7 @@ impl Engine {
             .await
     }
 
-    /// From now on no transaction waits for other processes beyond `end`, also one that waits already.
+    /// From now on no transaction waits for other processes beyond `end`, not even one that is already waiting.
     pub fn end_by(&self, end: Instant) {
         let _ = self.end.set(end); // the server ends once
     }
@@ -150,12 +150,12 @@ fn still_there(files: &OpenFiles) -> Result<(), Error> {
     files.check().map_err(|displaced| Error::Storage(displaced.to_string()))
 }
 
-/// Asked of the folder, not of an open file: closing that would drop the locks that SQLite holds on it.
+/// Uses the path, not an open file: closing a file would drop the locks that SQLite holds on it.
 fn size(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|metadata| metadata.len())
 }
 
-/// The bundled library is new enough today; this is for builds that link another one.
+/// The bundled library is new enough; this check is for builds that link another one.
 fn check_version() -> Result<(), OpenError> {
     let (needed, text) = NEEDED_SQLITE;
     if rusqlite::version_number() < needed {
@@ -170,25 +170,25 @@ pub fn lock(path: &Path) -> Result<Lock, OpenError> {
     Lock::acquire(path)
 }
 
-/// Makes the database if there is none, and brings an older one up to date.
+/// Creates the database if there is none, and upgrades an older one.
 pub fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
     check_version()?;
     migrate::prepare(path, lock)
 }
 
-/// How the file's schema compares with this program's, without writing.
+/// Compares the file's schema version with this program's, without writing.
 pub fn schema_status(path: &Path) -> Result<SchemaStatus, OpenError> {
     check_version()?;
     refuse_displaced(path)?;
     migrate::status(path)
 }
 
-/// Refuses a database beside whose server nothing can be written.
+/// Refuses a database if its server has other files open than those in place.
 pub fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
     lock::refuse_displaced(path)
 }
 
-/// The policy that is stored in a database that nobody here has open.
+/// Reads the stored policy of a database that this process does not have open.
 pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
     check_version()?;
     refuse_displaced(path)?;
@@ -198,7 +198,7 @@ pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
     reader.policy().map_err(|fault| OpenError::read(path, &fault))
 }
 
-/// Copies a database into a new, private file, and returns where the copy's audit log ends.
+/// Copies a database into a new, private file, and returns the end of the copy's audit log.
 pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
     check_version()?;
     refuse_displaced(path)?;

@@ -10,7 +10,7 @@ use std::{
 /// Why a database can't be opened. Each text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("there is no database at {}; 'usher serve' or 'usher migrate' makes one, or name another with --database", .0.display())]
+    #[error("there is no database at {}; create one with 'usher serve' or 'usher migrate', or name another with --database", .0.display())]
     Missing(PathBuf),
     #[error("{} is not a regular file; name a file with --database", .0.display())]
     NotAFile(PathBuf),
@@ -64,7 +64,7 @@ pub enum OpenError {
         "SQLite {found} is in use, and versions before {needed} can lose committed data (the WAL-reset bug); build against a newer one"
     )]
     OldSqlite { found: &'static str, needed: &'static str },
-    #[error("{} is a copy that has not been put into use; run 'usher migrate' on it first", .0.display())]
+    #[error("{} is a copy that is not in use yet; run 'usher migrate' on it first", .0.display())]
     NotInUse(PathBuf),
     #[error("{} can't be opened safely: {reason}", .path.display())]
     Unsafe { path: PathBuf, reason: String },
@@ -90,7 +90,7 @@ impl OpenError {
     }
 }
 
-/// A file of an open database is not at its place any more.
+/// A file of an open database was removed or replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} was removed or replaced; if it is the database file, put it back first; then stop the server with SIGTERM, so that \

@@ -1,4 +1,4 @@
-//! Which files a database consists of, whatever their names are at the moment.
+//! The identity of the files of a database, independent of their names.
 
 use super::{open_error::Displaced, paths::with_suffix};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Which file it is, whatever its name: device and inode.
+/// The identity of a file: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity(u64, u64);
 
@@ -24,11 +24,11 @@ impl From<&Metadata> for Identity {
     }
 }
 
-/// The three files of an open database: itself, the write-ahead log, and the index of that.
+/// The files of an open database: the database, its write-ahead log, and the index of the log.
 pub(super) const OPEN_FILES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Which files a database consisted of when it was opened. What is written while one of them is not at its place any more
-/// is lost, or destroys what others write.
+/// The files of a database when it was opened. If one of them is moved or replaced, writes are lost, or destroy what
+/// others write.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
     paths: [PathBuf; 3],
@@ -36,7 +36,7 @@ pub(super) struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// Those that are there now. A connection must be open.
+    /// The current files. A connection must be open.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let paths = OPEN_FILES.map(|suffix| with_suffix(path, suffix));
         let [database, log, index] = &paths;
@@ -44,7 +44,7 @@ impl OpenFiles {
         Ok(Self { paths, identities })
     }
 
-    /// Those that the server noted. `None`: it did not, or there is no lock.
+    /// The files that the server recorded. `None` if there is no record.
     pub(super) fn recorded(path: &Path) -> Option<Self> {
         let mut text = String::new();
         open_regular(&with_suffix(path, ".lock"))?.read_to_string(&mut text).ok()?;
@@ -58,7 +58,7 @@ impl OpenFiles {
         (&self.paths[0], self.identities[0])
     }
 
-    /// As the server notes them beside the database.
+    /// The text of the record in the lock file.
     pub(super) fn to_record(&self) -> String {
         let noted = self.identities.iter().map(|Identity(device, inode)| format!("{device} {inode}"));
         noted.collect::<Vec<_>>().join(" ") + "\n"
@@ -68,7 +68,7 @@ impl OpenFiles {
         &self.paths
     }
 
-    /// Whether the log of these files stands beside another database, which it would be laid over.
+    /// Whether the log of these files is now next to another database, which SQLite would apply it to.
     pub(super) fn log_is_at_another_database(&self) -> bool {
         let [database, log, _] = &self.paths;
         let is_another = Identity::of(database).is_ok_and(|found| found != self.identities[0]);
@@ -76,7 +76,7 @@ impl OpenFiles {
         is_another && has_changes && Identity::of(log).ok() == Some(self.identities[1])
     }
 
-    /// Fails unless each is where it was.
+    /// Fails unless every file is in its place.
     pub(super) fn check(&self) -> Result<(), Displaced> {
         let mut files = self.paths.iter().zip(&self.identities);
         let displaced = files.find(|(path, identity)| Identity::of(path).ok().as_ref() != Some(identity));

@@ -1,4 +1,4 @@
-//! Statements and rows in SQLite's hands.
+//! Implements the interface of statements for SQLite.
 
 use crate::store::sql::{Columns, Fault, Sql, Value};
 use rusqlite::{
@@ -18,7 +18,7 @@ impl ToSql for Value<'_> {
     }
 }
 
-/// What is of another type than was asked for.
+/// The fault of a column of an unexpected type.
 fn unreadable(n: usize) -> impl Fn(FromSqlError) -> Fault {
     move |error| Fault::Other(format!("column {n} of a row can't be read: {error}"))
 }
@@ -74,7 +74,7 @@ impl Sql for Connection {
         format!("INDEXED BY {index}")
     }
 
-    /// Lets this connection keep 256 MiB of pages from now on, so that each is written once.
+    /// Lets this connection cache 256 MiB of pages from now on, so that each page is written once.
     fn expect_many_rows(&self) -> Result<(), Fault> {
         Ok(self.pragma_update(None, "cache_size", -256 * 1024)?)
     }

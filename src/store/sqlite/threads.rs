@@ -1,4 +1,4 @@
-//! The threaded door: work that writes, scans or waits runs here, never on an async worker.
+//! Threads for work that writes, scans or waits, which must not run on an async worker.
 
 use super::connection::{Manager, WRITER_WAIT};
 use crate::domain::Error;
@@ -18,21 +18,21 @@ use tokio::sync::oneshot;
 pub(super) type Pool = r2d2::Pool<Manager>;
 type Job = Box<dyn FnOnce(&Pool) + Send>;
 
-/// Beyond this many waiting jobs the answer is "overloaded" at once.
+/// The maximum number of waiting jobs. Beyond it, callers get "overloaded" at once.
 const QUEUE: usize = 4096;
 
-/// For how long the caller waits for the answer. Those who are not answered in time are told "overloaded".
+/// How long a caller waits. Callers whose time is over get "overloaded".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// Until the job begins at the latest: once it has begun, its answer is waited for.
+    /// Five seconds until the job begins; then as long as it takes.
     UntilBegun,
-    /// Until the answer, begun or not.
+    /// Five seconds in all.
     UntilDone,
-    /// For as long as it takes.
+    /// No limit.
     Endless,
 }
 
-/// Threads that take jobs in order. Dropping this waits for what has been taken on.
+/// Threads that run jobs in order. Dropping this waits for the accepted jobs.
 pub(super) struct Threads {
     jobs: Option<SyncSender<Job>>,
     /// Jobs that no thread has begun.
@@ -42,7 +42,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// As many threads as a pool has connections, and one that watches how long callers have waited.
+    /// Starts one thread for each connection of the pool, and one that watches the deadlines of callers.
     pub(super) fn start(name: &str, pool: &Pool) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
@@ -52,7 +52,7 @@ impl Threads {
         };
         let handles = (0..pool.max_size()).map(start).collect::<Result<_, _>>()?;
         let (deadlines, due) = channel();
-        // Nobody waits for this one to end: it ends by itself, a few seconds after the last job.
+        // This thread is not joined: it ends by itself, a few seconds after the last job.
         std::thread::Builder::new().name(format!("{name}-due")).spawn(move || watch(&due))?;
         Ok(Self { jobs: Some(jobs), waiting: Arc::default(), handles, deadlines })
     }
@@ -62,7 +62,7 @@ impl Threads {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` on one of the threads. A job that was given up before it began is never begun.
+    /// Runs `work` on one of the threads. A job that is given up before it begins never runs.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         patience: Patience,
@@ -79,7 +79,7 @@ impl Threads {
             }
         });
         let jobs = self.jobs.as_ref().expect("only Drop takes the sender");
-        self.waiting.fetch_add(1, Ordering::Relaxed); // before it is sent, so that it is never less than none
+        self.waiting.fetch_add(1, Ordering::Relaxed); // before it is sent, so that the count never underflows
         let sent = jobs.try_send(job);
         if let Err(refused) = sent {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -92,12 +92,12 @@ impl Threads {
             let waits: Weak<Turn<T>> = Arc::downgrade(&turn);
             let _ = self.deadlines.send((until, waits)); // the other end lives as long as this one
         }
-        drop(turn); // so that a job which panics takes the sender of its answer along
+        drop(turn); // so that a panicking job drops the only sender of its answer
         answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into())))
     }
 }
 
-/// One caller's turn: the job begins, or the caller gives up, whichever comes first.
+/// The state between a job and its caller: the job begins, or the caller gives up, whichever comes first.
 pub(super) struct Turn<T> {
     patience: Patience,
     /// When the caller gives up.
@@ -122,7 +122,7 @@ impl<T> Turn<T> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `false` where the caller gave up.
+    /// Returns `false` if the caller gave up.
     fn begin(&self) -> bool {
         let mut stage = self.stage();
         match std::mem::replace(&mut *stage, Stage::Over) {
@@ -132,25 +132,25 @@ impl<T> Turn<T> {
         true
     }
 
-    /// The caller may have hung up; the work is done all the same.
+    /// The caller may have disconnected; the work is done all the same.
     fn answer(&self, result: Result<T, Error>) {
         if let Stage::Begun(answer) = std::mem::replace(&mut *self.stage(), Stage::Over) {
             let _ = answer.send(result);
         }
     }
 
-    /// Whether the caller has been told that nothing came of it.
+    /// Whether the caller already got "overloaded".
     pub(super) fn is_given_up(&self) -> bool {
         matches!(*self.stage(), Stage::Over)
     }
 
-    /// Until when the job may wait for other processes: no longer than its caller does.
+    /// How long the job may wait for other processes: no longer than its caller waits.
     pub(super) fn wait(&self) -> Instant {
         self.until.unwrap_or_else(|| Instant::now() + WRITER_WAIT)
     }
 }
 
-/// A turn whose end has come.
+/// Something whose deadline can pass.
 trait GiveUp: Send + Sync {
     fn give_up(&self);
 }
@@ -169,8 +169,8 @@ impl<T: Send> GiveUp for Turn<T> {
     }
 }
 
-/// Everybody waits for the same time, so that they come in the order in which they end. The caller may have no runtime
-/// with timers: a command has none.
+/// All callers have the same time limit, so deadlines arrive in order. A separate thread is needed because commands
+/// have no runtime with timers.
 fn watch(due: &Receiver<(Instant, Weak<dyn GiveUp>)>) {
     for (until, turn) in due {
         if turn.strong_count() > 0 {

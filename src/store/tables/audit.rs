@@ -1,4 +1,4 @@
-//! Statements about the audit log: adding to its end, taking away from its beginning, and following the chain between.
+//! Statements for the audit log: appending entries, deleting the oldest, and checking the chain.
 
 use crate::{
     domain::{AuditEvent, ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry, Error, Timestamp},
@@ -9,15 +9,15 @@ use crate::{
 };
 use std::ops::RangeInclusive;
 
-/// What retention took away.
+/// The result of deleting old entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pruned {
     pub entries: u64,
-    /// Where the chain did not hold in what is now gone. Nobody can look there any more.
+    /// Faults of the chain in the deleted entries. They can't be examined later.
     pub faults: Vec<ChainFault>,
 }
 
-/// The columns that `chained` reads, and the list beside this.
+/// The columns that `chained` and the list of entries read.
 macro_rules! chained_columns {
     () => {
         "id, at, action, actor, subject, ip, request_id, count, hash"
@@ -25,7 +25,7 @@ macro_rules! chained_columns {
 }
 pub(super) use chained_columns;
 
-/// Reads an entry and its hash as they stand.
+/// Reads an entry and its hash as stored.
 fn chained(row: &dyn Columns) -> Result<(ChainedEntry<'_>, ChainHash), Fault> {
     let entry = ChainedEntry {
         id: row.number(0)?,
@@ -40,7 +40,7 @@ fn chained(row: &dyn Columns) -> Result<(ChainedEntry<'_>, ChainHash), Fault> {
     Ok((entry, ChainHash(row.array(8)?)))
 }
 
-/// Where the log begins and ends, as it was noted.
+/// The stored beginning and end of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Ends {
     pub anchor: ChainPoint,
@@ -48,7 +48,7 @@ pub(in crate::store) struct Ends {
 }
 
 impl Reader<'_> {
-    /// `None`: the row is gone.
+    /// `None` if the row is missing.
     pub(in crate::store) fn stored_audit_ends(&self) -> Result<Option<Ends>, Fault> {
         const SQL: &str = "SELECT anchor_id, anchor_hash, head_id, head_hash FROM audit_state";
         self.sql.first(SQL, &[], |row| {
@@ -58,25 +58,25 @@ impl Reader<'_> {
     }
 
     pub(in crate::store) fn audit_ends(&self) -> Result<Ends, Fault> {
-        let gone = || Fault::Other("where the audit log begins and ends is not noted any more".to_owned());
+        let gone = || Fault::Other("the record of where the audit log begins and ends is missing".to_owned());
         self.stored_audit_ends()?.ok_or_else(gone)
     }
 
-    /// The last entry's id and hash. For the point door.
+    /// The id and hash of the last entry. For `point`.
     pub fn audit_head(&self) -> Result<ChainPoint, Error> {
         Ok(self.audit_ends()?.head)
     }
 
-    /// When the oldest entry was written that is still there, those aside that are dated in the future. Scans.
+    /// The time of the oldest entry that is not dated in the future. Scans.
     pub fn oldest_audit(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         const SQL: &str = "SELECT at FROM audit WHERE at <= ?1 ORDER BY id LIMIT 1";
         Ok(self.sql.first(SQL, values![now], |row| row.time(0))?)
     }
 
-    /// Up to which entry the log is not kept; `None` where all of it is. What is more than `most` behind the head goes.
-    /// Where `kept` is given, so does what was written before that span of time, up to the first entry that was written
-    /// within it: the log has no holes, whatever the clock did between two entries. One that is dated after the span, in the
-    /// future, holds nothing up: it goes with a later one that is old. Scans what goes.
+    /// Returns the last entry that retention deletes; `None` if it deletes nothing. It deletes all but the newest
+    /// `most` entries. If `kept` is given, it also deletes entries before that span, up to the first entry within it:
+    /// the log has no gaps, whatever the clock did. An entry dated after the span is deleted together with a later old
+    /// one. Scans the deleted entries.
     pub fn last_audit_to_prune(
         &self,
         kept: Option<RangeInclusive<Timestamp>>,
@@ -93,30 +93,30 @@ impl Reader<'_> {
         Ok(Some(old.unwrap_or(beyond)).filter(|last| *last > anchor.id))
     }
 
-    /// Follows the whole chain from its anchor, one entry at a time. Scans.
+    /// Checks the whole chain from its anchor, one entry at a time. Scans.
     pub(in crate::store) fn walk_audit(&self, ends: &Ends) -> Result<ChainWalk, Fault> {
         self.follow(ends.anchor, concat!("SELECT ", chained_columns!(), " FROM audit ORDER BY id"), &[])
     }
 
-    /// Follows the chain along what a statement finds.
+    /// Checks the chain over the rows of a query.
     fn follow(&self, from: ChainPoint, sql: &str, given: &[Value<'_>]) -> Result<ChainWalk, Fault> {
         let mut walk = ChainWalk::from(from);
         self.sql.rows(sql, given, &mut |row| {
             match chained(row) {
                 Ok((entry, hash)) => walk.next(&entry, hash),
-                Err(_) => walk.next_unreadable(row.number(0)?), // a value of another type than was ever written
+                Err(_) => walk.next_unreadable(row.number(0)?), // a value of a type that is never written
             }
             Ok(true)
         })?;
         Ok(walk)
     }
 
-    /// The hash of one entry, where it is there.
+    /// The hash of an entry, if it exists.
     pub(in crate::store) fn audit_hash(&self, id: i64) -> Result<Option<ChainHash>, Fault> {
         self.sql.first("SELECT hash FROM audit WHERE id = ?1", values![id], |row| row.array(0).map(ChainHash))
     }
 
-    /// How many entries are dated after a time, the first of them, and the latest time. Scans all.
+    /// Returns the number of entries after a time, the first of them, and the latest time. Scans all.
     pub(in crate::store) fn audit_after_time(&self, time: Timestamp) -> Result<(i64, i64, Timestamp), Error> {
         const SQL: &str = "SELECT count(*), coalesce(min(id), 0), coalesce(max(at), 0) FROM audit WHERE at > ?1";
         Ok(self.sql.only(SQL, values![time], |row| Ok((row.number(0)?, row.number(1)?, row.time(2)?)))?)
@@ -157,8 +157,8 @@ impl Writer<'_> {
         self.sql.change(SQL, given).map(drop)
     }
 
-    /// Takes away up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_prune`] found, and moves the
-    /// anchor to the last of them.
+    /// Deletes up to `limit` of the oldest entries, up to the one that [`Reader::last_audit_to_prune`] returned, and
+    /// moves the anchor to the last deleted one.
     pub fn prune_audit(&mut self, up_to: i64, limit: u32) -> Result<Pruned, Error> {
         const GOING: &str =
             concat!("SELECT ", chained_columns!(), " FROM audit WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");

@@ -1,5 +1,5 @@
-//! Parts of the audit log, from either end. A page costs what its entries cost, however many entries there are: every
-//! combination of filters has an index, in which they come first and the id last.
+//! Pages of the audit log, from either end. The cost of a page depends on its entries, not on the size of the log:
+//! every combination of filters has an index that ends with the id.
 
 use super::audit::chained_columns;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// The index of a filter. Named in the statement, so that no statistics in the file lead elsewhere.
+/// The index of a filter. Statements name it, so that statistics in the file can't make SQLite choose another.
 fn index(filter: &AuditFilter) -> Option<&'static str> {
     match (filter.actor.is_some(), filter.subject.is_some(), filter.action.is_some()) {
         (false, false, false) => None,
@@ -24,7 +24,7 @@ fn index(filter: &AuditFilter) -> Option<&'static str> {
     }
 }
 
-/// Chooses up to `limit` entries by a filter, from an id on in one direction.
+/// Builds a query for up to `limit` entries that match a filter, from an id in one direction.
 fn query<'f>(
     engine: &dyn Sql,
     columns: &str,
@@ -49,7 +49,7 @@ fn query<'f>(
     (format!("SELECT {columns} FROM audit {index} WHERE {conditions} ORDER BY id {order} LIMIT ?2"), given)
 }
 
-/// Texts are shown as far as they are text: the file may have been written by anybody.
+/// Text that is not UTF-8 is shown as far as possible: other programs may have written to the file.
 fn entry_from(row: &dyn Columns) -> Result<AuditEntry, Fault> {
     let text = |n| row.bytes(n).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     Ok(AuditEntry {
@@ -78,12 +78,12 @@ impl Reader<'_> {
         Ok(Page::cut(found, size, |entry| AuditCursor(entry.id)))
     }
 
-    /// Up to `limit` entries beyond one id, the oldest first. Scans.
+    /// Returns up to `limit` entries after an id, oldest first. Scans.
     pub fn audit_after(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditEntry>, Error> {
         self.entries(filter, false, after, limit)
     }
 
-    /// The id after which there are so many entries, or fewer where there are fewer. Scans as many.
+    /// Returns the id of the entry before the newest `newest` matching ones. Scans as many.
     pub fn audit_before_newest(&self, filter: &AuditFilter, newest: u32) -> Result<i64, Error> {
         if newest == 0 {
             return Ok(self.audit_head()?.id);

@@ -1,4 +1,4 @@
-//! Statements about invitations, which are spent once.
+//! Statements for invitations, which can be used once.
 
 use super::users::text;
 use crate::{
@@ -19,7 +19,7 @@ macro_rules! columns {
     };
 }
 
-/// Reads the columns of `columns!`. What can't be read is named.
+/// Reads the columns of `columns!`, and names those that can't be read.
 fn read(row: &dyn Columns) -> Result<Result<Invitation, DamagedInvitation>, Fault> {
     let (id, mut faults) = (row.number(0)?, Faults::default());
     let id = InvitationId::new(id).ok_or_else(|| Fault::Other(format!("there is an invitation {id}")))?;
@@ -43,13 +43,13 @@ fn invitation_from(row: &dyn Columns) -> Result<Invitation, Fault> {
 }
 
 impl Reader<'_> {
-    /// An invitation that can still be used. For the point door.
+    /// An invitation that can still be used. For `point`.
     pub fn invitation(&self, token: &TokenHash, now: Timestamp) -> Result<Option<Invitation>, Error> {
         const SQL: &str = concat!("SELECT ", columns!(), " FROM invitations WHERE token_hash = ?1 AND expires_at > ?2");
         Ok(self.sql.first(SQL, values![token, now], invitation_from)?)
     }
 
-    /// A page of the invitations that can still be used, in the order in which they were made. Scans.
+    /// A page of the invitations that can still be used, oldest first. Scans.
     pub fn invitations(
         &self,
         after: Option<InvitationId>,
@@ -63,7 +63,7 @@ impl Reader<'_> {
         Ok(Page::cut(found, size, |invitation: &Invitation| invitation.id))
     }
 
-    /// Every invitation that could still be used and of which something can't be read. Scans all.
+    /// The damaged ones among the invitations that can still be used. Scans all.
     pub fn damaged_invitations(&self, now: Timestamp) -> Result<Vec<DamagedInvitation>, Error> {
         const SQL: &str = concat!("SELECT ", columns!(), " FROM invitations WHERE expires_at > ?1 ORDER BY id");
         let found = self.sql.all(SQL, values![now], |row| read(row).map(Result::err))?;
@@ -83,20 +83,20 @@ impl Writer<'_> {
         Ok(self.sql.only(SQL, given, invitation_from)?)
     }
 
-    /// Uses an invitation up. `None` where it can't be used, or no more.
+    /// Uses an invitation up. `None` if it can't be used, or no longer.
     pub fn spend_invitation(&mut self, token: &TokenHash) -> Result<Option<Invitation>, Error> {
         const SQL: &str =
             concat!("DELETE FROM invitations WHERE token_hash = ?1 AND expires_at > ?2 RETURNING ", columns!());
         Ok(self.sql.first(SQL, values![token, self.now], invitation_from)?)
     }
 
-    /// Takes an invitation back. `false` where there is none that can still be used.
+    /// Deletes an invitation. `false` if none that can still be used has this id.
     pub fn delete_invitation(&mut self, id: InvitationId) -> Result<bool, Error> {
         const SQL: &str = "DELETE FROM invitations WHERE id = ?1 AND expires_at > ?2";
         Ok(self.sql.change(SQL, values![id.get(), self.now])? == 1)
     }
 
-    /// Takes back the invitations and reset tokens that somebody made, and returns how many invitations that were.
+    /// Deletes the invitations and reset tokens that an account created, and returns the number of invitations.
     pub fn delete_tokens_created_by(&mut self, user: UserId) -> Result<u32, Error> {
         self.sql.change("DELETE FROM password_resets WHERE created_by = ?1", values![user])?;
         let invitations = self.sql.change("DELETE FROM invitations WHERE created_by = ?1", values![user])?;

@@ -1,4 +1,4 @@
-//! Statements of housekeeping: deleting a few rows at a time, and what is known of the clock.
+//! Statements for maintenance: deleting a few rows at a time, and the state of the clock.
 
 use crate::{
     domain::{ClockWatch, Error, Timestamp},
@@ -9,12 +9,12 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// How long one transaction goes on deleting before others have their turn. Its commit comes on top.
+/// How long one transaction deletes before other writers get a turn. Its commit comes on top.
 const TIME_SLICE: Duration = Duration::from_millis(50);
 /// How many rows one statement deletes.
 const ROWS_PER_STATEMENT: u32 = 100;
 
-/// Deletes up to `?2` rows of a table that fulfil a condition on `?1`, chosen by their key.
+/// Deletes up to `?2` rows of a table that meet a condition on `?1`, by their key.
 macro_rules! delete_some {
     ($table:literal, $key:literal, $condition:literal) => {
         concat!(
@@ -33,7 +33,7 @@ macro_rules! delete_some {
     };
 }
 
-/// A transaction of housekeeping, which ends soon.
+/// The time limit of one maintenance transaction.
 pub(super) struct TimeSlice(Instant);
 
 impl TimeSlice {
@@ -47,8 +47,8 @@ impl TimeSlice {
 }
 
 impl Reader<'_> {
-    /// What an earlier run knew of the clock. A database that no run has left a time in was last used when its last event
-    /// happened. Where the row is missing nothing is known, and it is there again after the next look.
+    /// The state of the clock that an earlier run stored. Without a stored time, the time of the last audit entry
+    /// counts. If the row is missing, nothing is known; the next observation stores it again.
     pub fn clock_watch(&self) -> Result<ClockWatch, Error> {
         const SQL: &str =
             "SELECT coalesce(seen_at, (SELECT at FROM audit ORDER BY id DESC LIMIT 1)), hold_until FROM clock";
@@ -59,7 +59,7 @@ impl Reader<'_> {
         Ok(self.sql.first(SQL, &[], watch)?.unwrap_or_default())
     }
 
-    /// The latest time that something was written with.
+    /// The latest stored time.
     pub(in crate::store) fn newest_time(&self) -> Result<Option<Timestamp>, Error> {
         const SQL: &str =
             "SELECT max(at) FROM (SELECT at FROM (SELECT at FROM audit ORDER BY id DESC LIMIT 1) AS newest
@@ -76,7 +76,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Deletes invitations that expired before a time, for a turn. This and what follows returns whether some may be left.
+    /// Deletes invitations that expired before a time. This and the following methods return whether some may be left.
     pub fn sweep_invitations(&mut self, expired: Timestamp) -> Result<bool, Error> {
         self.delete_for_a_time_slice(delete_some!("invitations", "id", "expires_at < ?1"), expired)
     }
@@ -87,19 +87,19 @@ impl Writer<'_> {
         self.delete_for_a_time_slice(sql, expired)
     }
 
-    /// Forgets from where somebody last signed in before a time.
+    /// Deletes IP addresses that were last signed in from before a time.
     pub fn sweep_sign_in_addresses(&mut self, before: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("sign_in_addresses", "user_id, address", "last_at < ?1");
         self.delete_for_a_time_slice(sql, before)
     }
 
-    /// Forgets budgets that are full again.
+    /// Deletes budgets that are full again.
     pub fn sweep_full_budgets(&mut self, now: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("throttle_accounts", "slot", "full_again_at <= ?1");
         self.delete_for_a_time_slice(sql, now)
     }
 
-    /// Repeats a statement until nothing is left for it, or the turn is over.
+    /// Repeats a statement until nothing is left for it, or the time is over.
     fn delete_for_a_time_slice(&self, sql: &str, before: Timestamp) -> Result<bool, Error> {
         let turn = TimeSlice::begin();
         while self.sql.change(sql, values![before, ROWS_PER_STATEMENT])? == u64::from(ROWS_PER_STATEMENT) {

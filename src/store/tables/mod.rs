@@ -1,4 +1,4 @@
-//! Statements beside their row mappers, in files that are named after what they are about. One text serves every engine.
+//! Statements and their row mappers, one file per subject. The same SQL serves every engine.
 
 mod audit;
 mod audit_list;

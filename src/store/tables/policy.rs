@@ -1,4 +1,4 @@
-//! Statements about the policy that a server stores for the commands beside it.
+//! Statements for the policy that a server stores for commands.
 
 use crate::{
     domain::Error,
@@ -10,7 +10,7 @@ use crate::{
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
-    /// What `set_policy` stored; empty where no server was ever started on the database.
+    /// Returns what `set_policy` stored; empty if no server was ever started on the database.
     pub(in crate::store) fn policy(&self) -> Result<BTreeMap<String, String>, Fault> {
         let read = self
             .sql
@@ -20,7 +20,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Replaces the whole policy: names of settings, with values as one would type them.
+    /// Replaces the whole policy: names of settings, with values as a user types them.
     pub fn set_policy(&mut self, policy: &[(&'static str, String)]) -> Result<(), Error> {
         self.sql.change("DELETE FROM policy", &[])?;
         for (name, value) in policy {

@@ -1,4 +1,4 @@
-//! Statements about accounts that move from one service to another.
+//! Statements for moving accounts from one service to another.
 
 use super::users::user_from;
 use crate::{
@@ -24,13 +24,13 @@ pub(in crate::store) fn record_from(row: &dyn Columns) -> Result<UserRecord, Fau
 }
 
 impl Writer<'_> {
-    /// Gets ready for many rows. Names come in no order, and so touch all pages of their indexes again and again.
+    /// Prepares for many rows. Names come in no order, so every page of their indexes is needed repeatedly.
     pub fn expect_many_rows(&mut self) -> Result<(), Error> {
         Ok(self.sql.expect_many_rows()?)
     }
 
-    /// Stores an account that comes from elsewhere, with a new id. Fails with `UsernameTaken` or `EmailTaken`, and only the
-    /// constraint says so: many are stored at once, and were looked up before.
+    /// Stores an account from another service, with a new id. Fails with `UsernameTaken` or `EmailTaken` by the
+    /// constraint alone: imports check names before.
     pub fn insert_record(&mut self, record: &UserRecord) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
                                     password_version, role, disabled, revision, created_at, updated_at)

@@ -1,4 +1,4 @@
-//! Statements about tokens with which somebody sets a new password, once.
+//! Statements for reset tokens.
 
 use crate::{
     domain::{Error, Timestamp, TokenHash, User, UserId},
@@ -6,7 +6,7 @@ use crate::{
 };
 
 impl Reader<'_> {
-    /// Whose password a reset token sets. For the point door.
+    /// The account of a reset token. For `point`.
     pub fn reset_target(&self, token: &TokenHash, now: Timestamp) -> Result<Option<User>, Error> {
         const SQL: &str = "SELECT user_id FROM password_resets WHERE token_hash = ?1 AND expires_at > ?2";
         let id = self.sql.first(SQL, values![token, now], |row| row.number(0))?;
@@ -27,14 +27,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Uses a reset token up, and returns whose password it sets. `None` where it can't be used, or no more.
+    /// Uses a reset token up, and returns its account. `None` if it can't be used, or no longer.
     pub fn spend_password_reset(&mut self, token: &TokenHash) -> Result<Option<UserId>, Error> {
         const SQL: &str = "DELETE FROM password_resets WHERE token_hash = ?1 AND expires_at > ?2 RETURNING user_id";
         let id = self.sql.first(SQL, values![token, self.now], |row| row.number(0))?;
         Ok(id.and_then(UserId::new))
     }
 
-    /// Voids the reset tokens of an account.
+    /// Deletes the reset tokens of an account.
     pub fn delete_password_resets(&mut self, id: UserId) -> Result<(), Error> {
         self.sql.change("DELETE FROM password_resets WHERE user_id = ?1", values![id])?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Statements about sessions.
+//! Statements for sessions.
 
 use super::{
     maintenance::TimeSlice,
@@ -15,7 +15,7 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Sessions of disabled accounts don't count, although disabling ends them.
+/// Ignores sessions of disabled accounts, although disabling ends them.
 macro_rules! select_signed_in {
     ($by:literal) => {
         concat!(
@@ -45,17 +45,17 @@ fn signed_in_from(row: &dyn Columns) -> Result<SignedIn, Fault> {
 }
 
 impl Reader<'_> {
-    /// A session and whose it is, in one statement, whether or not it has expired. For the point door.
+    /// A session and its account in one statement, even if it has expired. For `point`.
     pub fn signed_in_by_token(&self, token: &TokenHash) -> Result<Option<SignedIn>, Error> {
         Ok(self.sql.first(select_signed_in!("s.token_hash = ?1"), values![token], signed_in_from)?)
     }
 
-    /// The same by the session's public name, to see within a transaction whether it still stands.
+    /// The same by the session's id, to check inside a transaction whether it still exists.
     pub fn signed_in_by_session(&self, id: &SessionId) -> Result<Option<SignedIn>, Error> {
         Ok(self.sql.first(select_signed_in!("s.id = ?1"), values![id], signed_in_from)?)
     }
 
-    /// The sessions of an account, the newest first, whether or not they have ended. Scans.
+    /// The sessions of an account, newest first, including expired ones. Scans.
     pub fn sessions_of(&self, user: UserId) -> Result<Vec<SessionDetails>, Error> {
         const SQL: &str = "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
              WHERE user_id = ?1 ORDER BY created_at DESC, place DESC";
@@ -70,8 +70,8 @@ impl Reader<'_> {
         Ok(self.sql.all(SQL, values![user], details)?)
     }
 
-    /// Of the next `count` sessions in the order of their rows, after `place`, those that ended before the given times (the
-    /// absolute end, or the last use), and the place of the last one. `None` where there are no more. Scans.
+    /// Examines the next `count` sessions after `place`. Returns those that expired or were last used before the given
+    /// times, and the place of the last one examined. `None` if there are no more. Scans.
     pub fn ended_sessions(
         &self,
         expired: Timestamp,
@@ -92,7 +92,7 @@ impl Reader<'_> {
         Ok(last.map(|last| (ended, last)))
     }
 
-    /// Counts accounts, and sessions that are alive at `now`. Scans both.
+    /// Counts accounts, and sessions that have not ended at `now`. Scans both.
     pub fn count_rows(&self, now: Timestamp, idle_timeout: Duration) -> Result<Rows, Error> {
         const SQL: &str = "SELECT (SELECT count(*) FROM users),
                 (SELECT count(*) FROM sessions WHERE expires_at > ?1 AND last_used_at > ?2)";
@@ -102,8 +102,9 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a session, if the account is enabled and still has the password that was verified. Then those beyond what an
-    /// account may have go: first those that have ended, then the oldest ones. `false` means that the account changed meanwhile and nothing was stored.
+    /// Stores a session, if the account is enabled and still has the password that was verified. Then deletes sessions
+    /// beyond the limit of the account: ended ones first, then the oldest. Returns `false` if the account changed
+    /// meanwhile and nothing was stored.
     pub fn insert_session(
         &mut self,
         session: &NewSession,
@@ -138,24 +139,24 @@ impl Writer<'_> {
         Ok(inserted == 1)
     }
 
-    /// Ends one session. `false` where it had ended already.
+    /// Ends one session. `false` if it had ended before.
     pub fn delete_session(&mut self, id: &SessionId) -> Result<bool, Error> {
         Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1", values![id])? == 1)
     }
 
-    /// Ends one session of an account. `false` where the account has no such session.
+    /// Ends one session of an account. `false` if the account has no such session.
     pub fn delete_session_of(&mut self, user: UserId, id: &SessionId) -> Result<bool, Error> {
         Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2", values![id, user])? == 1)
     }
 
-    /// Ends every session of an account but the one named, and returns how many that were.
+    /// Ends every session of an account except `but`, and returns their number.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
         const SQL: &str = "DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2";
         Ok(u32::try_from(self.sql.change(SQL, values![user, but])?).unwrap_or(u32::MAX))
     }
 
-    /// Records a use of a session that still stands; one that has ended stays ended, and time does not run backwards,
-    /// except from a time that is yet to come: that was stored while the clock was wrong.
+    /// Records a use of a session that has not ended. The time never moves backwards, except from a time in the future,
+    /// which was stored while the clock was wrong.
     pub fn set_last_used(&mut self, id: &SessionId, at: Timestamp) -> Result<(), Error> {
         const SQL: &str = "UPDATE sessions SET last_used_at = ?2
              WHERE id = ?1 AND (last_used_at < ?2 OR last_used_at > ?3) AND expires_at > ?2";
@@ -163,8 +164,8 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Deletes rows that `ended_sessions` found, unless the session was used since, until the turn is over. Returns those
-    /// that it did not come to.
+    /// Deletes rows that `ended_sessions` returned, unless the session was used since, until the time is over. Returns
+    /// the rest.
     pub fn sweep_sessions(
         &mut self,
         ended: Vec<SessionId>,

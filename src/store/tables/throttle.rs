@@ -1,4 +1,4 @@
-//! Statements for the throttle: from where an account was signed in to, and what outlives a restart.
+//! Statements for the throttle: IP addresses that accounts were signed in from, and budgets that outlive a restart.
 
 use crate::{
     domain::{ClientPrefix, Error, Timestamp, UserId},
@@ -6,14 +6,14 @@ use crate::{
 };
 use std::net::IpAddr;
 
-/// What accounts were guessed at is kept under a key that only this database has.
+/// The keys of budgets depend on a secret that only this database has.
 const NO_KEY: &str = "the row of its table 'instance' is missing or damaged, because another program wrote to the file; restore a \
                       backup, or, with the server stopped, put a new row there, which forgets what accounts have been guessed at: \
                       sqlite3 FILE 'INSERT OR REPLACE INTO instance VALUES (1, randomblob(32))'";
 
 impl Reader<'_> {
-    /// Whether somebody has signed in to the account from there since a moment. Asked for nobody, too, so that the work
-    /// is the same. For the point door.
+    /// Whether somebody has signed in to the account from this client since a time. Also runs without an account, so
+    /// that the work is the same. For `point`.
     pub fn knows_address(
         &self,
         user: Option<UserId>,
@@ -26,19 +26,19 @@ impl Reader<'_> {
         Ok(self.sql.only(SQL, values![user, address.as_ref(), since], |row| row.flag(0))?)
     }
 
-    /// How often a group of accounts has been unlocked. For the point door.
+    /// How often a group of accounts has been unlocked. For `point`.
     pub fn unlocks(&self, group: u16) -> Result<i64, Error> {
         const SQL: &str = "SELECT unlocks FROM throttle_unlocks WHERE account_group = ?1";
         Ok(self.sql.first(SQL, values![u32::from(group)], |row| row.number(0))?.unwrap_or(0))
     }
 
-    /// The key under which the throttle hashes.
+    /// The secret of the keyed hashes.
     pub fn throttle_secret(&self) -> Result<[u8; 32], Error> {
         let found = self.sql.first("SELECT throttle_key FROM instance", &[], |row| Ok(row.array(0).ok()))?;
         found.flatten().ok_or_else(|| Error::Storage(NO_KEY.into()))
     }
 
-    /// The budgets of accounts that are stored: place, key, and when they are full again. Scans.
+    /// The stored budgets of accounts: slot, key, and when they are full again. Scans.
     pub fn throttled_accounts(&self) -> Result<Vec<(u32, [u8; 16], Timestamp)>, Error> {
         const SQL: &str = "SELECT slot, key, full_again_at FROM throttle_accounts";
         let found = self.sql.all(SQL, &[], |row| Ok((row.number(0)?, row.array(1)?, row.time(2)?)))?;
@@ -48,7 +48,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Notes from where somebody signed in. An account keeps its latest `most` addresses.
+    /// Stores the client of a sign-in. An account keeps its latest `most` clients.
     pub fn remember_sign_in_address(&mut self, user: UserId, prefix: ClientPrefix, most: u32) -> Result<(), Error> {
         const UPSERT: &str = "INSERT INTO sign_in_addresses (user_id, address, last_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (user_id, address) DO UPDATE SET last_at = excluded.last_at";
@@ -61,7 +61,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Counts one more unlocking of a group of accounts: what they have been guessed at is forgotten.
+    /// Unlocks a group of accounts: their failed sign-ins no longer count.
     pub fn unlock(&mut self, group: u16) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO throttle_unlocks (account_group, unlocks) VALUES (?1, 1)
             ON CONFLICT (account_group) DO UPDATE SET unlocks = throttle_unlocks.unlocks + 1";
@@ -69,7 +69,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Stores whose budget stands in a place, and when it is full again. `None`: nobody's.
+    /// Stores the budget of a slot: its key, and when it is full again. `None` deletes it.
     pub fn set_throttled_account(&mut self, slot: u32, budget: Option<([u8; 16], Timestamp)>) -> Result<(), Error> {
         const SET: &str = "INSERT INTO throttle_accounts (slot, key, full_again_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (slot) DO UPDATE SET key = excluded.key, full_again_at = excluded.full_again_at";
@@ -80,7 +80,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Notes for `usher check` a proxy on this machine that nobody declared.
+    /// Records an undeclared proxy on this machine, for `usher check`.
     pub fn remember_undeclared_proxy(&mut self, ip: IpAddr) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO undeclared_proxy (only_row, ip, seen_at) VALUES (1, ?1, ?2)
             ON CONFLICT (only_row) DO UPDATE SET ip = excluded.ip, seen_at = excluded.seen_at";
@@ -88,7 +88,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Forgets it: the server was started again, perhaps with other settings.
+    /// Forgets the proxy: the server was started again, perhaps with other settings.
     pub fn forget_undeclared_proxy(&mut self) -> Result<(), Error> {
         self.sql.change("DELETE FROM undeclared_proxy", &[])?;
         Ok(())
@@ -96,7 +96,7 @@ impl Writer<'_> {
 }
 
 impl Reader<'_> {
-    /// The proxy that was noted, and when it was seen.
+    /// The recorded proxy, and when it was seen.
     pub(in crate::store) fn undeclared_proxy(&self) -> Result<Option<(String, Timestamp)>, Error> {
         let read = "SELECT ip, seen_at FROM undeclared_proxy";
         Ok(self.sql.first(read, &[], |row| Ok((row.text(0)?.to_owned(), row.time(1)?)))?)

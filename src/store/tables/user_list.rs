@@ -1,8 +1,8 @@
-//! Lists of accounts. A page costs what its entries cost, however many accounts there are.
+//! Lists of accounts. The cost of a page depends on its entries, not on the number of accounts.
 //!
-//! Role and status are the first columns of every index, so accounts are listed in segments (enabled users, disabled
-//! users, …), each in order, which SQLite merges. A page that begins after a cursor takes from each segment those that
-//! are alike in what the list is sorted by, and those beyond.
+//! Role and status are the first columns of every index. So accounts are read in segments (enabled users, disabled users,
+//! …), each in order, and SQLite merges them. After a cursor, each segment contributes the rest of the accounts with the
+//! same sort value, and those beyond.
 
 use super::users::{user_columns, user_from};
 use crate::{
@@ -16,39 +16,39 @@ use crate::{
     },
 };
 
-/// A search that finds fewer accounts than this looks all of them up and sorts them.
+/// A search with fewer matches reads all of them and sorts them.
 const MIN_MATCHES_TO_WALK: u32 = 1_000;
-/// One that finds more first walks through the list and leaves out what doesn't match, for as many accounts as a share
-/// of those that match: where matches are dense that fills a page, and where they lie far away it costs little on top.
+/// A search with more matches first walks through the list and skips what does not match, for up to this fraction of
+/// the number of matches. If matches are dense, that fills the page; otherwise it costs little.
 const WALK_SHARE: u32 = 4;
-/// Matches are not counted beyond this, to choose between the two.
+/// Matches are counted up to this number, to choose between the two plans.
 const MAX_MATCHES_COUNTED: u32 = 50_000;
 
-/// What a search finds, between the two ends of its prefix.
+/// The accounts that a search matches, between the two bounds of its prefix.
 const MATCHES: &str = "(SELECT id AS match FROM users WHERE username_key >= ?1 AND username_key < ?2
      UNION SELECT id FROM users WHERE email_key >= ?1 AND email_key < ?2)";
 
-/// How the accounts of a list are found.
+/// How the accounts of a list are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Plan {
-    /// In the list's order, whether or not they match.
+    /// In the order of the list, whether or not they match.
     Walk,
-    /// What matches, sorted afterwards.
+    /// Matches only, sorted afterwards.
     MatchAndSort,
 }
 
-/// The two ends of what begins with a prefix: what is stored is ASCII, and so before the last character that there is.
+/// The bounds of all texts with a prefix. Stored text is ASCII, so it sorts before the highest character.
 fn bounds(prefix: &SearchPrefix) -> [String; 2] {
     let from = fold(prefix.as_str());
     [from.clone(), from + &char::MAX.to_string()]
 }
 
-/// Which list, and which part of it.
+/// A list, and the position of the page in it.
 struct List<'a> {
     filter: &'a UserFilter,
     bounds: Option<[String; 2]>,
     sort: UserSort,
-    /// An id, and for lists that are not sorted by it what that account is sorted by.
+    /// The id of the last account before the page, and its sort value.
     after: Option<(UserId, SortValue)>,
 }
 
@@ -62,7 +62,7 @@ impl<'a> List<'a> {
         Self { filter, bounds: filter.prefix.as_ref().map(bounds), sort, after }
     }
 
-    /// The statement that finds the first `limit` accounts.
+    /// Builds the query for the first `limit` accounts.
     fn query(&self, plan: Plan, limit: u32) -> (String, Vec<Value<'_>>) {
         let bounds = self.bounds.iter().filter(|_| plan == Plan::MatchAndSort);
         let mut given: Vec<Value<'_>> = bounds.flatten().map(Value::from).collect();
@@ -85,7 +85,7 @@ impl<'a> List<'a> {
         (format!("{} ORDER BY k{order}, 1{order} LIMIT ?{limit}", arms.join(" UNION ALL ")), given)
     }
 
-    /// The conditions for what comes after a cursor: those alike in the key with a higher id, and those beyond.
+    /// The conditions for accounts after a cursor: those with the same sort value and a higher id, and those beyond.
     fn places<'l>(&'l self, given: &mut Vec<Value<'l>>) -> Vec<String> {
         let Some((id, value)) = &self.after else { return vec!["TRUE".to_owned()] };
         let (key, beyond) = (key_of(self.sort), if self.sort.descending { '<' } else { '>' });
@@ -112,7 +112,7 @@ fn key_of(sort: UserSort) -> &'static str {
     }
 }
 
-/// The conditions that choose the segments of a filter.
+/// The conditions of the segments that a filter selects.
 fn segments(filter: &UserFilter) -> Vec<String> {
     let roles = Role::ALL.into_iter().filter(|role| filter.role.is_none_or(|wanted| wanted == *role));
     let statuses = |role: Role| {
@@ -134,7 +134,7 @@ fn matching_users() -> String {
     format!("{MATCHES} AS matches CROSS JOIN users u ON u.id = match")
 }
 
-/// Segments are counted one by one, since SQLite remembers every row that it finds by an OR.
+/// Segments are counted one by one: with OR, SQLite remembers every row that it finds.
 fn count_sql(filter: &UserFilter) -> String {
     let all = filter.role.is_none() && filter.disabled.is_none();
     match (filter.prefix.is_some(), all) {
@@ -152,7 +152,7 @@ fn count_sql(filter: &UserFilter) -> String {
 }
 
 impl Reader<'_> {
-    /// A page of accounts. The cursor, if there is one, must be of the same order. Scans.
+    /// A page of accounts. The cursor, if given, must have the same sort order. Scans.
     pub fn users(
         &self,
         filter: &UserFilter,
@@ -171,8 +171,8 @@ impl Reader<'_> {
         Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
     }
 
-    /// An account with a role or status that there is not would be in no segment, and so in no list. Looks at the ends of
-    /// an index.
+    /// Fails if an account has an unknown role or status: it would be in no segment, and so missing from every list.
+    /// Reads the ends of an index.
     fn refuse_unknown_segments(&self) -> Result<(), Error> {
         const UNKNOWN: &str = "SELECT id FROM users WHERE role < 'admin'
             UNION ALL SELECT id FROM users WHERE role > 'admin' AND role < 'user'
@@ -182,7 +182,7 @@ impl Reader<'_> {
         match self.sql.first(UNKNOWN, &[], |row| row.number(0))? {
             None => Ok(()),
             Some(id) => {
-                UserId::new(id).map_or(Ok(None), |id| self.user(id))?; // says what is damaged
+                UserId::new(id).map_or(Ok(None), |id| self.user(id))?; // this error names what is damaged
                 Err(Error::Internal(format!("the account {id} is damaged")))
             }
         }
@@ -203,9 +203,10 @@ impl Reader<'_> {
         Ok(self.sql.all(&sql, &given, user_from)?)
     }
 
-    /// Those of the first `most` accounts that match, until there are as many as `wanted`. `None`: there may be more beyond.
+    /// Walks through the first `most` accounts until `wanted` of them match. `None` if there may be more matches
+    /// beyond.
     fn walk(&self, list: &List<'_>, bounds: &[String; 2], most: u32, wanted: u32) -> Result<Option<Vec<User>>, Fault> {
-        // What is stored is ASCII, and compared without regard to case.
+        // Stored text is ASCII, and compared without regard to case.
         let prefix = bounds[0].as_bytes();
         let begins = |text: &[u8]| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         let (mut found, mut walked) = (Vec::new(), 0);
@@ -220,7 +221,7 @@ impl Reader<'_> {
         Ok((walked < most || found.len() == wanted as usize).then_some(found))
     }
 
-    /// How many accounts a list has. Scans all of them, in an index.
+    /// Counts the accounts of a list. Scans all of them, in an index.
     pub fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
         let bounds = filter.prefix.as_ref().map(bounds);
         let given: Vec<Value<'_>> = bounds.iter().flatten().map(Value::from).collect();
@@ -228,7 +229,7 @@ impl Reader<'_> {
         Ok(u64::try_from(counted).unwrap_or(0))
     }
 
-    /// About how many accounts a search finds: those by their username or those by their e-mail address, whichever are more.
+    /// Estimates the number of matches of a search: by username or by e-mail address, whichever is more.
     fn matches(&self, bounds: &[String; 2]) -> Result<u32, Error> {
         const UP_TO: &str = "SELECT
             (SELECT count(*) FROM (SELECT 1 FROM users WHERE username_key >= ?1 AND username_key < ?2 LIMIT ?3) AS a),

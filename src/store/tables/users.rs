@@ -1,4 +1,4 @@
-//! Statements about accounts.
+//! Statements for accounts.
 
 use crate::{
     domain::{
@@ -20,22 +20,22 @@ macro_rules! user_columns {
 }
 pub(in crate::store) use user_columns;
 
-/// Where an account stands on the ring of `users_by_place`; the index is used only for these very words.
+/// Position of an account on the ring of `users_by_place`. The index is used only for exactly this expression.
 macro_rules! place {
     () => {
         "((id & 2147483647) * 1327217885 & 2147483647)"
     };
 }
 
-/// Chooses an account with its password hash by a condition.
+/// Selects an account with its password hash by a condition.
 macro_rules! select_credentials {
     ($by:literal) => {
         concat!("SELECT ", user_columns!(), ", u.password_hash, u.password_version FROM users u WHERE ", $by)
     };
 }
 
-/// Reads the columns of `user_columns!` from the front of a row. Somebody who wrote to the file may have left what can't be
-/// read; each such field is named, and stands as something harmless, so that the account can be repaired or deleted.
+/// Reads the columns of `user_columns!` from the front of a row. Another program may have damaged the row. Each field
+/// that can't be read is named and gets a harmless value, so that the account can be repaired or deleted.
 pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault> {
     let (id, mut faults) = (row.number(0)?, Faults::default());
     let id = UserId::new(id).ok_or_else(|| Fault::Other(format!("there is an account {id}")))?;
@@ -80,7 +80,7 @@ fn count(stored: i64) -> Result<i64, Cow<'static, str>> {
     }
 }
 
-/// The same where nothing may stand for something else.
+/// The same, but fails if a field can't be read.
 pub(super) fn user_from(row: &dyn Columns) -> Result<User, Fault> {
     let (user, faults) = user_and_faults(row)?;
     if faults.is_empty() {
@@ -99,8 +99,8 @@ fn credentials_from(row: &dyn Columns) -> Result<Credentials, Fault> {
 }
 
 impl Reader<'_> {
-    /// An account and its password hash, for one who changes or deletes it, and whether something of it is damaged: that
-    /// stands as something harmless. For the point door.
+    /// An account and its password hash, to change or delete it, and whether it is damaged. Damaged fields have
+    /// harmless values. For `point`.
     pub fn credentials_to_change(&self, id: UserId) -> Result<Option<(Credentials, bool)>, Error> {
         let read = |row: &dyn Columns| {
             let (user, faults) = user_and_faults(row)?;
@@ -109,7 +109,7 @@ impl Reader<'_> {
         Ok(self.sql.first(select_credentials!("u.id = ?1"), values![id], read)?)
     }
 
-    /// Every account of which something can't be read. Scans all.
+    /// The damaged accounts. Scans all.
     pub fn damaged_users(&self) -> Result<Vec<DamagedUser>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
         let mut damaged = Vec::new();
@@ -123,26 +123,25 @@ impl Reader<'_> {
         Ok(damaged)
     }
 
-    /// For the point door.
+    /// For `point`.
     pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
         Ok(self.sql.first(SQL, values![id], user_from)?)
     }
 
-    /// An account and its password hash. For the point door.
+    /// An account and its password hash. For `point`.
     pub fn credentials(&self, id: UserId) -> Result<Option<Credentials>, Error> {
         Ok(self.sql.first(select_credentials!("u.id = ?1"), values![id], credentials_from)?)
     }
 
-    /// Looks for an e-mail address without regard to case. Takes any text: one that is no e-mail address belongs to nobody,
-    /// and is looked for all the same, so that the work tells nothing. For the point door.
+    /// Finds an account by e-mail address, without regard to case. Accepts any text, and always looks it up, so that
+    /// the time reveals nothing. For `point`.
     pub fn credentials_by_email(&self, email: &str) -> Result<Option<Credentials>, Error> {
         Ok(self.sql.first(select_credentials!("u.email_key = ?1"), values![&fold(email)], credentials_from)?)
     }
 
-    /// The same for somebody who must not learn whether there is such an account: where there is none, the one next to
-    /// `place` on the ring is read, and told apart by `false`. An e-mail address that nobody has costs what any other
-    /// does. For the point door.
+    /// The same for a caller who must not learn whether the account exists. If it does not, returns the one next to
+    /// `place` on the ring, with `false`. So an unknown e-mail address costs the same as a known one. For `point`.
     pub fn credentials_or_decoy(&self, email: &str, place: u32) -> Result<Option<(Credentials, bool)>, Error> {
         const SQL: &str = concat!(
             "SELECT ",
@@ -159,19 +158,19 @@ impl Reader<'_> {
             " LIMIT 1))"
         );
         let found = |row: &dyn Columns| match (credentials_from(row), row.flag(12)?) {
-            (Err(_), false) => Ok(None), // a row that can't be read is a fault for its owner alone
+            (Err(_), false) => Ok(None), // a damaged decoy is not this caller's problem
             (credentials, is_meant) => Ok(Some((credentials?, is_meant))),
         };
         Ok(self.sql.first(SQL, values![&fold(email), place], found)?.flatten())
     }
 
-    /// Looks for a username without regard to case. For the point door.
+    /// Finds an account by username, without regard to case. For `point`.
     pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username_key = ?1");
         Ok(self.sql.first(SQL, values![&username.key()], user_from)?)
     }
 
-    /// Whether anybody can administer this installation.
+    /// Whether there is an enabled administrator.
     pub fn has_enabled_admin(&self) -> Result<bool, Error> {
         self.has_other_enabled_admin(None)
     }
@@ -183,12 +182,12 @@ impl Reader<'_> {
         Ok(self.sql.only(SQL, values![except], |row| row.flag(0))?)
     }
 
-    /// Whether some account has this name, and whether some account has this address.
+    /// Whether an account has this username, and whether one has this e-mail address.
     pub fn are_taken(&self, username: Option<&Username>, email: Option<&EmailAddress>) -> Result<(bool, bool), Error> {
         self.belong_to_other(username, email, None)
     }
 
-    /// Whether another account than `id` has this username, and whether one has this e-mail address.
+    /// Whether an account other than `id` has this username, and whether one has this e-mail address.
     fn belong_to_other(
         &self,
         username: Option<&Username>,
@@ -204,7 +203,7 @@ impl Reader<'_> {
 }
 
 impl Writer<'_> {
-    /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; where both are, with the former.
+    /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; if both are taken, with the former.
     pub fn insert_user(&mut self, new: &NewUser) -> Result<User, Error> {
         const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
                                     password_version, role, disabled, revision, created_at, updated_at)
@@ -223,11 +222,11 @@ impl Writer<'_> {
         ];
         let id = self.sql.only(SQL, given, |row| row.number(0))?;
         let id = UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
-        self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that made it".into()))
+        self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that created it".into()))
     }
 
-    /// Writes every field of an account, and counts one more revision; what can't be counted up stands for 1, and begins
-    /// again. Fails as `insert_user` does.
+    /// Writes every field of an account, and increments the revision. Counters that can't be incremented start again at
+    /// 1. Fails as `insert_user` does.
     pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
         const SQL: &str =
             "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6, role = ?7,
@@ -255,8 +254,8 @@ impl Writer<'_> {
         self.user(id)?.ok_or(Error::UserNotFound)
     }
 
-    /// Asked before the row is written: which of two violated constraints a database reports is not promised. They remain
-    /// the last guard.
+    /// Checked before the row is written, because databases don't promise which of two violated constraints they
+    /// report. The constraints remain as the last guard.
     fn refuse_taken(&self, username: &Username, email: &EmailAddress, id: Option<UserId>) -> Result<(), Error> {
         match self.belong_to_other(Some(username), Some(email), id)? {
             (true, _) => Err(Error::UsernameTaken),
@@ -265,13 +264,13 @@ impl Writer<'_> {
         }
     }
 
-    /// Deletes an account; its sessions and everything else that hangs on it go too.
+    /// Deletes an account, and with it its sessions and everything else that refers to it.
     pub fn delete_user(&mut self, id: UserId) -> Result<(), Error> {
         self.sql.change("DELETE FROM users WHERE id = ?1", values![id])?;
         Ok(())
     }
 
-    /// Notes a sign-in, which is not a change of the account: the revision stays.
+    /// Records a sign-in. It is not a change of the account, so the revision stays.
     pub fn set_last_login(&mut self, id: UserId) -> Result<(), Error> {
         self.sql.change("UPDATE users SET last_login_at = ?2 WHERE id = ?1", values![id, self.now])?;
         Ok(())

@@ -101,9 +101,9 @@ fn damage_a_changed_schema_and_orphans_are_told() {
     let server = twelve_entries();
     for (harm, told) in [
         (Harm::DropIndex, "index audit_by_action is missing"),
-        (Harm::AddTrigger, "trigger spy is not ours"),
-        (Harm::AddColumn, "table users is not as it was made"),
-        (Harm::AddOrphan, "1 rows of password_resets refer to nothing in users"),
+        (Harm::AddTrigger, "trigger spy was added"),
+        (Harm::AddColumn, "table users was changed"),
+        (Harm::AddOrphan, "1 rows of password_resets refer to rows of users that don't exist"),
         (Harm::SetHostileUsername, "the account 1 is damaged: username must"),
         (Harm::BreakConstraint, "CHECK constraint failed in users"),
     ] {
@@ -159,7 +159,7 @@ fn modes_are_told_of_files_that_are_there_with_one_command_for_all() {
     let advice = |names: &[&str]| {
         let path = folder.path().canonicalize().unwrap();
         let names: Vec<String> = names.iter().map(|name| path.join(name).display().to_string()).collect();
-        format!("others may use them: chmod 600 {}", names.join(" "))
+        format!("so other users can access them: chmod 600 {}", names.join(" "))
     };
 
     // when: SQLite gives its own files the mode of the database, and the check takes them away with it
@@ -185,6 +185,6 @@ fn a_check_does_not_promise_what_its_lines_do_not_say() {
     server.tamper(&Tampering::SetCount(5, 7));
     let output = check(&folder_of(&server), &[]);
     let told = stdout(&output);
-    assert!(told.contains("that can't be undone: compare the log with a backup's"), "{told}");
+    assert!(told.contains("this can't be repaired: compare the log with that of a backup"), "{told}");
     assert_eq!(complaint(&output), "usher: one thing is wrong: see the line that begins with 'error'");
 }

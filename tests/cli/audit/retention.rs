@@ -31,7 +31,7 @@ fn what_retention_takes_away_leaves_a_chain_that_can_be_proven() {
     proven(&folder_of(&server), &["--audit-head", &newer.to_string()]);
     let first = format!("1:{}", kept.hash);
     let complaint = broken(&folder_of(&server), &["--audit-head", &first]);
-    assert!(complaint.contains("entry 1 was taken away by retention"), "{complaint}");
+    assert!(complaint.contains("retention has deleted entry 1"), "{complaint}");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_file_that_can_only_be_read_at_the_start_can_be_changed_as_soon_as_it_can_be
     let serving = Serving::spawn(folder.path(), serve.args(["serve", "--argon2-memory", "64"]));
 
     // then
-    assert!(serving.log().contains("can only be read"), "{}", serving.log());
+    assert!(serving.log().contains("the database is read-only"), "{}", serving.log());
     serving.client().get("//readyz").is(200, "");
     serving.client().login("ada@example.com", "a wrong password").is(401, "invalid_credentials");
     serving.client().login("ada@example.com", PASSWORD).is(503, "storage_unavailable");
