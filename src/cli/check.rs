@@ -8,12 +8,12 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{ServeSettings, variable},
+    config::{DatabaseSettings, ServeSettings, variable},
     domain::ChainPoint,
     store::{Finding, Store, Verdict},
 };
 use anyhow::{Result, bail};
-use clap::{Args, CommandFactory, Parser};
+use clap::{Args, Parser};
 use serde::Serialize;
 use std::{collections::BTreeSet, path::Path};
 
@@ -138,10 +138,16 @@ fn settings() -> Finding {
 
 /// Variables that look like settings but are not, and what to do about them.
 pub(super) fn misspelled() -> Vec<String> {
-    let known = variables(&Cli::command());
+    let settings = settings_of_the_server();
+    let known: BTreeSet<&str> = settings.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let unknown = given.filter(|name| name.starts_with("USHER_") && !known.contains(name));
+    let unknown = given.filter(|name| name.starts_with("USHER_") && !known.contains(name.as_str()));
     unknown.map(|name| format!("{name} is not a setting: see 'usher serve --help'")).collect()
+}
+
+/// All settings there are: other commands take some of them. Without the other commands, which take a while to describe.
+fn settings_of_the_server() -> clap::Command {
+    ServeSettings::augment_args(DatabaseSettings::augment_args(clap::Command::new("serve")))
 }
 
 /// Settings that are well-formed but can't be used.
@@ -153,8 +159,20 @@ fn unusable(settings: &ServeSettings) -> Vec<String> {
     [limits, cost, passwords, ports].into_iter().flatten().collect()
 }
 
-/// The names of all settings in the environment.
-fn variables(command: &clap::Command) -> BTreeSet<String> {
-    let own = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str().map(str::to_owned));
-    own.chain(command.get_subcommands().flat_map(variables)).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn variables(command: &clap::Command) -> Vec<&str> {
+        let own = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn what_any_command_takes_from_the_environment_is_a_setting_of_the_server() {
+        let (all, known) = (Cli::command(), settings_of_the_server());
+        let known = variables(&known);
+        assert_eq!(variables(&all).into_iter().find(|variable| !known.contains(variable)), None);
+    }
 }

@@ -45,8 +45,8 @@ fn name_of(argument: &Arg) -> Option<&'static str> {
 
 /// Reads the command line. A command that follows the policy takes it from the database first.
 pub(super) fn read() -> Result<Cli> {
-    let line = command_line(&Stored::new());
-    let matches = line.clone().try_get_matches()?;
+    let mut line = command_line(&Stored::new());
+    let matches = line.try_get_matches_from_mut(std::env::args_os())?;
     let cli = Cli::from_arg_matches(&matches)?;
     let (command, given) = innermost(&line, &matches);
     if matches!(cli.command, Command::Serve(_)) || !command.get_arguments().any(|argument| name_of(argument).is_some())
