@@ -27,11 +27,12 @@ impl Maintenance {
         Self { core, watched_clock: WatchedClock::default() }
     }
 
-    /// Restores the state that an earlier run of the server stored. Call it before the first request.
+    /// Restores the state that an earlier run of the server stored. Call it before the first request: nobody waits meanwhile,
+    /// however many budgets there are.
     pub async fn resume(&self) -> Result<(), Error> {
         let left = self
             .core
-            .survey(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
+            .look_up(|reader| Ok((reader.throttle_secret()?, reader.throttled_accounts()?, reader.clock_watch()?)));
         let (secret, accounts, clock) = left.await?;
         self.watch_clock(Some(clock));
         let (now, as_of) = (self.core.clock.now(), clock.resumes_at(self.core.clock.now()));

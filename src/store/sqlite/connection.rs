@@ -3,7 +3,6 @@
 use super::{
     file,
     open_files::{Identity, OpenFiles},
-    paths::with_suffix,
 };
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior, config::DbConfig, ffi};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -44,15 +43,15 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a connection that only reads. It does not write a leftover log into the file, and leaves none behind.
 pub(super) fn open_to_look(path: &Path) -> rusqlite::Result<Connection> {
-    let has_log = std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let has_log = file::has_log(path);
     let connection = open(path)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-/// Opens the connections of a pool. The pool keeps them open, because one that is opened later could be of another file
-/// under the same name. It replaces a connection that came back inside a transaction, because ending that failed.
+/// Opens the connections of a pool, which keeps them open. It replaces a connection that came back inside a transaction,
+/// because ending that failed. One that is opened later is refused if another file has the name by then.
 pub(super) struct Manager {
     pub path: PathBuf,
     pub opened: Identity,
@@ -80,10 +79,16 @@ impl r2d2::ManageConnection for Manager {
 }
 
 impl Manager {
-    /// Opens `size` connections, on a thread shared by all pools.
-    pub(super) fn pool(self, size: u32, opener: Arc<ScheduledThreadPool>) -> Result<r2d2::Pool<Self>, r2d2::Error> {
+    /// A pool of up to `size` connections, opened on a thread shared by all pools: `at_once` now, the others when needed.
+    pub(super) fn pool(
+        self,
+        size: u32,
+        at_once: u32,
+        opener: Arc<ScheduledThreadPool>,
+    ) -> Result<r2d2::Pool<Self>, r2d2::Error> {
         r2d2::Pool::builder()
             .max_size(size)
+            .min_idle(Some(at_once))
             .idle_timeout(None)
             .max_lifetime(None)
             .test_on_check_out(false)

@@ -88,10 +88,15 @@ fn refuse_irregular_side_files(path: &Path) -> Result<(), OpenError> {
 
 /// An empty file with a write-ahead log is a damaged database, not a new one. SQLite would delete the log.
 fn nothing(path: &Path) -> Result<Found, OpenError> {
-    if std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0) {
+    if has_log(path) {
         return Err(OpenError::LogAlone(path.to_owned()));
     }
     Ok(Found::Nothing)
+}
+
+/// Whether the write-ahead log has content, from a server that runs or from one that was killed.
+pub(super) fn has_log(path: &Path) -> bool {
+    std::fs::metadata(with_suffix(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
 /// The first bytes of a file; `None` if it is shorter.

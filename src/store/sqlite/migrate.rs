@@ -68,21 +68,18 @@ pub(super) fn prepare(path: &Path, lock: &Lock) -> Result<Prepared, OpenError> {
 }
 
 pub(super) fn status(path: &Path) -> Result<SchemaStatus, OpenError> {
-    let found = existing_version(path, &CURRENT)?;
+    let found = existing(path, &CURRENT)?.map(|existing| existing.version);
     Ok(SchemaStatus { found, needed: CURRENT.version() })
 }
 
 /// Refuses a database that does not have the current version.
 pub(super) fn require_current(path: &Path) -> Result<(), OpenError> {
-    match status(path)? {
-        SchemaStatus { found: None, .. } => Err(OpenError::Missing(path.to_owned())),
-        SchemaStatus { found: Some(found), needed } if found < needed => {
-            Err(OpenError::Older { path: path.to_owned(), found, known: needed })
-        }
-        SchemaStatus { .. } => match open_to_look(path, &CURRENT)? {
-            Some(connection) if !is_in_use(&connection) => Err(OpenError::NotInUse(path.to_owned())),
-            _ => Ok(()),
-        },
+    let (found, path, known) = (existing(path, &CURRENT)?, path.to_owned(), CURRENT.version());
+    match found {
+        None => Err(OpenError::Missing(path)),
+        Some(Existing { version: found, .. }) if found < known => Err(OpenError::Older { path, found, known }),
+        Some(Existing { is_in_use: false, .. }) => Err(OpenError::NotInUse(path)),
+        Some(_) => Ok(()),
     }
 }
 
@@ -147,22 +144,28 @@ fn objects(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>
 }
 
 fn bring_up_to_date(path: &Path, _lock: &Lock, schema: &Schema) -> Result<Prepared, OpenError> {
-    match existing_version(path, schema)? {
+    match existing(path, schema)? {
         None => create(path, schema).map(|()| Prepared::Created),
-        Some(found) if found == schema.version() => switch_wal_on(path).map(|()| Prepared::UpToDate),
-        Some(found) => upgrade(path, schema, found),
+        Some(Existing { version, .. }) if version < schema.version() => upgrade(path, schema, version),
+        Some(Existing { is_in_use: true, .. }) if !file::has_log(path) => Ok(Prepared::UpToDate),
+        Some(_) => switch_wal_on(path).map(|()| Prepared::UpToDate),
     }
 }
 
-/// The version of the file, after checking that the file is usher's and not newer.
-fn existing_version(path: &Path, schema: &Schema) -> Result<Option<i64>, OpenError> {
+/// An existing database of usher that is not newer than this program.
+struct Existing {
+    version: i64,
+    is_in_use: bool,
+}
+
+fn existing(path: &Path, schema: &Schema) -> Result<Option<Existing>, OpenError> {
     let Some(connection) = open_to_look(path, schema)? else { return Ok(None) };
     let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
     let found: i64 = version.map_err(|error| OpenError::sqlite(path, &error))?;
     if found > schema.version() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version() });
     }
-    Ok(Some(found))
+    Ok(Some(Existing { version: found, is_in_use: is_in_use(&connection) }))
 }
 
 /// Opens a database of this program for reading; `None` if there is none yet. The header is checked first, so nothing
@@ -204,7 +207,8 @@ fn create(path: &Path, schema: &Schema) -> Result<(), OpenError> {
     switch_wal_on(path)
 }
 
-/// Switches WAL on. Copies, repaired files and interrupted creations lack it.
+/// Copies and repaired files come without it, and so does one whose making was cut short here. What a killed server left in
+/// the log is written into the database, too.
 fn switch_wal_on(path: &Path) -> Result<(), OpenError> {
     connection::open(path)
         .and_then(|connection| connection.pragma_update(None, "journal_mode", "wal"))
@@ -256,6 +260,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn version(path: &Path, schema: &Schema) -> Option<i64> {
+        existing(path, schema).unwrap().map(|existing| existing.version)
+    }
+
     const FIRST: &str = "PRAGMA application_id = 7;
         CREATE TABLE people (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL) STRICT;
         CREATE TABLE pets (owner INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE, name TEXT NOT NULL) STRICT;";
@@ -296,7 +304,7 @@ mod tests {
             migrate(&mut connection::open(&climbed).unwrap(), schema.steps).unwrap();
             bring_up_to_date(&new, &lock, &schema).unwrap();
             assert_eq!(statements(&climbed), statements(&new));
-            assert_eq!(existing_version(&climbed, &schema).unwrap(), existing_version(&new, &schema).unwrap());
+            assert_eq!(version(&climbed, &schema), version(&new, &schema));
         }
     }
 
@@ -317,7 +325,7 @@ mod tests {
         let copy = path.with_file_name("fixture.db.v1");
         assert_eq!(prepared, Prepared::Migrated { from: 1, copy: copy.clone() });
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(existing_version(&copy, &OLD).unwrap(), Some(1));
+        assert_eq!(version(&copy, &OLD), Some(1));
         let new = connection::open(&path).unwrap();
         let pets: i64 = new.query_row("SELECT count(*) FROM pets", [], |row| row.get(0)).unwrap();
         new.execute("INSERT INTO people (name) VALUES ('Di')", []).unwrap();
@@ -334,7 +342,7 @@ mod tests {
 
         assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second);
         assert_eq!(std::fs::read(&first).unwrap(), b"a copy from before");
-        assert_eq!(existing_version(&second, &OLD).unwrap(), Some(1));
+        assert_eq!(version(&second, &OLD), Some(1));
         assert_eq!(keep_copy(&path, &connection, 1).unwrap(), second, "the same once more");
         let whole = std::fs::read(&second).unwrap();
         std::fs::write(&first, &whole[..whole.len() / 2]).unwrap();
@@ -354,7 +362,7 @@ mod tests {
         let before = statements(&path);
         assert!(bring_up_to_date(&path, &lock, &BROKEN).is_err());
         assert_eq!(statements(&path), before);
-        assert_eq!(existing_version(&path, &OLD).unwrap(), Some(1));
+        assert_eq!(version(&path, &OLD), Some(1));
     }
 
     #[test]

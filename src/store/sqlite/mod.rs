@@ -59,18 +59,21 @@ impl Engine {
     /// Opens a database with the current schema. `workers` is the number of threads that look up rows at the same time.
     pub fn open(path: &Path, workers: u32, lock: Option<Lock>) -> Result<Self, OpenError> {
         check_version()?;
-        migrate::require_current(path)?;
+        if lock.is_none() {
+            migrate::require_current(path)?; // who holds the lock has prepared it, and nobody else has since
+        }
         file::warn_of_open_folder(path);
         file::warn_of_read_only(path);
         let io = |error| OpenError::io(path, "opened", &error);
         let refused = |error: r2d2::Error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() };
         let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
         let opener = Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("usher-open").build());
-        let pool = |purpose, size| {
-            Manager { path: path.to_owned(), opened, purpose }.pool(size, opener.clone()).map_err(refused)
+        let pool = |purpose, size, at_once| {
+            Manager { path: path.to_owned(), opened, purpose }.pool(size, at_once, opener.clone()).map_err(refused)
         };
-        let (writing, scanning) = (pool(Purpose::Thread, 1)?, pool(Purpose::Thread, SCAN_THREADS)?);
-        let lookups = Lookups::take_all(&pool(Purpose::Point, workers)?).map_err(refused)?;
+        // Each connection reads the whole schema when it is opened. Those for scans are not needed to begin with.
+        let (writing, scanning) = (pool(Purpose::Thread, 1, 1)?, pool(Purpose::Thread, SCAN_THREADS, 0)?);
+        let lookups = Lookups::take_all(&pool(Purpose::Point, workers, workers)?).map_err(refused)?;
         let files = OpenFiles::of(path).map_err(io)?;
         if let Some(lock) = &lock {
             lock.record(&files);

@@ -38,7 +38,8 @@ impl Reader<'_> {
         found.flatten().ok_or_else(|| Error::Storage(NO_KEY.into()))
     }
 
-    /// The stored budgets of accounts: slot, key, and when they are full again. Scans.
+    /// The budgets of accounts that are stored: place, key, and when they are full again. Scans all; looked up only before
+    /// the server serves.
     pub fn throttled_accounts(&self) -> Result<Vec<(u32, [u8; 16], Timestamp)>, Error> {
         const SQL: &str = "SELECT slot, key, full_again_at FROM throttle_accounts";
         let found = self.sql.all(SQL, &[], |row| Ok((row.number(0)?, row.array(1)?, row.time(2)?)))?;
