@@ -23,7 +23,8 @@ CREATE TABLE users (
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     last_login_at   INTEGER,
-    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(last_login_at, 0)) VIRTUAL  -- never: before everybody else
+    last_login_order INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(last_login_at, 0)) VIRTUAL,  -- never: before everybody else
+    display_name    TEXT    CHECK (length(display_name) BETWEEN 1 AND 100)  -- NULL: none was chosen
 ) STRICT;
 
 -- Lists of accounts, in each order and with each filter: a page is read from one of these from where the last one ended.
@@ -38,19 +39,91 @@ CREATE INDEX users_by_last_login_at ON users (role, disabled, last_login_order);
 -- its stead, so that what a refusal costs does not tell who has an account.
 CREATE INDEX users_by_place ON users (((id & 2147483647) * 1327217885 & 2147483647));
 
+-- Accounts in groups. Apps refer to groups by id, so that a group that is created again under an old name regains nothing.
+CREATE TABLE groups (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    name            TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
+    name_key        TEXT    NOT NULL UNIQUE CHECK (name_key = lower(name)),  -- what is compared and sorted
+    created_at      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE group_members (
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    group_id        INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, group_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX group_members_by_group ON group_members (group_id, user_id);
+
+-- Apps behind a proxy that people enter with one sign-in.
+CREATE TABLE apps (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    name            TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    url             TEXT    NOT NULL,                      -- an origin, as browsers send it
+    host            TEXT    NOT NULL UNIQUE,               -- the origin's host, without a port: cookies ignore ports
+    access          TEXT    NOT NULL CHECK (access IN ('everyone', 'admins', 'groups')),
+    created_at      INTEGER NOT NULL,
+    verified_at     INTEGER,                               -- when a proxy last asked whether somebody may enter; NULL: never
+    verified_from   TEXT                                   -- the IP address of that proxy
+) STRICT;
+
+-- Which groups may enter an app. A group in use can't be deleted.
+CREATE TABLE app_groups (
+    app_id          INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    group_id        INTEGER NOT NULL REFERENCES groups (id),
+    PRIMARY KEY (app_id, group_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX app_groups_by_group ON app_groups (group_id);
+
 CREATE TABLE sessions (
     place           INTEGER PRIMARY KEY,                   -- the order in which sessions were stored
     id              TEXT    NOT NULL UNIQUE,               -- shown to its owner; opens nothing
     token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
     user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    kind            TEXT    NOT NULL CHECK (kind IN ('api', 'browser', 'app')),
+    parent_id       TEXT    REFERENCES sessions (id) ON DELETE CASCADE,  -- of a session with an app: the browser's, with which it ends
+    app_id          INTEGER REFERENCES apps (id) ON DELETE CASCADE,
     created_at      INTEGER NOT NULL,
+    authenticated_at INTEGER NOT NULL,                     -- when its owner last showed the password
     last_used_at    INTEGER NOT NULL,                      -- recorded about once a minute
     expires_at      INTEGER NOT NULL,                      -- the absolute end; the idle end follows from last_used_at
     ip              TEXT,                                  -- of the sign-in; NULL where it could not be known
-    user_agent      TEXT    CHECK (length(user_agent) <= 256)
+    user_agent      TEXT    CHECK (length(user_agent) <= 256),
+    CHECK ((kind = 'app') = (parent_id IS NOT NULL) AND (kind = 'app') = (app_id IS NOT NULL))
 ) STRICT;
 
-CREATE INDEX sessions_of_user ON sessions (user_id, created_at);
+CREATE INDEX sessions_of_user   ON sessions (user_id, created_at);
+CREATE INDEX sessions_of_parent ON sessions (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX sessions_of_app    ON sessions (app_id)    WHERE app_id IS NOT NULL;
+
+-- Codes with which a browser that is signed in enters an app: each works once, within a minute. Rows stay until they
+-- expire, so that a code that is shown again is noticed.
+CREATE TABLE entry_codes (
+    code_hash       BLOB    PRIMARY KEY CHECK (length(code_hash) = 32),
+    session_id      TEXT    NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,  -- the browser's
+    app_id          INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    nonce_hash      BLOB    NOT NULL CHECK (length(nonce_hash) = 32),  -- of the cookie with which the app was asked for
+    path            TEXT    NOT NULL,                      -- where in the app the browser was going
+    expires_at      INTEGER NOT NULL,
+    spent           INTEGER NOT NULL CHECK (spent IN (0, 1))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX entry_codes_of_session    ON entry_codes (session_id);
+CREATE INDEX entry_codes_of_app        ON entry_codes (app_id);
+CREATE INDEX entry_codes_by_expires_at ON entry_codes (expires_at);
+
+-- Browsers in which somebody has signed in to an account: attempts in them are counted apart, so that guessing from
+-- elsewhere doesn't keep an owner out.
+CREATE TABLE known_browsers (
+    token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    last_at         INTEGER NOT NULL,
+    PRIMARY KEY (token_hash, user_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX known_browsers_of_user    ON known_browsers (user_id, last_at);
+CREATE INDEX known_browsers_by_last_at ON known_browsers (last_at);
 
 -- Addresses from which somebody has signed in to an account, so that its owner is not locked out with the guessers.
 CREATE TABLE sign_in_addresses (
@@ -86,6 +159,13 @@ CREATE TABLE invitations (
 ) STRICT;
 
 CREATE INDEX invitations_made_by ON invitations (created_by);
+
+-- At most one row: the link with which the first administrator is created.
+CREATE TABLE setup_link (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
+    expires_at      INTEGER NOT NULL
+) STRICT;
 
 -- How far accounts' budgets of failed sign-ins are used up, of those that more than ten stand in. The slot is the
 -- budget's place in the server's table, so that there are never more rows than places. The key is part of an HMAC of the
@@ -145,10 +225,11 @@ INSERT INTO audit_state VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
 -- One row: secrets of this installation that are no token of anybody.
 CREATE TABLE instance (
     only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
-    throttle_key    BLOB    NOT NULL CHECK (length(throttle_key) = 32)
+    throttle_key    BLOB    NOT NULL CHECK (length(throttle_key) = 32),
+    flow_key        BLOB    NOT NULL CHECK (length(flow_key) = 32)  -- signs where a browser goes after its sign-in
 ) STRICT;
 
-INSERT INTO instance VALUES (1, randomblob(32));
+INSERT INTO instance VALUES (1, randomblob(32), randomblob(32));
 
 -- The policy with which the server was last started, so that commands beside it follow the same rules. Names are those of
 -- the flags without their hyphens in front; values are as one would type them.

@@ -264,8 +264,8 @@ fn insert_users(connection: &Connection, users: u32, now: i64) -> Result<()> {
 /// Returns some of the tokens, spread evenly, each with its session's and its user's id.
 fn insert_sessions(connection: &Connection, size: Size, now: i64) -> Result<String> {
     let mut insert = connection.prepare(
-        "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO sessions (id, token_hash, user_id, kind, created_at, authenticated_at, last_used_at, expires_at, ip, user_agent)
+         VALUES (?1, ?2, ?3, 'api', ?4, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let mut random = Rng::with_seed(2);
     let mut tokens = String::new();

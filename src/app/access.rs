@@ -135,7 +135,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{EmailAddress, Session, SessionId, SignedIn, Timestamp, User, Username};
+    use crate::domain::{EmailAddress, Session, SessionId, SessionKind, SignedIn, Timestamp, User, Username};
     use std::sync::Arc;
 
     fn signed_in(id: i64, role: Role) -> Actor {
@@ -152,8 +152,15 @@ mod tests {
             updated_at: at,
             last_login_at: None,
         };
-        let session =
-            Session { id: SessionId::generate(), user_id: id, created_at: at, last_used_at: at, expires_at: at };
+        let session = Session {
+            id: SessionId::generate(),
+            user_id: id,
+            kind: SessionKind::Api,
+            created_at: at,
+            authenticated_at: at,
+            last_used_at: at,
+            expires_at: at,
+        };
         Actor::SignedIn(Arc::new(SignedIn { user, session }))
     }
 

@@ -58,10 +58,11 @@ impl List {
             return show_json(&answers::SessionList::from(listed));
         }
         let mut table =
-            Table::new(&["ID", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"])?;
+            Table::new(&["ID", "KIND", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"])?;
         for session in listed {
             table.row(&[
                 session.id.as_str().to_owned(),
+                session.kind.as_str().to_owned(),
                 session.created_at.to_string(),
                 session.last_used_at.to_string(),
                 session.idle_expires_at.to_string(),

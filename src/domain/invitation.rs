@@ -1,38 +1,7 @@
 //! Invitations: who may register while not everybody may.
 
-use super::{EmailAddress, Faults, Role, Timestamp, TokenHash, UserId};
+use super::{EmailAddress, Faults, InvitationId, Role, Timestamp, TokenHash, UserId};
 use std::fmt;
-
-/// The number of an invitation. It opens nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct InvitationId(i64);
-
-impl InvitationId {
-    pub fn new(id: i64) -> Option<Self> {
-        (id > 0).then_some(Self(id))
-    }
-
-    /// Reads canonical decimal, as `UserId::parse` does.
-    pub fn parse(text: &str) -> Option<Self> {
-        UserId::parse(text).map(|id| Self(id.get()))
-    }
-
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for InvitationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl serde::Serialize for InvitationId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(self.0)
-    }
-}
 
 /// An invitation that has not been used, without its token.
 #[derive(Debug, Clone, PartialEq, Eq)]

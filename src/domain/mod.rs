@@ -8,6 +8,7 @@ mod caller;
 mod chain;
 mod clock_watch;
 mod error;
+mod id;
 mod invitation;
 mod object;
 mod origin;
@@ -23,15 +24,21 @@ pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY}
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use error::{Error, Faults};
-pub use invitation::{DamagedInvitation, Invitation, InvitationId, NewInvitation, Registration};
+pub use id::{AppId, GroupId, InvitationId, UserId};
+pub use invitation::{DamagedInvitation, Invitation, NewInvitation, Registration};
 pub use object::{StrictObject, plain_name};
 pub use origin::Origin;
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
 pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
-pub use session::{NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, USER_AGENT_LENGTH};
+pub use session::{
+    NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn, USER_AGENT_LENGTH,
+};
 pub use time::Timestamp;
-pub use token::{InvitationToken, Kind, ResetToken, SessionToken, Token, TokenHash, random_text};
+pub use token::{
+    AppSessionToken, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, ResetToken, SessionToken,
+    SetupToken, Token, TokenHash, random_text,
+};
 pub use user::{
-    Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserId, UserRecord, UserSelector,
-    UserUpdate, Username, fold,
+    Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserRecord, UserSelector, UserUpdate,
+    Username, fold,
 };

@@ -1,7 +1,7 @@
 //! Sessions: how one is named, what is stored of it, and how long it lasts.
 
-use super::{Timestamp, TokenHash, User, UserId, random_text};
-use std::{net::IpAddr, time::Duration};
+use super::{AppId, Timestamp, TokenHash, User, UserId, random_text};
+use std::{borrow::Cow, net::IpAddr, time::Duration};
 
 /// The public name of a session. It says nothing and opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,9 +24,43 @@ impl SessionId {
     }
 }
 
+impl serde::Serialize for SessionKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl serde::Serialize for SessionId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+/// What a session was opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A program, which sends its token in the `Authorization` header.
+    Api,
+    /// A person in a browser, at the public URL.
+    Browser,
+    /// The same browser at an app behind a proxy. It depends on the browser's session, and ends with it.
+    App,
+}
+
+impl SessionKind {
+    pub const ALL: &[Self] = &[Self::Api, Self::Browser, Self::App];
+
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        let known = Self::ALL.iter().find(|kind| kind.as_str() == text);
+        known.copied().ok_or_else(|| "must be 'api', 'browser' or 'app'".into())
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Browser => "browser",
+            Self::App => "app",
+        }
     }
 }
 
@@ -35,7 +69,10 @@ impl serde::Serialize for SessionId {
 pub struct Session {
     pub id: SessionId,
     pub user_id: UserId,
+    pub kind: SessionKind,
     pub created_at: Timestamp,
+    /// When its owner last showed the password.
+    pub authenticated_at: Timestamp,
     /// The last use that has been recorded; the true one may be a little later.
     pub last_used_at: Timestamp,
     /// The absolute end, whatever the use.
@@ -46,6 +83,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct SessionDetails {
     pub session: Session,
+    /// Of a session with an app: the browser's session that it depends on, and the app.
+    pub parent: Option<(SessionId, AppId)>,
     /// `None` where it could not be known.
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
@@ -57,6 +96,7 @@ pub struct NewSession {
     pub id: SessionId,
     pub token_hash: TokenHash,
     pub user_id: UserId,
+    pub kind: SessionKind,
     pub expires_at: Timestamp,
     pub user_agent: Option<String>,
 }
@@ -94,6 +134,9 @@ impl SessionLimits {
 
     /// The most that can be chosen for `max_per_user`: a list of sessions is one answer.
     pub const MAX_PER_USER: u32 = 10_000;
+
+    /// The most sessions with apps that an account may have; beyond it, the oldest go.
+    pub const MAX_APP_SESSIONS: u32 = 10_000;
 
     /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
     pub const RETENTION_AFTER_END: Duration = Duration::from_hours(7 * 24);

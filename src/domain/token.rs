@@ -58,8 +58,18 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What a signed-in client holds.
+    /// What a signed-in client of the API holds.
     OfSession, SessionToken => "ush",
+    /// What a signed-in browser holds, in the cookie of the public URL.
+    OfBrowser, BrowserToken => "ushb",
+    /// What a signed-in browser holds in the cookie of an app.
+    OfAppSession, AppSessionToken => "usha",
+    /// What a browser holds in which somebody has signed in. It opens nothing.
+    OfKnownBrowser, KnownBrowserToken => "ushk",
+    /// Lets a browser that is signed in enter an app, once.
+    OfEntry, EntryCode => "ushe",
+    /// Lets its holder create the first administrator, once.
+    OfSetup, SetupToken => "ushs",
     /// Lets its holder set a new password, once.
     OfReset, ResetToken => "ushr",
     /// Lets its holder register, once.

@@ -1,39 +1,7 @@
 //! Accounts: who someone is, and what about an account can change.
 
-use super::{Faults, Password, PasswordHash, Timestamp};
+use super::{Faults, Password, PasswordHash, Timestamp, UserId};
 use std::{borrow::Cow, fmt};
-
-/// The number of an account: positive, and never given to another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(i64);
-
-impl UserId {
-    pub fn new(id: i64) -> Option<Self> {
-        (id > 0).then_some(Self(id))
-    }
-
-    /// Reads canonical decimal: `1` names a user; `01`, `+1`, `-1`, `1e3` and what exceeds 63 bits name nobody.
-    pub fn parse(text: &str) -> Option<Self> {
-        let canonical = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-        canonical.then(|| text.parse().ok()).flatten().and_then(Self::new)
-    }
-
-    pub fn get(self) -> i64 {
-        self.0
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl serde::Serialize for UserId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(self.0)
-    }
-}
 
 /// An account of which something can't be read, because somebody else wrote to the file.
 #[derive(Debug, Clone, PartialEq, Eq)]

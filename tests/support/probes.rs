@@ -294,7 +294,7 @@ pub trait Probes {
                  INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
                     FROM (SELECT 0 AS value UNION ALL SELECT 1);
                  INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
-                 INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 0, {now}, {week} - 1 + value, NULL, NULL
+                 INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 'api', NULL, NULL, 0, 0, {now}, {week} - 1 + value, NULL, NULL
                     FROM (SELECT 0 AS value UNION ALL SELECT 1)",
                 now = now.as_millis()
             ))

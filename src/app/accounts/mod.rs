@@ -60,5 +60,5 @@ fn void_tokens_created_by(writer: &mut Writer<'_>, id: UserId) -> Result<(), Err
 /// Whether the sign-in is recent enough for changes that a stolen token alone must not allow.
 fn is_fresh(core: &Core, signed_in: &SignedIn) -> bool {
     let limit = core.policy.reauthenticate_after;
-    limit.is_zero() || core.clock.now().since(signed_in.session.created_at) <= limit
+    limit.is_zero() || core.clock.now().since(signed_in.session.authenticated_at) <= limit
 }

@@ -5,15 +5,20 @@ pub(super) mod uses;
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, Caller, Error, Role, SessionDetails, SessionId, SessionToken, SignedIn, Timestamp, User, UserId,
+    Action, AppId, Caller, Error, Role, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn, Timestamp,
+    User, UserId,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// A session that has not ended, as its owner sees it.
 #[derive(Debug)]
 pub struct ListedSession {
     pub id: SessionId,
+    pub kind: SessionKind,
+    /// Of a session with an app: the browser's session that it depends on, and the app.
+    pub parent: Option<(SessionId, AppId)>,
     pub created_at: Timestamp,
+    pub authenticated_at: Timestamp,
     pub last_used_at: Timestamp,
     /// When it ends if it is not used again.
     pub idle_expires_at: Timestamp,
@@ -22,6 +27,23 @@ pub struct ListedSession {
     pub user_agent: Option<String>,
     /// Whether it is the session of this request.
     pub current: bool,
+}
+
+/// Moves each session with an app behind the browser's session that it depends on. One whose browser's session has ended
+/// has ended with it.
+fn behind_their_parents(listed: Vec<ListedSession>) -> Vec<ListedSession> {
+    let (mut with_apps, mut sorted) = (HashMap::<SessionId, Vec<ListedSession>>::new(), Vec::new());
+    let (children, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|session| session.parent.is_some());
+    for session in children {
+        let parent = session.parent.as_ref().map(|(parent, _)| parent.clone());
+        with_apps.entry(parent.expect("they were chosen for it")).or_default().push(session);
+    }
+    for session in others {
+        let behind = with_apps.remove(&session.id);
+        sorted.push(session);
+        sorted.extend(behind.into_iter().flatten());
+    }
+    sorted
 }
 
 /// Which sessions of an account to end.
@@ -83,7 +105,7 @@ impl Sessions {
             .await
     }
 
-    /// Lists the sessions of an account that have not ended, newest first.
+    /// Lists the sessions of an account that have not ended, the newest first; those with apps behind their browser's.
     pub async fn list(&self, caller: &Caller, target: Option<UserId>) -> Result<Vec<ListedSession>, Error> {
         let found = self.core.scan(caller, Operation::Sessions(target), move |reader| {
             let id = target.ok_or(Error::UserNotFound)?;
@@ -92,17 +114,21 @@ impl Sessions {
         });
         let (now, own) = (self.core.clock.now(), caller.signed_in().map(|signed_in| signed_in.session.id.clone()));
         let found = found.await?.into_iter();
-        Ok(found.filter_map(|details| self.listed(details, own.as_ref(), now)).collect())
+        let alive = found.filter_map(|details| self.listed(details, own.as_ref(), now));
+        Ok(behind_their_parents(alive.collect()))
     }
 
     fn listed(&self, details: SessionDetails, own: Option<&SessionId>, now: Timestamp) -> Option<ListedSession> {
-        let SessionDetails { session, ip, user_agent } = details;
+        let SessionDetails { session, parent, ip, user_agent } = details;
         let limits = &self.core.policy.sessions;
         let last_used_at =
             self.core.uses.of(&session.id).map_or(session.last_used_at, |at| at.max(session.last_used_at));
         limits.is_alive(&session, last_used_at, now).then(|| ListedSession {
             current: own == Some(&session.id),
+            kind: session.kind,
+            parent,
             created_at: session.created_at,
+            authenticated_at: session.authenticated_at,
             last_used_at,
             idle_expires_at: limits.idle_end(&session, last_used_at),
             expires_at: session.expires_at,

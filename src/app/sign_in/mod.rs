@@ -4,7 +4,8 @@ pub(super) mod password;
 
 use super::{MAX_ADDRESSES, access::Operation, core::Core};
 use crate::domain::{
-    Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionToken, Timestamp, User,
+    Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionKind, SessionToken,
+    Timestamp, User,
 };
 use password::{PasswordCheck, Proven};
 use std::sync::Arc;
@@ -41,6 +42,7 @@ impl SignIns {
             id: SessionId::generate(),
             token_hash: token.hash(),
             user_id,
+            kind: SessionKind::Api,
             expires_at: self.core.clock.now() + self.core.policy.sessions.lifetime,
             user_agent,
         };

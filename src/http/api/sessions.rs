@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, ListedSession, SessionScope},
-    domain::{SessionId, SessionLimits, Timestamp, UserId},
+    domain::{AppId, SessionId, SessionKind, SessionLimits, Timestamp, UserId},
     http::{
         auth::SignedInCaller,
         wire::{
@@ -35,8 +35,16 @@ answer! {
     Session as "Session" {
         /// Identifies the session. It is not a secret, and gives no access
         id: SessionId,
+        /// What the session was opened for
+        kind: SessionKind,
+        /// Of a session with an app: the id of the browser's session, with which it ends. Otherwise null
+        parent_id: Nullable<SessionId>,
+        /// Of a session with an app: the app. Otherwise null
+        app_id: Nullable<AppId>,
         /// The time of the sign-in
         created_at: Timestamp,
+        /// When the password was last entered
+        authenticated_at: Timestamp,
         /// The last use, accurate to about a minute
         last_used_at: Timestamp,
         /// When the session ends if it is not used again
@@ -54,21 +62,33 @@ answer! {
 
 impl From<ListedSession> for Session {
     fn from(session: ListedSession) -> Self {
-        let ListedSession { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current } =
-            session;
-        let (ip, user_agent) = (Nullable(ip), Nullable(user_agent));
-        Self { id, created_at, last_used_at, idle_expires_at, expires_at, ip, user_agent, current }
+        let (parent_id, app_id) = session.parent.unzip();
+        Self {
+            id: session.id,
+            kind: session.kind,
+            parent_id: Nullable(parent_id),
+            app_id: Nullable(app_id),
+            created_at: session.created_at,
+            authenticated_at: session.authenticated_at,
+            last_used_at: session.last_used_at,
+            idle_expires_at: session.idle_expires_at,
+            expires_at: session.expires_at,
+            ip: Nullable(session.ip),
+            user_agent: Nullable(session.user_agent),
+            current: session.current,
+        }
     }
 }
 
 impl Item for Session {
-    const MAX: u32 = SessionLimits::MAX_PER_USER;
+    const MAX: u32 = SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS;
 }
 
 impl Example for Session {
     fn example() -> Value {
         json!({
-            "id": "Y2s0mM3Yx8QkPb1Z", "created_at": "2026-11-22T10:00:00Z", "last_used_at": "2026-11-22T10:30:00Z",
+            "id": "Y2s0mM3Yx8QkPb1Z", "kind": "api", "parent_id": null, "app_id": null,
+            "created_at": "2026-11-22T10:00:00Z", "authenticated_at": "2026-11-22T10:00:00Z", "last_used_at": "2026-11-22T10:30:00Z",
             "idle_expires_at": "2026-11-29T10:30:00Z", "expires_at": "2026-12-22T10:00:00Z", "ip": "203.0.113.7",
             "user_agent": "curl/8.5.0", "current": true
         })
@@ -76,7 +96,7 @@ impl Example for Session {
 }
 
 answer! {
-    /// The sessions of an account, the newest first.
+    /// The sessions of an account, the newest first; sessions with apps follow the browser's session that they depend on.
     SessionList as "SessionList" {
         sessions: Vec<Session>,
     }

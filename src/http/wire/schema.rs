@@ -2,8 +2,8 @@
 //! parses with.
 
 use crate::domain::{
-    ChainHash, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, Timestamp, Token,
-    UserId, UserSort, Username,
+    AppId, ChainHash, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, SessionKind,
+    Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -59,6 +59,7 @@ described! {
     i64 => MetaSchema::new_with_format("integer", "int64"),
     u64 => MetaSchema { minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "int64") },
     InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
+    AppId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     PageSize => MetaSchema {
         minimum: Some(1.0),
         maximum: Some(PageSize::MAX.into()),
@@ -162,6 +163,7 @@ macro_rules! string_enum {
 }
 pub(in crate::http) use string_enum;
 string_enum!(Role);
+string_enum!(SessionKind);
 
 /// One property of an object, as an answer shows it or a body takes it.
 pub struct Property {

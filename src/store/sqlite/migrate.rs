@@ -40,6 +40,7 @@ const CURRENT: Schema = Schema {
         M::up(include_str!("../migrations/1.sql")),
         M::up(include_str!("../migrations/2.sql")),
         M::up(include_str!("../migrations/3.sql")),
+        M::up(include_str!("../migrations/4.sql")),
     ],
 };
 

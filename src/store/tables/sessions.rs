@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Error, NewSession, Session, SessionDetails, SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, UserId,
+        AppId, Error, NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn, Timestamp,
+        TokenHash, UserId,
     },
     store::{
         Reader, Rows, Writer,
@@ -21,21 +22,24 @@ macro_rules! select_signed_in {
         concat!(
             "SELECT ",
             user_columns!(),
-            ", s.id, s.created_at, s.last_used_at, s.expires_at
+            ", s.id, s.kind, s.created_at, s.authenticated_at, s.last_used_at, s.expires_at
              FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.disabled = FALSE AND ",
             $by
         )
     };
 }
 
-/// Reads a session from four columns of a row: id, created, last used, absolute end.
+/// Reads a session from six columns of a row: id, kind, created, password shown, last used, absolute end.
 fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> Result<Session, Fault> {
     Ok(Session {
         id: SessionId::from_stored(row.text(first)?.to_owned()),
         user_id,
-        created_at: row.time(first + 1)?,
-        last_used_at: row.time(first + 2)?,
-        expires_at: row.time(first + 3)?,
+        kind: SessionKind::parse(row.text(first + 1)?)
+            .map_err(|fault| Fault::Other(format!("a session's kind {fault}")))?,
+        created_at: row.time(first + 2)?,
+        authenticated_at: row.time(first + 3)?,
+        last_used_at: row.time(first + 4)?,
+        expires_at: row.time(first + 5)?,
     })
 }
 
@@ -57,14 +61,18 @@ impl Reader<'_> {
 
     /// The sessions of an account, newest first, including expired ones. Scans.
     pub fn sessions_of(&self, user: UserId) -> Result<Vec<SessionDetails>, Error> {
-        const SQL: &str = "SELECT id, created_at, last_used_at, expires_at, ip, user_agent FROM sessions
-             WHERE user_id = ?1 ORDER BY created_at DESC, place DESC";
+        const SQL: &str =
+            "SELECT id, kind, created_at, authenticated_at, last_used_at, expires_at, ip, user_agent, parent_id, app_id
+             FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC, place DESC";
         let details = |row: &dyn Columns| {
-            let ip = row.nullable(4, |n| row.text(n))?;
+            let ip = row.nullable(6, |n| row.text(n))?;
+            let parent = row.nullable(8, |n| row.text(n).map(|id| SessionId::from_stored(id.to_owned())))?;
+            let app = row.nullable(9, |n| row.number(n))?.and_then(AppId::new);
             Ok(SessionDetails {
+                parent: parent.zip(app),
                 session: session_from(row, 0, user)?,
                 ip: ip.and_then(|ip| ip.parse().ok()),
-                user_agent: row.nullable(5, |n| row.text(n).map(str::to_owned))?,
+                user_agent: row.nullable(7, |n| row.text(n).map(str::to_owned))?,
             })
         };
         Ok(self.sql.all(SQL, values![user], details)?)
@@ -112,11 +120,12 @@ impl Writer<'_> {
         limits: &SessionLimits,
     ) -> Result<bool, Error> {
         const INSERT: &str =
-            "INSERT INTO sessions (id, token_hash, user_id, created_at, last_used_at, expires_at, ip, user_agent)
-             SELECT ?1, ?2, id, ?3, ?3, ?4, ?5, ?6 FROM users
+            "INSERT INTO sessions (id, token_hash, user_id, kind, created_at, authenticated_at, last_used_at, expires_at, ip,
+                                   user_agent)
+             SELECT ?1, ?2, id, ?9, ?3, ?3, ?3, ?4, ?5, ?6 FROM users
              WHERE id = ?7 AND disabled = FALSE AND password_version = ?8";
         const TRIM: &str = "DELETE FROM sessions WHERE user_id = ?1 AND id IN
-            (SELECT id FROM sessions WHERE user_id = ?1
+            (SELECT id FROM sessions WHERE user_id = ?1 AND kind <> 'app'
              ORDER BY id = ?3 DESC, expires_at > ?4 AND last_used_at > ?5 DESC, created_at DESC, place DESC
              LIMIT 9223372036854775807 OFFSET ?2)";
         let (id, user) = (&session.id, session.user_id);
@@ -132,6 +141,7 @@ impl Writer<'_> {
                 session.user_agent.as_ref(),
                 user,
                 password_version,
+                session.kind.as_str(),
             ],
         )?;
         let unused = self.now - limits.idle_timeout;
@@ -149,9 +159,10 @@ impl Writer<'_> {
         Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1 AND user_id = ?2", values![id, user])? == 1)
     }
 
-    /// Ends every session of an account except `but`, and returns their number.
+    /// Ends every session of an account but the one named and those that depend on it, and returns how many that were.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
-        const SQL: &str = "DELETE FROM sessions WHERE user_id = ?1 AND id IS DISTINCT FROM ?2";
+        const SQL: &str = "DELETE FROM sessions
+             WHERE user_id = ?1 AND id IS DISTINCT FROM ?2 AND (?2 IS NULL OR parent_id IS DISTINCT FROM ?2)";
         Ok(u32::try_from(self.sql.change(SQL, values![user, but])?).unwrap_or(u32::MAX))
     }
 
@@ -207,7 +218,7 @@ mod tests {
         for (id, last_used_at, expires_at) in sessions {
             connection
                 .execute(
-                    "INSERT INTO sessions VALUES (NULL, ?1, randomblob(32), 1, 0, ?2, ?3, NULL, NULL)",
+                    "INSERT INTO sessions VALUES (NULL, ?1, randomblob(32), 1, 'api', NULL, NULL, 0, 0, ?2, ?3, NULL, NULL)",
                     params![id, last_used_at, expires_at],
                 )
                 .unwrap();
@@ -266,6 +277,7 @@ mod tests {
                 id: id("n"),
                 token_hash: crate::domain::SessionToken::generate().hash(),
                 user_id: UserId::new(1).unwrap(),
+                kind: SessionKind::Api,
                 expires_at: at(900),
                 user_agent: None,
             };
