@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may know, and libraries that belong to one room alone. A file lies in the innermost room that
 /// its path names.
-const ROOMS: [(&str, &[&str]); 21] = [
+const ROOMS: [(&str, &[&str]); 22] = [
     ("domain", &[]),
     ("heap", &[]),
     ("clock", &["domain"]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("http/wire", &["domain", "app", "http/context"]),
     ("http/auth", &["domain", "http/context", "http/wire"]),
     ("http/api", &["domain", "app", "http/auth", "http/wire"]),
+    ("http/pages", &["domain", "app", "http/context", "http/auth", "http/wire"]),
     ("http/probes", &["http/context", "http/wire"]),
     ("http/docs", &["http/api"]),
     ("http/metrics", &["app", "http/wire"]),
@@ -37,6 +38,7 @@ const HTTP: &[&str] = &[
     "http/context",
     "http/wire",
     "http/api",
+    "http/pages",
     "http/probes",
     "http/docs",
     "http/metrics",

@@ -22,12 +22,12 @@ pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
 pub use sessions::{ListedSession, SessionScope, Sessions};
-pub use sign_in::{SignIn, SignIns};
+pub use sign_in::{BrowserSignIn, BrowserVisit, SignIn, SignIns};
 pub use stats::{HashStats, Rows, Stats, StoreStats, Waits};
 
 use crate::{
     clock::Clock,
-    domain::{AuditLimits, Caller, Error, PasswordPolicy, Registration, SessionLimits, Timestamp},
+    domain::{AuditLimits, Caller, Error, Origin, PasswordPolicy, Registration, SessionLimits, Timestamp},
     hashing::HashPool,
     store::Store,
 };
@@ -55,6 +55,10 @@ pub struct Policy {
     pub throttle: bool,
     /// How recent a sign-in must be to change the caller's own password or e-mail address. Zero turns the check off.
     pub reauthenticate_after: Duration,
+    /// Where browsers reach the server. Without it there are no pages.
+    pub public_url: Option<Origin>,
+    /// What the installation is called on its pages.
+    pub instance_name: String,
 }
 
 /// How long an account remembers an IP address that its owner signed in from.
@@ -65,6 +69,7 @@ const MAX_ADDRESSES: u32 = 16;
 impl Policy {
     pub const DEFAULT_RESET_LIFETIME: Duration = Duration::from_hours(1);
     pub const DEFAULT_INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
+    pub const DEFAULT_INSTANCE_NAME: &str = "usher";
     pub const DEFAULT_REAUTHENTICATE_AFTER: Duration = Duration::from_mins(15);
 }
 
@@ -79,6 +84,8 @@ impl Default for Policy {
             invitation_lifetime: Self::DEFAULT_INVITATION_LIFETIME,
             throttle: true,
             reauthenticate_after: Self::DEFAULT_REAUTHENTICATE_AFTER,
+            public_url: None,
+            instance_name: Self::DEFAULT_INSTANCE_NAME.to_owned(),
         }
     }
 }

@@ -62,6 +62,7 @@ impl Resets {
                 let update = UserUpdate { password_hash: Some(password_hash.clone()), ..UserUpdate::of(&user) };
                 writer.update_user(id, &update)?;
                 writer.delete_sessions(id, None)?;
+                writer.forget_browsers(id)?;
                 writer.delete_password_resets(id)?;
                 if let Some(prefix) = prefix {
                     writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;

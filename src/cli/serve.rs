@@ -5,7 +5,7 @@ use crate::{
     app::App,
     clock::Clock,
     config::{ServeSettings, ServerSettings, read_blocklist},
-    domain::Registration,
+    domain::{Origin, Registration},
     hashing::HashPool,
     http::{self, HttpSettings, Listeners, Stopped},
     store::{Lock, Prepared, Store},
@@ -28,16 +28,19 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How many connections may wait until they are accepted.
 const MAX_BACKLOG: u32 = 1024;
 
-pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
+pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
     let log = Log::start(settings.log.log_format)?;
     let workers = available_parallelism().map_or(2, usize::from);
     let max_connections = descriptors::raise_limit(settings.server.max_connections as usize, workers + 2)?;
     for text in check::misspelled() {
         tracing::warn!("{text}");
     }
-    let (policy, cost, stored) = (settings.policy()?, settings.hashing.cost.cost()?, settings.stored()?);
+    settings.policy()?; // a setting that can't be used is refused before anything is touched
+    let cost = settings.hashing.cost.cost()?;
     settings.server.check_ports()?;
     let (lock, sockets) = take(database, &settings.server)?;
+    settings.pages.public_url = settings.pages.public_url.or(sockets.public.loopback_url()?);
+    let (policy, stored) = (settings.policy()?, settings.stored()?);
     report(database, &Store::prepare(database, &lock)?);
     let store = Store::open_locked(database, u32::try_from(workers)?, Clock::System, lock)?;
     let threads = settings.hashing.hash_threads.map_or(workers, usize::from);
@@ -106,6 +109,13 @@ impl Bound {
         Ok(Self { socket, address, flag })
     }
 
+    /// Where a browser on this machine reaches a loopback address: what pages need when no public URL is set.
+    fn loopback_url(&self) -> Result<Option<Origin>> {
+        let address = self.socket.local_addr()?;
+        let url = address.ip().is_loopback().then(|| Origin::parse(&format!("http://{address}")));
+        url.transpose().map_err(|fault| anyhow!("{address} makes no public URL: {fault}"))
+    }
+
     fn listen(self) -> Result<TcpListener> {
         let Self { socket, address, flag } = self;
         socket.listen(MAX_BACKLOG).map_err(|error| refuse(address, flag, &error))
@@ -131,6 +141,7 @@ async fn serve(
     if settings.docs {
         tracing::info!("the API documentation is at http://{address}/docs");
     }
+    report_pages(app.policy().public_url.as_ref());
     if app.policy().registration == Registration::Open && !address.ip().is_loopback() {
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
     }
@@ -143,6 +154,19 @@ async fn serve(
     // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
     let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))));
     Ok(http::serve(listeners, app, settings, shutdown).await)
+}
+
+fn report_pages(public_url: Option<&Origin>) {
+    match public_url {
+        None => {
+            tracing::warn!("no pages are served, only the API: set --public-url to where browsers reach this server")
+        }
+        Some(url) if url.is_https() || url.is_loopback() => tracing::info!("pages are at {url}"),
+        Some(url) => tracing::warn!(
+            "pages are at {url}, without TLS: anybody on the network can read passwords; put a proxy with TLS in front, and \
+             set --public-url to its https:// address"
+        ),
+    }
 }
 
 fn report_metrics(address: SocketAddr) {

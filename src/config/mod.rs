@@ -5,6 +5,7 @@ mod audit;
 mod database;
 mod hashing;
 mod log;
+mod pages;
 mod passwords;
 mod registration;
 mod server;
@@ -32,6 +33,9 @@ use clap::Args;
 pub struct ServeSettings {
     #[command(flatten)]
     pub server: ServerSettings,
+
+    #[command(flatten)]
+    pub pages: pages::PageSettings,
 
     #[command(flatten)]
     pub registration: registration::RegistrationSettings,
@@ -72,6 +76,8 @@ impl ServeSettings {
             invitation_lifetime: self.invitations.invitation_lifetime,
             throttle: self.throttle.is_on(),
             reauthenticate_after: self.sessions.reauthenticate_after,
+            public_url: self.pages.public_url.clone(),
+            instance_name: self.pages.instance_name.clone(),
         })
     }
 }

@@ -5,7 +5,8 @@ use clap::ValueEnum;
 use std::path::Path;
 
 /// Their names: those of the flags, without the leading hyphens.
-pub const POLICY: [&str; 13] = [
+pub const POLICY: [&str; 14] = [
+    "public-url",
     "registration",
     "session-idle-timeout",
     "session-lifetime",
@@ -23,11 +24,13 @@ pub const POLICY: [&str; 13] = [
 
 impl ServeSettings {
     /// The settings that are stored for other commands, in the order of `POLICY`, with values as a user types them.
-    /// `--password-blocklist` is left out if it is not set.
+    /// Those that are not set
+    /// and have no default are left out.
     pub fn stored(&self) -> Result<Vec<(&'static str, String)>, Unusable> {
         let Self { registration, sessions, passwords, hashing, .. } = self;
         let registration = registration.registration.to_possible_value().map(|value| value.get_name().to_owned());
         let values = [
+            self.pages.public_url.as_ref().map(ToString::to_string),
             registration,
             Some(typed(sessions.lifetimes.session_idle_timeout)),
             Some(typed(sessions.lifetimes.session_lifetime)),

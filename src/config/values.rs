@@ -84,6 +84,19 @@ pub fn origin(text: &str) -> Result<Origin, String> {
     Origin::parse(text.trim()).map_err(Into::into)
 }
 
+/// The public URL: an origin, and the slash that a browser shows behind it.
+pub fn public_url(text: &str) -> Result<Origin, String> {
+    let text = text.trim();
+    Origin::parse(text.strip_suffix('/').unwrap_or(text)).map_err(|fault| fault.replace("an origin", "a public URL"))
+}
+
+/// A name to show on pages.
+pub fn instance_name(text: &str) -> Result<String, String> {
+    let is_plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+    let fits = is_plain && text.chars().count() <= 50;
+    fits.then(|| text.to_owned()).ok_or_else(|| "expected 1 to 50 characters, without control characters".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 /// Scheme, host, and the port unless it is the default of the scheme: as browsers write it in the `Origin` header
@@ -28,6 +28,27 @@ impl Origin {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
+    /// The host and, unless it is the scheme's own, the port: what browsers send in the `Host` header.
+    pub fn authority(&self) -> &str {
+        self.0.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
+    /// The host without a port: cookies ignore ports (RFC 6265, section 8.5).
+    pub fn host(&self) -> &str {
+        split_port(self.authority()).map_or("", |(host, _)| host)
+    }
+
+    /// Whether browsers reach it without a network, and so treat it like one with TLS.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host();
+        let inner = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.ends_with(".localhost") || inner.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// The origin of a URL, as browsers write it.
@@ -172,6 +193,24 @@ mod tests {
             "https://a,https://b",
         ] {
             assert!(Origin::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_a_host_and_an_authority_and_may_be_loopback() {
+        for (text, authority, host, https, loopback) in [
+            ("https://auth.example.com", "auth.example.com", "auth.example.com", true, false),
+            ("https://auth.example.com:8443", "auth.example.com:8443", "auth.example.com", true, false),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1", false, true),
+            ("http://[::1]:8080", "[::1]:8080", "[::1]", false, true),
+            ("http://localhost", "localhost", "localhost", false, true),
+            ("http://app.localhost:1", "app.localhost:1", "app.localhost", false, true),
+            ("http://notlocalhost", "notlocalhost", "notlocalhost", false, false),
+            ("http://128.0.0.1", "128.0.0.1", "128.0.0.1", false, false),
+        ] {
+            let origin = Origin::parse(text).unwrap();
+            let found = (origin.authority(), origin.host(), origin.is_https(), origin.is_loopback());
+            assert_eq!(found, (authority, host, https, loopback), "{text}");
         }
     }
 

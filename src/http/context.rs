@@ -3,7 +3,7 @@
 use super::server::Connection;
 use crate::{
     app::App,
-    domain::{Client, UserId},
+    domain::{Actor, Caller, Client, UserId},
 };
 use poem::Request;
 use std::sync::{
@@ -29,6 +29,15 @@ pub struct Context {
 pub struct NoContext;
 
 impl Context {
+    /// The caller of this request, once it is known who acts; it is noted for the log.
+    pub fn caller(&self, actor: Actor) -> Caller {
+        let caller = Caller { actor, client: self.client, request_id: Some(self.request_id.clone()) };
+        if let Some(id) = caller.user_id() {
+            self.user.set(id).ok();
+        }
+        caller
+    }
+
     pub fn of(request: &Request) -> Result<&Context, NoContext> {
         request.data::<Arc<Context>>().map(Arc::as_ref).ok_or(NoContext)
     }

@@ -1,6 +1,7 @@
 //! What is served over HTTP. poem lives here and nowhere else.
 //!
-//! A request comes in through `server`, passes the `edge`, and reaches the `api`, which reads it with `auth` and `wire`.
+//! A request comes in through `server`, passes the `edge`, and reaches the `api` for programs or the `pages` for people, which
+//! read it with `auth` and `wire`.
 
 mod api;
 mod auth;
@@ -8,6 +9,7 @@ mod context;
 mod docs;
 mod edge;
 mod metrics;
+mod pages;
 mod probes;
 mod server;
 mod settings;
@@ -20,7 +22,7 @@ pub use wire::error::ErrorCode;
 
 use crate::app::App;
 use context::Draining;
-use edge::{Edge, Routes, handler};
+use edge::{Edge, Renderer, Routes, handler};
 use metrics::{Metrics, MetricsEndpoint};
 use poem::{Endpoint, Response, http::Method};
 use server::{Limits, Proxies};
@@ -65,9 +67,18 @@ fn routes(app: &Arc<App>, docs: bool) -> Routes {
     if docs {
         get("/docs", handler(docs::page));
         get("/docs/", handler(docs::to_docs));
-        get("/", handler(docs::to_docs));
+    }
+    if has_pages(app) {
+        pages::routes().into_iter().for_each(|(template, methods)| routes.at(template, methods));
+    } else if docs {
+        routes.at("/", [(Method::GET, handler(docs::to_docs))]);
     }
     routes
+}
+
+/// Pages need an address of their own to build links and cookies from.
+fn has_pages(app: &App) -> bool {
+    app.policy().public_url.is_some()
 }
 
 /// All routes, wrapped in the edge.
@@ -77,7 +88,8 @@ fn endpoint(
     draining: Arc<Draining>,
     metrics: Option<Arc<Metrics>>,
 ) -> impl Endpoint<Output = Response> + 'static {
-    Edge::new(routes(&app, settings.docs), app, settings, draining, metrics)
+    let failure_page: Option<Renderer> = has_pages(&app).then_some(pages::failure);
+    Edge::new(routes(&app, settings.docs), app, settings, draining, metrics, failure_page)
 }
 
 /// Serves until `shutdown` completes, and then answers accepted requests for as long as the settings allow. Collected
@@ -183,7 +195,7 @@ mod tests {
         };
         let mut routes = Routes::default();
         routes.at("/panics", [(Method::GET, handler(panics))]);
-        let edge = Edge::new(routes, app(&folder), &settings, Arc::default(), None);
+        let edge = Edge::new(routes, app(&folder), &settings, Arc::default(), None, None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();
         let mut response = edge.get_response(request).await;

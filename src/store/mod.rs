@@ -204,6 +204,11 @@ impl<'c> std::ops::Deref for Writer<'c> {
 }
 
 impl Writer<'_> {
+    /// On whose behalf this is written.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Records for the audit log what is being done, and to which account.
     pub fn record(&mut self, action: Action, subject: Option<UserId>) {
         let event = AuditEvent::new(self.now, action, &self.caller, subject);

@@ -173,6 +173,7 @@ impl Maintenance {
             self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
             self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
             self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_RETENTION)).await?;
+            self.in_turns(move |writer| writer.sweep_known_browsers(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
         }
         audit::retention::prune(&self.core, now).await?;

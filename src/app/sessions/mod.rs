@@ -5,8 +5,8 @@ pub(super) mod uses;
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, AppId, Caller, Error, Role, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn, Timestamp,
-    User, UserId,
+    Action, AppId, BrowserToken, Caller, Error, Role, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn,
+    Timestamp, TokenHash, User, UserId,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -63,7 +63,15 @@ pub struct Sessions {
 impl Sessions {
     /// Identifies the holder of a token with one look-up, and without waiting for a write.
     pub async fn authenticate(&self, token: &SessionToken) -> Result<SignedIn, Error> {
-        let hash = token.hash();
+        self.by_token(token.hash()).await
+    }
+
+    /// Finds out who is signed in in a browser, by the token of its cookie.
+    pub async fn authenticate_browser(&self, token: &BrowserToken) -> Result<SignedIn, Error> {
+        self.by_token(token.hash()).await
+    }
+
+    async fn by_token(&self, hash: TokenHash) -> Result<SignedIn, Error> {
         let found = self.core.look_up(move |reader| reader.signed_in_by_token(&hash)).await?;
         let signed_in = found.ok_or(Error::InvalidToken)?;
         self.use_session(&signed_in)?;
@@ -146,7 +154,10 @@ impl Sessions {
                 writer.user(id)?.ok_or(Error::UserNotFound)?;
                 let own = acting.signed_in().map(|signed_in| &signed_in.session.id);
                 let ended = match &which {
-                    SessionScope::All => writer.delete_sessions(id, None)?,
+                    SessionScope::All => {
+                        writer.forget_browsers(id)?;
+                        writer.delete_sessions(id, None)?
+                    }
                     SessionScope::Others => writer.delete_sessions(id, own)?,
                     SessionScope::One(session) if writer.delete_session_of(id, session)? => 1,
                     SessionScope::One(_) => return Err(Error::SessionNotFound),

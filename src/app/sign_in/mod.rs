@@ -1,11 +1,17 @@
 //! Opening sessions.
 
+mod browser;
 pub(super) mod password;
 
+pub use browser::{BrowserSignIn, BrowserVisit};
+
 use super::{MAX_ADDRESSES, access::Operation, core::Core};
-use crate::domain::{
-    Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionKind, SessionToken,
-    Timestamp, User,
+use crate::{
+    domain::{
+        Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionKind, SessionLimits,
+        SessionToken, Timestamp, User, UserId,
+    },
+    store::Writer,
 };
 use password::{PasswordCheck, Proven};
 use std::sync::Arc;
@@ -34,11 +40,8 @@ impl SignIns {
         user_agent: Option<String>,
     ) -> Result<SignIn, Error> {
         let proven = PasswordCheck { core: &self.core, caller }.for_sign_in(email, password).await?;
-        let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
-        let user_id = credentials.user.id;
-        let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
         let token = SessionToken::generate();
-        let session = NewSession {
+        let session = |user_id| NewSession {
             id: SessionId::generate(),
             token_hash: token.hash(),
             user_id,
@@ -46,11 +49,33 @@ impl SignIns {
             expires_at: self.core.clock.now() + self.core.policy.sessions.lifetime,
             user_agent,
         };
+        let (user, expires_at) = self.open_session(caller, proven, password, session, insert).await?;
+        Ok(SignIn { token, expires_at, user })
+    }
+
+    /// Opens the session of somebody who has shown a password, by `store`, with all that goes with a sign-in. Returns the
+    /// account as it is then, and when the session ends.
+    async fn open_session(
+        &self,
+        caller: &Caller,
+        proven: Option<Proven>,
+        password: &str,
+        session: impl FnOnce(UserId) -> NewSession,
+        store: impl Fn(&mut Writer<'_>, &Opening) -> Result<bool, Error> + Send + 'static,
+    ) -> Result<(User, Timestamp), Error> {
+        let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
+        let user_id = credentials.user.id;
+        let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
+        let (session, limits) = (session(user_id), self.core.policy.sessions.clone());
         let expires_at = session.expires_at;
-        match self.open_session(caller, session, credentials, rehashed).await {
+        let opening = Opening { session, credentials, rehashed, limits };
+        let opened = self.core.change(caller, Operation::SignIn, move |writer, _| {
+            if store(writer, &opening)? { opening.record(writer).map(Some) } else { Ok(None) }
+        });
+        match opened.await {
             Ok(Some(user)) => {
                 self.core.throttle.succeeded(&attempt);
-                Ok(SignIn { token, expires_at, user })
+                Ok((user, expires_at))
             }
             // The account was disabled or deleted, or its password was changed, while this one was hashed.
             Ok(None) => {
@@ -64,35 +89,6 @@ impl SignIns {
         }
     }
 
-    /// Stores a session and updates the account, and reads the account again. `None` if the account is no longer the
-    /// one that the password was checked against.
-    async fn open_session(
-        &self,
-        caller: &Caller,
-        session: NewSession,
-        credentials: Credentials,
-        rehashed: Option<PasswordHash>,
-    ) -> Result<Option<User>, Error> {
-        let Credentials { user: User { id, .. }, password_hash, password_version } = credentials;
-        let (limits, prefix) = (self.core.policy.sessions.clone(), caller.client.prefix());
-        self.core
-            .change(caller, Operation::SignIn, move |writer, _| {
-                if !writer.insert_session(&session, password_version, &limits)? {
-                    return Ok(None);
-                }
-                writer.set_last_login(id)?;
-                if let Some(prefix) = prefix {
-                    writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;
-                }
-                if let Some(new) = &rehashed {
-                    writer.replace_password_hash(id, &password_hash, new)?;
-                }
-                writer.record_by(Some(id), Action::SignedIn, Some(id));
-                writer.user(id)
-            })
-            .await
-    }
-
     /// Hashes the password again if its hash has an outdated cost. If the queue is full, the next sign-in does it.
     async fn rehash(&self, caller: &Caller, password: &str, hash: &PasswordHash) -> Option<PasswordHash> {
         if !self.core.hashing.is_outdated(hash) {
@@ -101,4 +97,33 @@ impl SignIns {
         let password = Password::attempt(password)?;
         self.core.hashing.admit(caller.client.network()).ok()?.hash(password).await.ok()
     }
+}
+
+/// A session that is about to be stored, and the account as it was when its password was checked.
+struct Opening {
+    session: NewSession,
+    credentials: Credentials,
+    rehashed: Option<PasswordHash>,
+    limits: SessionLimits,
+}
+
+impl Opening {
+    /// Stores what goes with a sign-in beside its session, and reads the account again.
+    fn record(&self, writer: &mut Writer<'_>) -> Result<User, Error> {
+        let id = self.session.user_id;
+        writer.set_last_login(id)?;
+        if let Some(prefix) = writer.caller().client.prefix() {
+            writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;
+        }
+        if let Some(new) = &self.rehashed {
+            writer.replace_password_hash(id, &self.credentials.password_hash, new)?;
+        }
+        writer.record_by(Some(id), Action::SignedIn, Some(id));
+        writer.user(id)?.ok_or(Error::InvalidCredentials)
+    }
+}
+
+/// Stores a new session, unless the account is no more what the password was checked against.
+fn insert(writer: &mut Writer<'_>, opening: &Opening) -> Result<bool, Error> {
+    writer.insert_session(&opening.session, opening.credentials.password_version, &opening.limits)
 }

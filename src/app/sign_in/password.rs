@@ -7,8 +7,9 @@ use crate::{
         core::Core,
         throttle::{AccountKey, Attempt, Target},
     },
-    domain::{Action, Caller, ClientPrefix, Credentials, Error, Password, PasswordHash, User, UserId},
+    domain::{Action, Caller, ClientPrefix, Credentials, Error, Password, PasswordHash, TokenHash, User, UserId},
     hashing::Place,
+    store::Reader,
 };
 
 /// A typed password with its place in the hashing queue. `None`: it is longer than any password can be. It needs no
@@ -28,6 +29,8 @@ struct Found {
     decoy: Option<PasswordHash>,
     /// Whether somebody has signed in to the account from the caller's IP address before.
     is_known_client: bool,
+    /// The caller's browser, where somebody has signed in to the account in it before.
+    known_browser: Option<TokenHash>,
     /// How often the account's group has been unlocked.
     unlocks: i64,
 }
@@ -42,10 +45,45 @@ impl PasswordCheck<'_> {
     /// Checks the password of a sign-in. `email` may be any text. Returns `None` for a failed attempt.
     pub async fn for_sign_in(&self, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(typed)?;
+        self.check(admitted, email, None).await
+    }
+
+    /// The same for what somebody types into the form of a page: a username will do, and a browser in which somebody has
+    /// signed in to the account before is counted apart.
+    pub async fn for_sign_in_in_browser(
+        &self,
+        login: &str,
+        typed: &str,
+        browser: Option<TokenHash>,
+    ) -> Result<Option<Proven>, Error> {
+        let admitted = self.admit(typed)?;
+        if login.contains('@') {
+            return self.check(admitted, login, browser).await;
+        }
+        let email = self.email_of_username(login).await?;
+        self.check(admitted, &email, browser).await
+    }
+
+    /// The e-mail address of the account with a username, under which attempts at it are counted. Where there is none: what
+    /// was typed, which is no e-mail address. As in `find`, the same is asked of the database either way.
+    async fn email_of_username(&self, login: &str) -> Result<String, Error> {
+        let (typed, place) = (login.to_owned(), self.core.throttle.account(login).place());
+        let read = move |reader: &Reader<'_>| reader.email_of_username_or_decoy(&typed, place);
+        Ok(self.core.read(self.caller, Operation::SignIn, read).await?.unwrap_or_else(|| login.to_owned()))
+    }
+
+    async fn check(
+        &self,
+        admitted: Admitted,
+        email: &str,
+        browser: Option<TokenHash>,
+    ) -> Result<Option<Proven>, Error> {
         let (prefix, key) = (self.caller.client.prefix(), self.core.throttle.account(email));
-        let Found { credentials: found, decoy, is_known_client, unlocks } = self.find(email, key, prefix).await?;
+        let found = self.find(email, key, prefix, browser).await?;
+        let Found { credentials: found, decoy, is_known_client, known_browser, unlocks } = found;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let attempt = self.core.throttle.reserve_sign_in(prefix, Target { account: key, unlocks, is_known_client });
+        let target = Target { account: key, unlocks, is_known_client, known_browser };
+        let attempt = self.core.throttle.reserve_sign_in(prefix, target);
         let attempt = self.core.record_refusal(self.caller, subject, attempt)?;
         match self.evaluate(admitted, found, decoy).await {
             Ok(shown) => Ok(shown.map(|credentials| Proven { credentials, attempt })),
@@ -97,19 +135,28 @@ impl PasswordCheck<'_> {
 
     /// Looks up an account with its credentials, and how its attempts are counted. For an account that does not exist,
     /// the database does the same work.
-    async fn find(&self, email: &str, key: AccountKey, prefix: Option<ClientPrefix>) -> Result<Found, Error> {
+    async fn find(
+        &self,
+        email: &str,
+        key: AccountKey,
+        prefix: Option<ClientPrefix>,
+        browser: Option<TokenHash>,
+    ) -> Result<Found, Error> {
         let (since, email) = (self.core.clock.now() - ADDRESS_RETENTION, email.to_owned());
         self.core
             .read(self.caller, Operation::SignIn, move |reader| {
                 let found = reader.credentials_or_decoy(&email, key.place())?;
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let (knows, unlocks) = (reader.knows_address(id, prefix, since)?, reader.unlocks(key.unlock_group())?);
+                let knows_browser = browser.map_or(Ok(false), |browser| reader.knows_browser(id, &browser, since))?;
                 let (credentials, decoy) = match found {
                     Some((credentials, true)) => (Some(credentials), None),
                     Some((other, false)) => (None, Some(other.password_hash)),
                     None => (None, None),
                 };
-                Ok(Found { is_known_client: knows && credentials.is_some(), credentials, decoy, unlocks })
+                let known_browser = browser.filter(|_| knows_browser && credentials.is_some());
+                let is_known_client = knows && credentials.is_some();
+                Ok(Found { credentials, decoy, is_known_client, known_browser, unlocks })
             })
             .await
     }

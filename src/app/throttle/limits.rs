@@ -14,6 +14,8 @@ pub(in crate::app) enum Limit {
     NetworkAndAccount,
     /// Failed sign-ins to one account, from IP addresses that never signed in to it.
     Account,
+    /// Failed sign-ins to one account in one browser in which somebody has signed in to it before.
+    Browser,
     /// Registrations from one IP address.
     Registration,
     /// Resets of passwords from one IP address.
@@ -23,11 +25,12 @@ pub(in crate::app) enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Limit; 7] = [
+    pub(super) const ALL: [Limit; 8] = [
         Limit::Address,
         Limit::Pair,
         Limit::NetworkAndAccount,
         Limit::Account,
+        Limit::Browser,
         Limit::Registration,
         Limit::Reset,
         Limit::Change,
@@ -39,6 +42,7 @@ impl Limit {
             Limit::Pair => "address_and_account",
             Limit::NetworkAndAccount => "site_and_account",
             Limit::Account => "account",
+            Limit::Browser => "browser_and_account",
             Limit::Registration => "registration",
             Limit::Reset => "reset",
             Limit::Change => "change",
@@ -50,7 +54,7 @@ impl Limit {
         let rate = |burst, interval| Rate { burst, interval };
         match self {
             Limit::Address => rate(50, Duration::from_secs(20)),
-            Limit::Pair => rate(10, Duration::from_mins(5)),
+            Limit::Pair | Limit::Browser => rate(10, Duration::from_mins(5)),
             Limit::NetworkAndAccount => rate(25, Duration::from_hours(4)),
             // NIST SP 800-63B-4, 3.2.2, allows a hundred. Here they come back over time, so that nobody can lock an
             // owner out for ever.

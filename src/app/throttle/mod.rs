@@ -16,7 +16,7 @@ mod limits;
 
 use crate::{
     clock::Clock,
-    domain::{ClientPrefix, Error, Timestamp, UserId, random_text},
+    domain::{ClientPrefix, Error, Timestamp, TokenHash, UserId, random_text},
 };
 use budgets::{BudgetState, Budgets};
 pub(super) use keys::AccountKey;
@@ -57,6 +57,8 @@ pub(super) struct Target {
     pub unlocks: i64,
     /// Whether somebody has signed in to the account from the caller's IP address before.
     pub is_known_client: bool,
+    /// The browser, where somebody has signed in to the account in it before.
+    pub known_browser: Option<TokenHash>,
 }
 
 pub(super) struct Throttle {
@@ -95,19 +97,22 @@ impl Throttle {
     /// Callers whose IP address is unknown are charged to the account's budget, which is stricter than ten times that
     /// of a client or a network, and so replaces both.
     pub fn reserve_sign_in(&self, prefix: Option<ClientPrefix>, target: Target) -> Result<Attempt, Error> {
-        let Target { account, unlocks, is_known_client } = target;
-        let of_account = |limit: Limit, whose: &str| {
-            self.charge(limit, limit.rate(), &[&unlocks.to_be_bytes(), &account.0, whose.as_bytes()])
-        };
+        let Target { account, unlocks, is_known_client, known_browser } = target;
+        let of_account =
+            |limit: Limit, whose: &[u8]| self.charge(limit, limit.rate(), &[&unlocks.to_be_bytes(), &account.0, whose]);
         let mut charges = self.by_address(Limit::Address, prefix);
         charges.truncate(if is_known_client { 1 } else { charges.len() });
+        if let Some(browser) = known_browser {
+            charges.push(of_account(Limit::Browser, browser.as_bytes()));
+            return self.reserve(charges);
+        }
         if let Some(prefix) = prefix {
-            charges.push(of_account(Limit::Pair, &prefix.to_string()));
+            charges.push(of_account(Limit::Pair, prefix.to_string().as_bytes()));
         }
         if !is_known_client {
             let network = prefix.map(|prefix| prefix.network().to_string());
-            charges.extend(network.map(|network| of_account(Limit::NetworkAndAccount, &network)));
-            charges.push(of_account(Limit::Account, ""));
+            charges.extend(network.map(|network| of_account(Limit::NetworkAndAccount, network.as_bytes())));
+            charges.push(of_account(Limit::Account, b""));
         }
         self.reserve(charges)
     }
@@ -186,7 +191,7 @@ impl Throttle {
         let (now, mut budgets) = (self.now(), self.budgets());
         for charge in &attempt.charges {
             match charge.limit {
-                Limit::Pair => budgets.fill(charge),
+                Limit::Pair | Limit::Browser => budgets.fill(charge),
                 _ => budgets.give_back(charge, now),
             }
         }

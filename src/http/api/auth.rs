@@ -3,9 +3,9 @@
 use super::user::{Found, User};
 use crate::{
     app::{App, SignIn},
-    domain::{Password, SessionToken, Timestamp, USER_AGENT_LENGTH},
+    domain::{Password, SessionToken, Timestamp},
     http::{
-        auth::{AnyCaller, SignedInCaller},
+        auth::{AnyCaller, SignedInCaller, user_agent},
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
@@ -13,7 +13,7 @@ use crate::{
         },
     },
 };
-use poem::http::{HeaderMap, header};
+use poem::http::HeaderMap;
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -123,13 +123,6 @@ pub enum SignedOut {
     /// The session has ended; its token no longer works
     #[oai(status = 200)]
     Message(Json<Message>),
-}
-
-/// The client's `User-Agent`, without control characters, and shortened.
-fn user_agent(headers: &HeaderMap) -> Option<String> {
-    let sent = headers.get(header::USER_AGENT)?;
-    let text = String::from_utf8_lossy(sent.as_bytes());
-    Some(text.chars().filter(|c| !c.is_control()).take(USER_AGENT_LENGTH).collect())
 }
 
 #[OpenApi]

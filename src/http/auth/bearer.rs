@@ -55,11 +55,7 @@ async fn caller(request: &Request) -> Result<Caller, ApiError> {
         Sent::Nothing => Actor::Anonymous,
         Sent::Token(token) => Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)),
     };
-    let caller = Caller { actor, client: context.client, request_id: Some(context.request_id.clone()) };
-    if let Some(id) = caller.user_id() {
-        context.user.set(id).ok();
-    }
-    Ok(caller)
+    Ok(context.caller(actor))
 }
 
 fn register_scheme(registry: &mut Registry) {

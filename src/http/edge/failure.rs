@@ -10,11 +10,25 @@ use crate::http::{
 };
 use poem::{Response, http::header};
 
-/// Logs internal failures, and renders the answer. So far every path answers in the format of the API. Other formats (HTML
-/// pages, OAuth errors as in RFC 6749) would be chosen here, by path.
+/// Renders a failure in the form of a subtree.
+pub type Renderer = fn(&ApiError, &Context) -> Response;
+
+/// Chooses the form of a failure by the path: programs get the envelope, and people a page, where pages are served.
+pub fn renderer(path: &str, page: Option<Renderer>) -> Renderer {
+    let is_for_programs = path.starts_with("/api/") || matches!(path, "/api" | "/healthz" | "/readyz");
+    page.filter(|_| !is_for_programs).unwrap_or(|error, _| envelope::response(error))
+}
+
+/// Logs a failure, where it is ours, and renders it.
 ///
-/// Preflights arrive here because no route has a handler for `OPTIONS`.
-pub fn answer(error: ApiError, context: &Context, route: Option<&Route>, grant: Option<&Grant>) -> Response {
+/// That there is no handler for `OPTIONS` is how a preflight is noticed.
+pub fn answer(
+    error: ApiError,
+    context: &Context,
+    route: Option<&Route>,
+    grant: Option<&Grant>,
+    render: Renderer,
+) -> Response {
     if let Some(internal) = &error.internal {
         let (request_id, code) = (&*context.request_id, error.code.as_str());
         tracing::error!(request_id, code, error = internal, "a request failed");
@@ -23,7 +37,7 @@ pub fn answer(error: ApiError, context: &Context, route: Option<&Route>, grant: 
     if let Some(answer) = others.and_then(|route| Grant::to_preflight(grant, &route.allow)) {
         return answer;
     }
-    let mut response = envelope::response(&error);
+    let mut response = render(&error, context);
     if let Some(route) = others {
         response.headers_mut().insert(header::ALLOW, route.allow.clone());
     }

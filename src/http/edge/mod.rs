@@ -11,6 +11,7 @@ mod routes;
 mod unread_body;
 
 pub use access_log::TARGET as REQUEST_TARGET;
+pub use failure::Renderer;
 pub use routes::{Routes, handler};
 
 use super::{
@@ -46,6 +47,8 @@ pub struct Edge {
     draining: Arc<Draining>,
     /// Request metrics, if they are enabled.
     metrics: Option<Arc<Metrics>>,
+    /// How failures look to people, where there are pages.
+    failure_page: Option<Renderer>,
     request_ids: RequestIds,
 }
 
@@ -56,6 +59,7 @@ impl Edge {
         settings: &HttpSettings,
         draining: Arc<Draining>,
         metrics: Option<Arc<Metrics>>,
+        failure_page: Option<Renderer>,
     ) -> Self {
         Self {
             routes,
@@ -64,6 +68,7 @@ impl Edge {
             cors: Cors::new(&settings.cors_origins),
             draining,
             metrics,
+            failure_page,
             request_ids: RequestIds::new(),
         }
     }
@@ -105,13 +110,14 @@ impl Endpoint for Edge {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let begun = Instant::now();
         let (method, grant) = (access_log::method_name(request.method()), self.cors.grant(&request));
+        let render = failure::renderer(request.uri().path(), self.failure_page);
         let (route, parameters) = self.routes.find(request.uri().path()).unzip();
         let context = Arc::new(self.context(&request, parameters.unwrap_or_default()));
         request.set_data(context.clone());
         unread_body::drain_when_dropped(&mut request);
         let mut response = match call(route, request).await {
             Ok(response) => response,
-            Err(error) => failure::answer(error.into(), &context, route, grant.as_ref()),
+            Err(error) => failure::answer(error.into(), &context, route, grant.as_ref(), render),
         };
         put_common_headers(&mut response, &context.request_id);
         Grant::put_headers(grant, &mut response);

@@ -84,17 +84,23 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let context = Context::of(request).map_err(ApiError::from)?;
-        check_media_type(request.headers())?;
-        refuse_announced_size(request.headers())?;
-        let bytes = read(body).await?;
-        context.connection.has_complete_request();
-        let parsed = parse(&bytes, &context.app.accounts)?;
-        Ok(Self(parsed))
+        let bytes = receive(request, body, "application/json").await?;
+        Ok(Self(parse(&bytes, &context.app.accounts)?))
     }
 }
 
-/// `application/json`, in UTF-8 (RFC 8259, section 8.1), and not compressed.
-fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Receives a whole body of a media type.
+pub(super) async fn receive(request: &Request, body: &mut RequestBody, media_type: &str) -> Result<Vec<u8>, ApiError> {
+    let context = Context::of(request)?;
+    check_media_type(request.headers(), media_type)?;
+    refuse_announced_size(request.headers())?;
+    let bytes = read(body).await?;
+    context.connection.has_complete_request();
+    Ok(bytes)
+}
+
+/// The right media type, in UTF-8 (RFC 8259, section 8.1), and not compressed.
+fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
     let unsupported = || ApiError::new(ErrorCode::UnsupportedMediaType);
     let encoded = headers
         .get_all(header::CONTENT_ENCODING)
@@ -103,12 +109,12 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(one), None, false) = (types.next(), types.next(), encoded) else { return Err(unsupported()) };
     let mut parts = one.to_str().map_err(|_| unsupported())?.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_wanted = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted));
     let is_utf8 = |parameter: &str| {
         let charset = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
         charset.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
     };
-    if is_json && parts.all(is_utf8) { Ok(()) } else { Err(unsupported()) }
+    if is_wanted && parts.all(is_utf8) { Ok(()) } else { Err(unsupported()) }
 }
 
 /// Refuses a body by its announced size.

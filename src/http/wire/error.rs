@@ -84,7 +84,7 @@ impl ApiError {
     }
 
     /// The same with a more specific message.
-    pub fn with_message(code: ErrorCode, message: &'static str) -> Self {
+    pub fn with_message(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), ..Self::new(code) }
     }
 

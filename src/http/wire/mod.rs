@@ -3,6 +3,7 @@
 pub mod body;
 pub mod envelope;
 pub mod error;
+pub mod form;
 pub mod headers;
 pub mod if_match;
 pub mod path;

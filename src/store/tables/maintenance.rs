@@ -93,6 +93,12 @@ impl Writer<'_> {
         self.delete_for_a_time_slice(sql, before)
     }
 
+    /// Forgets in which browsers somebody last signed in before a time.
+    pub fn sweep_known_browsers(&mut self, before: Timestamp) -> Result<bool, Error> {
+        let sql = delete_some!("known_browsers", "token_hash, user_id", "last_at < ?1");
+        self.delete_for_a_time_slice(sql, before)
+    }
+
     /// Deletes budgets that are full again.
     pub fn sweep_full_budgets(&mut self, now: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("throttle_accounts", "slot", "full_again_at <= ?1");

@@ -149,6 +149,32 @@ impl Writer<'_> {
         Ok(inserted == 1)
     }
 
+    /// Gives a browser's session a new token after its owner has shown the password again. `false` where the session has
+    /// ended, or where the account changed meanwhile, and nothing was stored.
+    pub fn renew_session(
+        &mut self,
+        id: &SessionId,
+        session: &NewSession,
+        password_version: i64,
+    ) -> Result<bool, Error> {
+        const SQL: &str = "UPDATE sessions
+             SET token_hash = ?2, authenticated_at = ?3, last_used_at = ?3, expires_at = ?4, ip = ?5, user_agent = ?6
+             WHERE id = ?1 AND kind = 'browser' AND user_id =
+                (SELECT id FROM users WHERE id = ?7 AND disabled = FALSE AND password_version = ?8)";
+        let ip = self.caller.client.ip.map(|ip| ip.to_string());
+        let given = values![
+            id,
+            &session.token_hash,
+            self.now,
+            session.expires_at,
+            ip.as_ref(),
+            session.user_agent.as_ref(),
+            session.user_id,
+            password_version,
+        ];
+        Ok(self.sql.change(SQL, given)? == 1)
+    }
+
     /// Ends one session. `false` if it had ended before.
     pub fn delete_session(&mut self, id: &SessionId) -> Result<bool, Error> {
         Ok(self.sql.change("DELETE FROM sessions WHERE id = ?1", values![id])? == 1)

@@ -1,7 +1,7 @@
 //! Statements for the throttle: IP addresses that accounts were signed in from, and budgets that outlive a restart.
 
 use crate::{
-    domain::{ClientPrefix, Error, Timestamp, UserId},
+    domain::{ClientPrefix, Error, Timestamp, TokenHash, UserId},
     store::{Reader, Writer, sql::values},
 };
 use std::net::IpAddr;
@@ -24,6 +24,15 @@ impl Reader<'_> {
             "SELECT EXISTS (SELECT 1 FROM sign_in_addresses WHERE user_id = ?1 AND address = ?2 AND last_at >= ?3)";
         let (user, address) = (user.map_or(0, UserId::get), prefix.map(|prefix| prefix.to_string()));
         Ok(self.sql.only(SQL, values![user, address.as_ref(), since], |row| row.flag(0))?)
+    }
+
+    /// Whether somebody has signed in to the account in a browser since a moment. Asked for nobody, too, so that the work is
+    /// the same. For the point door.
+    pub fn knows_browser(&self, user: Option<UserId>, browser: &TokenHash, since: Timestamp) -> Result<bool, Error> {
+        const SQL: &str =
+            "SELECT EXISTS (SELECT 1 FROM known_browsers WHERE token_hash = ?1 AND user_id = ?2 AND last_at >= ?3)";
+        let user = user.map_or(0, UserId::get);
+        Ok(self.sql.only(SQL, values![browser, user, since], |row| row.flag(0))?)
     }
 
     /// How often a group of accounts has been unlocked. For `point`.
@@ -59,6 +68,39 @@ impl Writer<'_> {
         let address = prefix.to_string();
         self.sql.change(UPSERT, values![user, &address, self.now])?;
         self.sql.change(FORGET, values![user, &address, most])?;
+        Ok(())
+    }
+
+    /// Remembers in which browser somebody signed in. What was known of it under its earlier token is known under the new
+    /// one. A browser keeps its latest `max_users` accounts, and an account its latest `max_browsers` browsers.
+    pub fn remember_browser(
+        &mut self,
+        user: UserId,
+        earlier: Option<&TokenHash>,
+        browser: &TokenHash,
+        [max_users, max_browsers]: [u32; 2],
+    ) -> Result<(), Error> {
+        const RENAME: &str = "UPDATE known_browsers SET token_hash = ?2 WHERE token_hash = ?1";
+        const REMEMBER: &str = "INSERT INTO known_browsers (token_hash, user_id, last_at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (token_hash, user_id) DO UPDATE SET last_at = excluded.last_at";
+        const FORGET_USERS: &str = "DELETE FROM known_browsers WHERE token_hash = ?1 AND user_id IN
+            (SELECT user_id FROM known_browsers WHERE token_hash = ?1
+             ORDER BY user_id = ?2 DESC, last_at DESC LIMIT 9223372036854775807 OFFSET ?3)";
+        const FORGET_BROWSERS: &str = "DELETE FROM known_browsers WHERE user_id = ?2 AND token_hash IN
+            (SELECT token_hash FROM known_browsers WHERE user_id = ?2
+             ORDER BY token_hash = ?1 DESC, last_at DESC LIMIT 9223372036854775807 OFFSET ?3)";
+        if let Some(earlier) = earlier {
+            self.sql.change(RENAME, values![earlier, browser])?;
+        }
+        self.sql.change(REMEMBER, values![browser, user, self.now])?;
+        self.sql.change(FORGET_USERS, values![browser, user, max_users])?;
+        self.sql.change(FORGET_BROWSERS, values![browser, user, max_browsers])?;
+        Ok(())
+    }
+
+    /// Forgets every browser in which somebody signed in to the account.
+    pub fn forget_browsers(&mut self, user: UserId) -> Result<(), Error> {
+        self.sql.change("DELETE FROM known_browsers WHERE user_id = ?1", values![user])?;
         Ok(())
     }
 

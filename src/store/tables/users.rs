@@ -164,6 +164,25 @@ impl Reader<'_> {
         Ok(self.sql.first(SQL, values![&fold(email), place], found)?.flatten())
     }
 
+    /// The e-mail address of the account with a username, for somebody who must not learn whether there is one: as in
+    /// `credentials_or_decoy`, another account is read where there is none. Takes any text. For the point door.
+    pub fn email_of_username_or_decoy(&self, username: &str, place: u32) -> Result<Option<String>, Error> {
+        const SQL: &str = concat!(
+            "SELECT u.email, u.username_key = ?1 FROM users u WHERE u.id = coalesce(
+                (SELECT id FROM users WHERE username_key = ?1),
+                (SELECT id FROM users WHERE ",
+            place!(),
+            " >= ?2 ORDER BY ",
+            place!(),
+            " LIMIT 1),
+                (SELECT id FROM users ORDER BY ",
+            place!(),
+            " LIMIT 1))"
+        );
+        let found = |row: &dyn Columns| Ok(row.flag(1)?.then(|| text(row, 0)).transpose()?.map(Cow::into_owned));
+        Ok(self.sql.first(SQL, values![&fold(username), place], found)?.flatten())
+    }
+
     /// Finds an account by username, without regard to case. For `point`.
     pub fn user_by_username(&self, username: &Username) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.username_key = ?1");

@@ -1,0 +1,95 @@
+//! The cookies of browsers: their names, and how they are read and written (RFC 6265bis).
+
+use cookie::{Cookie, SameSite};
+use poem::http::{HeaderMap, HeaderValue, header};
+use std::time::Duration;
+
+/// Which of our cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieName {
+    /// The session of a browser.
+    Session,
+    /// A browser in which somebody has signed in before.
+    Known,
+}
+
+impl CookieName {
+    /// With https the name has a prefix, for which browsers see to it that no other host, no path and no plain http has set
+    /// the cookie.
+    fn text(self, secure: bool) -> &'static str {
+        match (self, secure) {
+            (Self::Session, true) => "__Host-usher",
+            (Self::Session, false) => "usher",
+            (Self::Known, true) => "__Host-usher-known",
+            (Self::Known, false) => "usher-known",
+        }
+    }
+}
+
+/// The value of a cookie. One that is sent twice counts as none: one of the two may come from somebody else.
+pub fn read<'h>(headers: &'h HeaderMap, name: CookieName, secure: bool) -> Option<&'h str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(found, _)| *found == name.text(secure)).map(|(_, value)| value);
+    let only = values.next()?;
+    values.next().is_none().then_some(only)
+}
+
+/// A `Set-Cookie` header. Without `max_age` the cookie goes when the browser is closed.
+pub fn set(name: CookieName, secure: bool, value: &str, max_age: Option<Duration>) -> HeaderValue {
+    let mut cookie = Cookie::build((name.text(secure), value)).path("/").http_only(true).same_site(SameSite::Lax);
+    cookie = cookie.secure(secure);
+    if let Some(max_age) = max_age.and_then(|age| age.try_into().ok()) {
+        cookie = cookie.max_age(max_age);
+    }
+    HeaderValue::from_str(&cookie.build().to_string()).expect("names, tokens and attributes are plain text")
+}
+
+/// A `Set-Cookie` header that removes the cookie.
+pub fn remove(name: CookieName, secure: bool) -> HeaderValue {
+    set(name, secure, "", Some(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, line.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_and_by_its_whole_name() {
+        for (lines, found) in [
+            (&["a=1; __Host-usher=x; b=2"] as &[_], Some("x")),
+            (&["a=1", "__Host-usher=x"], Some("x")),
+            (&["usher=x"], None),
+            (&["__Host-usher-known=x"], None),
+            (&["__host-usher=x"], None),
+            (&["a=__Host-usher=x"], None),
+            (&[], None),
+        ] {
+            assert_eq!(read(&headers(lines), CookieName::Session, true), found, "{lines:?}");
+        }
+        assert_eq!(read(&headers(&["usher=x"]), CookieName::Session, false), Some("x"));
+    }
+
+    #[test]
+    fn a_cookie_that_is_sent_twice_counts_as_none() {
+        for lines in [&["usher=x; usher=y"] as &[_], &["usher=x", "usher=x"], &["usher=x; usher="]] {
+            assert_eq!(read(&headers(lines), CookieName::Session, false), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_for_this_host_alone_and_out_of_the_reach_of_scripts() {
+        let kept = set(CookieName::Session, true, "x", Some(Duration::from_mins(1)));
+        assert_eq!(kept, "__Host-usher=x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60");
+        assert_eq!(set(CookieName::Known, false, "x", None), "usher-known=x; HttpOnly; SameSite=Lax; Path=/");
+        assert_eq!(remove(CookieName::Session, false), "usher=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
+    }
+}

@@ -1,0 +1,31 @@
+//! Pages for people: one file a page, its template beside it. A page decides nothing: it calls the use cases that the API calls.
+
+mod assets;
+mod failure;
+mod home;
+mod sign_in;
+mod sign_out;
+mod view;
+
+pub use failure::failure;
+
+use poem::{EndpointExt, IntoEndpoint, endpoint::BoxEndpoint, http::Method};
+
+type Handlers = Vec<(Method, BoxEndpoint<'static>)>;
+
+/// Every page.
+pub fn routes() -> Vec<(&'static str, Handlers)> {
+    let get = |endpoint| (Method::GET, endpoint);
+    let post = |endpoint| (Method::POST, endpoint);
+    vec![
+        ("/", vec![get(page(home::show))]),
+        ("/sign-in", vec![get(page(sign_in::show)), post(page(sign_in::sign_in))]),
+        ("/sign-out", vec![get(page(sign_out::show)), post(page(sign_out::sign_out))]),
+        (assets::style(), vec![get(page(assets::show_style))]),
+        (assets::icon(), vec![get(page(assets::show_icon))]),
+    ]
+}
+
+fn page<E: IntoEndpoint<Endpoint: 'static>>(handler: E) -> BoxEndpoint<'static> {
+    handler.map_to_response().boxed()
+}

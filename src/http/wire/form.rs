@@ -1,0 +1,58 @@
+//! What a form of a page sends (WHATWG URL, "application/x-www-form-urlencoded").
+
+use super::{
+    body::receive,
+    error::{ApiError, ErrorCode},
+};
+use poem::{FromRequest, Request, RequestBody};
+use std::collections::HashMap;
+use zeroize::Zeroizing;
+
+/// The fields of a form, by name. They may be secrets.
+pub struct Form(HashMap<String, Zeroizing<String>>);
+
+impl Form {
+    /// What was typed into a field; nothing where the form does not have it.
+    pub fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |text| text.as_str())
+    }
+
+    /// Whether a box is ticked.
+    pub fn is_ticked(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// A field that comes twice makes the form unreadable.
+    fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = HashMap::new();
+        for (name, value) in form_urlencoded::parse(bytes) {
+            if fields.insert(name.into_owned(), Zeroizing::new(value.into_owned())).is_some() {
+                return Err(ApiError::new(ErrorCode::MalformedRequest));
+            }
+        }
+        Ok(Self(fields))
+    }
+}
+
+impl<'a> FromRequest<'a> for Form {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let bytes = Zeroizing::new(receive(request, body, "application/x-www-form-urlencoded").await?);
+        Ok(Self::parse(&bytes)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_decoded_and_none_may_come_twice() {
+        let form = Form::parse(b"login=ada%40example.com&password=+a%2Bb%C3%A9&keep=on").unwrap();
+        assert_eq!(
+            (form.text("login"), form.text("password"), form.text("other")),
+            ("ada@example.com", " a+b\u{e9}", "")
+        );
+        assert_eq!((form.is_ticked("keep"), form.is_ticked("other")), (true, false));
+        assert_eq!(Form::parse(b"a=1&a=1").err().unwrap().code, ErrorCode::MalformedRequest);
+    }
+}
