@@ -23,7 +23,7 @@ pub struct ServerSettings {
 
     /// An origin whose web apps may use the API from a browser. Write it as browsers send it, such as
     /// https://app.example.com: with the port unless it is the default of the scheme, and without a path. For several,
-    /// repeat the flag or separate them by commas. There are no cookies: apps send the token in the Authorization header
+    /// repeat the flag or separate them by commas. The API reads no cookies: apps send the token in the Authorization header
     #[arg(long, env = "USHER_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<Origin>,
 

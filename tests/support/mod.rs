@@ -10,6 +10,7 @@ pub mod binary;
 pub mod browser;
 pub mod damage;
 pub mod hostile;
+pub mod person;
 pub mod probes;
 
 use serde_json::{Value, json};

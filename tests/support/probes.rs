@@ -152,6 +152,18 @@ pub trait Probes {
     }
 
     /// How many IP addresses are known to accounts.
+    /// The names of the accounts that are known in browsers, once for each browser.
+    fn known_browsers(&self) -> Vec<String> {
+        const SQL: &str = "SELECT coalesce(group_concat(username, ' '), '')
+             FROM (SELECT username FROM known_browsers JOIN users ON id = user_id ORDER BY username)";
+        self.probe::<String>(SQL).split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Makes every IP address a stranger.
+    fn forget_known_addresses(&self) {
+        self.connection().execute("DELETE FROM sign_in_addresses", []).expect("it can be written");
+    }
+
     fn known_address_count(&self) -> i64 {
         self.probe("SELECT count(*) FROM sign_in_addresses")
     }
@@ -290,6 +302,7 @@ pub trait Probes {
             .execute_batch(&format!(
                 "DELETE FROM sign_in_addresses; DELETE FROM sessions;
                  INSERT INTO sign_in_addresses VALUES (1, 'stays', {kept}), (1, 'goes', {kept} - 1);
+                 INSERT INTO known_browsers VALUES (zeroblob(32), 1, {kept}), (randomblob(32), 1, {kept} - 1);
                  INSERT INTO throttle_accounts VALUES (1, zeroblob(16), {now} + 1), (2, zeroblob(16), {now});
                  INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
                     FROM (SELECT 0 AS value UNION ALL SELECT 1);
@@ -301,10 +314,12 @@ pub trait Probes {
             .expect("it can be written");
     }
 
-    /// Which of those are left: known IP addresses, throttled accounts, invitations, resets (`0` is the younger), sessions.
-    fn left_of_each(&self) -> [String; 5] {
+    /// Which of those are left: known IP addresses, known browsers (`1` is the younger), throttled accounts, invitations, resets
+    /// (`0` is the younger), sessions.
+    fn left_of_each(&self) -> [String; 6] {
         [
             self.probe("SELECT group_concat(address) FROM sign_in_addresses"),
+            self.probe("SELECT group_concat(token_hash = zeroblob(32)) FROM known_browsers"),
             self.probe("SELECT group_concat(slot) FROM throttle_accounts"),
             self.probe("SELECT group_concat(id) FROM invitations"),
             self.probe("SELECT group_concat(token_hash = zeroblob(32)) FROM password_resets"),

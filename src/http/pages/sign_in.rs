@@ -48,7 +48,7 @@ impl<'p> SignInPage<'p> {
         let name = visitor.caller.signed_in().map(|signed_in| signed_in.user.username.as_str());
         Self {
             layout: Layout::new(&visitor.context.app.policy().instance_name, name),
-            fields: with_faults(fields, faults),
+            fields: with_faults(fields, faults, if login.is_empty() { "login" } else { "password" }),
             keep,
             refusal,
             unprotected: is_unprotected(&visitor.public_url),

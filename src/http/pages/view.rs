@@ -48,17 +48,18 @@ pub struct Field<'p> {
     pub autocomplete: &'static str,
     pub value: &'p str,
     pub fault: Option<&'p str>,
-    /// Whether the cursor stands here: in the first faulty field, else in the first one.
+    /// Whether the cursor stands here.
     pub focus: bool,
 }
 
-/// Gives the fields their faults, and one of them the cursor.
-pub fn with_faults<'p>(mut fields: Vec<Field<'p>>, faults: &'p Faults) -> Vec<Field<'p>> {
+/// Gives the fields their faults. The cursor stands in the first faulty one, else in `first`.
+pub fn with_faults<'p>(mut fields: Vec<Field<'p>>, faults: &'p Faults, first: &str) -> Vec<Field<'p>> {
     for field in &mut fields {
         field.fault = faults.iter().find(|(name, _)| *name == field.name).map(|(_, fault)| fault);
     }
-    let first = fields.iter().position(|field| field.fault.is_some()).unwrap_or(0);
-    if let Some(field) = fields.get_mut(first) {
+    let faulty = fields.iter().position(|field| field.fault.is_some());
+    let focus = faulty.or_else(|| fields.iter().position(|field| field.name == first));
+    if let Some(field) = focus.and_then(|at| fields.get_mut(at)) {
         field.focus = true;
     }
     fields

@@ -1,0 +1,141 @@
+//! Browsers in which somebody has signed in before: guessing from elsewhere does not keep an owner out of them.
+
+use crate::support::{PASSWORD, Server, person::Person, probes::Probes};
+use std::time::Duration;
+
+const KNOWN: &str = "__Host-usher-known";
+
+/// Signs in, and out again: what is left is that the browser is known.
+fn known(server: &Server, name: &str) -> Person {
+    let person = server.signed_in_person(name);
+    person.submit("/sign-out", &[]).leads_to("/sign-in");
+    person
+}
+
+/// Uses up what anybody else may try at the account from the IP address of the tests.
+fn exhaust(server: &Server, name: &str) {
+    server.forget_known_addresses();
+    for _ in 0..10 {
+        assert_eq!(server.person().sign_in(name, "wrong").status, 401);
+    }
+    assert_eq!(server.person().sign_in(name, PASSWORD).status, 429);
+}
+
+#[test]
+fn an_owner_gets_in_where_they_signed_in_before_while_others_guess() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    exhaust(&server, "ada");
+    person.sign_in("ada", PASSWORD).leads_to("/");
+}
+
+#[test]
+fn a_known_browser_has_a_budget_of_its_own_that_ends() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    for _ in 0..10 {
+        person.sign_in("ada", "wrong").says(401, "is wrong");
+    }
+    assert_eq!(person.sign_in("ada", PASSWORD).header("retry-after"), "300");
+    assert_eq!(server.person().sign_in("ada", PASSWORD).status, 303, "others have not been slowed down");
+    server.clock.advance(Duration::from_mins(5));
+    person.sign_in("ada", PASSWORD).leads_to("/");
+}
+
+#[test]
+fn the_ip_address_counts_for_known_browsers_too() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    for n in 0..50 {
+        server.person().sign_in(&format!("nobody{n}"), "wrong");
+    }
+    assert_eq!(person.sign_in("ada", PASSWORD).status, 429);
+}
+
+#[test]
+fn a_browser_is_known_to_the_accounts_that_were_signed_in_to_in_it_and_to_no_others() {
+    let server = Server::with_pages();
+    server.user("ada");
+    server.user("bob");
+    let person = known(&server, "ada");
+    exhaust(&server, "bob");
+    assert_eq!(person.sign_in("bob", PASSWORD).status, 429);
+}
+
+#[test]
+fn the_token_is_drawn_anew_at_each_sign_in_and_never_taken_from_the_browser() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    let (first, thief) = (person.cookie(KNOWN).unwrap(), person.clone());
+    person.sign_in("ada", PASSWORD).leads_to("/");
+    assert_ne!(person.cookie(KNOWN).unwrap(), first);
+    exhaust(&server, "ada");
+    assert_eq!(thief.sign_in("ada", PASSWORD).status, 429, "the earlier token is worth nothing");
+
+    let planted = server.person();
+    let chosen = usher::domain::KnownBrowserToken::generate();
+    planted.set_cookie(KNOWN, chosen.reveal());
+    server.user("bob");
+    planted.sign_in("bob", PASSWORD).leads_to("/");
+    assert_ne!(planted.cookie(KNOWN).unwrap(), chosen.reveal());
+}
+
+#[test]
+fn a_browser_keeps_four_accounts_and_an_account_sixteen_browsers() {
+    let server = Server::with_pages();
+    let names = ["ann", "bob", "cid", "dan", "eve"];
+    let person = server.person();
+    for name in names {
+        server.user(name);
+        server.clock.advance(Duration::from_secs(1));
+        person.sign_in(name, PASSWORD).leads_to("/");
+    }
+    assert_eq!(server.known_browsers(), ["bob", "cid", "dan", "eve"]);
+
+    for _ in 0..17 {
+        server.clock.advance(Duration::from_secs(1));
+        server.signed_in_person("eve");
+    }
+    assert_eq!(server.known_browsers().iter().filter(|name| *name == "eve").count(), 16);
+    exhaust(&server, "eve");
+    assert_eq!(person.sign_in("eve", PASSWORD).status, 429, "the oldest browser is forgotten");
+}
+
+#[test]
+fn ending_all_sessions_forgets_the_browsers() {
+    let server = Server::with_pages();
+    let ada = server.user("ada");
+    let person = known(&server, "ada");
+    assert_eq!(ada.delete("/auth/sessions").status, 204);
+    assert_eq!(server.known_browsers(), ["ada"], "others only");
+    assert_eq!(ada.delete(&format!("{}/sessions", ada.me())).status, 204);
+    assert!(server.known_browsers().is_empty());
+    exhaust(&server, "ada");
+    assert_eq!(person.sign_in("ada", PASSWORD).status, 429);
+}
+
+#[test]
+fn a_reset_forgets_the_browsers() {
+    let server = Server::with_pages();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    known(&server, "ada");
+    let reset = root.post(&format!("{}/password-reset", ada.me()), serde_json::json!({})).json();
+    let body = serde_json::json!({"token": reset["token"], "password": "another battery"});
+    assert_eq!(server.anon().post("/auth/password-reset", body).status, 204);
+    assert!(server.known_browsers().is_empty());
+}
+
+#[test]
+fn after_ninety_days_a_browser_is_a_stranger_and_its_row_is_deleted() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    let ninety = Duration::from_hours(90 * 24);
+    server.clock.advance(ninety + Duration::from_secs(1));
+    exhaust(&server, "ada");
+    assert_eq!(person.sign_in("ada", PASSWORD).status, 429);
+}

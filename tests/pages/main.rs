@@ -1,0 +1,10 @@
+//! The pages for people, as a browser meets them, without scripts.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cross_site;
+mod known_browsers;
+mod shell;
+mod sign_in;
+mod sign_out;
