@@ -23,6 +23,10 @@ pub(super) enum Operation {
     /// Opening a session. The password decides who may.
     SignIn,
     SignOut,
+    /// Getting a code for an app. Whether the app may be entered is decided by the app.
+    EnterApp,
+    /// Entering an app with such a code. The code decides.
+    RedeemCode,
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
     /// Creating a reset token for this account.
@@ -63,6 +67,8 @@ impl Operation {
             | Self::ListUsers
             | Self::SignIn
             | Self::SignOut
+            | Self::EnterApp
+            | Self::RedeemCode
             | Self::ResetPassword
             | Self::Invite
             | Self::PassAs(_)
@@ -74,7 +80,7 @@ impl Operation {
 
     /// Whether a password or a token decides, and not the caller's session. That session may end meanwhile.
     pub fn has_its_own_proof(&self) -> bool {
-        matches!(self, Self::SignIn | Self::ResetPassword)
+        matches!(self, Self::SignIn | Self::ResetPassword | Self::RedeemCode)
     }
 }
 
@@ -94,8 +100,8 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
     };
     let administers = || signed_in().and(if is_admin { Ok(()) } else { Err(Error::Forbidden) });
     match operation {
-        Operation::SignIn | Operation::ResetPassword => Ok(()),
-        Operation::SignOut | Operation::PassAs(Role::User) => signed_in(),
+        Operation::SignIn | Operation::ResetPassword | Operation::RedeemCode => Ok(()),
+        Operation::SignOut | Operation::EnterApp | Operation::PassAs(Role::User) => signed_in(),
         Operation::Register { role: Role::Admin, .. } | Operation::TransferUsers | Operation::SetPolicy => {
             Err(Error::Forbidden)
         }
@@ -217,6 +223,8 @@ mod tests {
             ("store the policy", Operation::SetPolicy, [&forbidden, &forbidden, &forbidden, &ok]),
             ("sign in", Operation::SignIn, [&ok, &ok, &ok, &ok]),
             ("sign out", Operation::SignOut, [&anonymous, &ok, &ok, &ok]),
+            ("enter an app", Operation::EnterApp, [&anonymous, &ok, &ok, &ok]),
+            ("show a code", Operation::RedeemCode, [&ok, &ok, &ok, &ok]),
             ("reset a password", Operation::ResetPassword, [&ok, &ok, &ok, &ok]),
             ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
         ];

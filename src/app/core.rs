@@ -8,6 +8,7 @@ use super::{
     Policy,
     access::{Operation, decide},
     audit::journal::Journal,
+    entry::Asked,
     maintenance::flushes::Flushes,
     sessions::uses::Uses,
     throttle::Throttle,
@@ -31,13 +32,25 @@ pub(super) struct Core {
     /// Uses of sessions that wait to be written.
     pub uses: Uses,
     pub flushes: Flushes,
+    /// Questions of proxies that wait to be written.
+    pub asked: Asked,
 }
 
 impl Core {
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         let throttle = Throttle::new(policy.throttle, clock.clone());
         let journal = Journal::new(clock.clone());
-        Self { store, hashing, clock, policy, journal, throttle, uses: Uses::default(), flushes: Flushes::default() }
+        Self {
+            store,
+            hashing,
+            clock,
+            policy,
+            journal,
+            throttle,
+            uses: Uses::default(),
+            flushes: Flushes::default(),
+            asked: Asked::default(),
+        }
     }
 
     /// Checks whether the caller may do this, and records a refusal. Use cases call it before work that comes before a

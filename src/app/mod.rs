@@ -7,6 +7,7 @@ mod access;
 mod accounts;
 mod audit;
 mod core;
+mod entry;
 mod invitations;
 mod maintenance;
 mod resets;
@@ -18,6 +19,7 @@ mod undeclared;
 
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
 pub use audit::AuditLog;
+pub use entry::{Admission, Entry, Redeemed, Shown};
 pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
@@ -66,6 +68,9 @@ const ADDRESS_RETENTION: Duration = Duration::from_hours(90 * 24);
 /// How many of these IP addresses an account remembers.
 const MAX_ADDRESSES: u32 = 16;
 
+/// How long codes for entering apps stay after their end, so that one that is shown again is noticed.
+const ENTRY_CODE_RETENTION: Duration = Duration::from_hours(1);
+
 impl Policy {
     pub const DEFAULT_RESET_LIFETIME: Duration = Duration::from_hours(1);
     pub const DEFAULT_INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
@@ -96,6 +101,7 @@ pub struct App {
     pub transfer: Transfer,
     pub sign_in: SignIns,
     pub sessions: Sessions,
+    pub entry: Entry,
     pub invitations: Invitations,
     pub resets: Resets,
     pub audit: AuditLog,
@@ -115,6 +121,7 @@ impl App {
             transfer: Transfer { core: core.clone() },
             sign_in: SignIns { core: core.clone() },
             sessions: Sessions { core: core.clone() },
+            entry: Entry { core: core.clone() },
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },
             audit: AuditLog { core: core.clone() },
@@ -128,6 +135,10 @@ impl App {
 
     pub fn policy(&self) -> &Policy {
         &self.core.policy
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.core.clock.now()
     }
 
     /// Stores the settings that commands follow while a server runs, and replaces those of an earlier start.

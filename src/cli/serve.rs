@@ -159,7 +159,7 @@ async fn serve(
 fn report_pages(public_url: Option<&Origin>) {
     match public_url {
         None => {
-            tracing::warn!("no pages are served, only the API: set --public-url to where browsers reach this server")
+            tracing::warn!("no pages are served, only the API: set --public-url to where browsers reach this server");
         }
         Some(url) if url.is_https() || url.is_loopback() => tracing::info!("pages are at {url}"),
         Some(url) => tracing::warn!(

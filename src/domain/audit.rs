@@ -66,6 +66,10 @@ actions! {
     SignedOut => "session.signed_out",
     /// Sessions of an account were ended from another session, by an administrator or on the command line.
     SessionsRevoked => "session.revoked",
+    /// A browser entered an app behind a proxy with its session.
+    AppEntered => "app.entered",
+    /// A code for entering an app was shown a second time, in another browser or at another app.
+    EntryCodeRefused => "app.code_refused",
     /// A sign-in failed: a wrong password, an unknown e-mail address or a disabled account. Also a wrong `current_password`.
     SignInFailed => "session.sign_in_failed",
     /// A caller asked for something that they may not do, and got `403`.

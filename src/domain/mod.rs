@@ -7,6 +7,7 @@ mod audit;
 mod caller;
 mod chain;
 mod clock_watch;
+mod entry;
 mod error;
 mod id;
 mod invitation;
@@ -23,6 +24,7 @@ pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditL
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
+pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};
 pub use id::{AppId, GroupId, InvitationId, UserId};
 pub use invitation::{DamagedInvitation, Invitation, NewInvitation, Registration};

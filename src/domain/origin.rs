@@ -26,6 +26,11 @@ impl Origin {
         Err(format!("write it as browsers send it: {origin}").into())
     }
 
+    /// Takes any spelling, such as a proxy's: with capital letters, or with the scheme's own port.
+    pub fn normalized(text: &str) -> Result<Self, Cow<'static, str>> {
+        Self::usual_spelling(text)
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn an_account_is_meant_by_its_id_its_address_or_its_username() {
-        assert_eq!(UserSelector::parse("42"), Ok(UserSelector::Id(UserId(42))));
+        assert_eq!(UserSelector::parse("42"), Ok(UserSelector::Id(UserId::new(42).unwrap())));
         assert!(matches!(UserSelector::parse("ada@example.com"), Ok(UserSelector::Email(_))));
         assert!(matches!(UserSelector::parse("4da"), Ok(UserSelector::Username(_))));
         for bad in ["", "0", "042", "99999999999999999999", "a@", "-a", "a b"] {

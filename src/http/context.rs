@@ -6,15 +6,22 @@ use crate::{
     domain::{Actor, Caller, Client, UserId},
 };
 use poem::Request;
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Attached to the request as data.
 pub struct Context {
     pub app: Arc<App>,
     pub client: Client,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// Whether that is a proxy whose headers are believed.
+    pub is_from_trusted_proxy: bool,
     pub request_id: Arc<str>,
     pub connection: Arc<Connection>,
     pub draining: Arc<Draining>,

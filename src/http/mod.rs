@@ -69,7 +69,9 @@ fn routes(app: &Arc<App>, docs: bool) -> Routes {
         get("/docs/", handler(docs::to_docs));
     }
     if has_pages(app) {
-        pages::routes().into_iter().for_each(|(template, methods)| routes.at(template, methods));
+        for (template, methods) in pages::routes() {
+            routes.at(template, methods);
+        }
     } else if docs {
         routes.at("/", [(Method::GET, handler(docs::to_docs))]);
     }

@@ -204,6 +204,11 @@ impl<'c> std::ops::Deref for Writer<'c> {
 }
 
 impl Writer<'_> {
+    /// The time of this transaction.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
     /// On whose behalf this is written.
     pub fn caller(&self) -> &Caller {
         &self.caller

@@ -36,6 +36,9 @@ fn things(server: &Server) -> Things {
     let reset = reset.is(201, "").json()["token"].clone();
     server.add_throttled(RIGHT + HOUR);
     root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
+    server.add_app("Notes", "https://notes.example.test", "groups");
+    server.let_in(ada.id, "Notes");
+    server.add_what_browsers_leave(ada.id);
     for (table, count) in server.row_counts() {
         assert!(count > 0 || table == "policy", "{table}");
     }

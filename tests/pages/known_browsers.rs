@@ -70,7 +70,7 @@ fn the_token_is_drawn_anew_at_each_sign_in_and_never_taken_from_the_browser() {
     let server = Server::with_pages();
     server.user("ada");
     let person = known(&server, "ada");
-    let (first, thief) = (person.cookie(KNOWN).unwrap(), person.clone());
+    let (first, thief) = (person.cookie(KNOWN).unwrap(), person.stolen());
     person.sign_in("ada", PASSWORD).leads_to("/");
     assert_ne!(person.cookie(KNOWN).unwrap(), first);
     exhaust(&server, "ada");

@@ -3,8 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
 mod cross_site;
 mod known_browsers;
 mod shell;
 mod sign_in;
 mod sign_out;
+mod single_sign_on;

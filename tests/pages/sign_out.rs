@@ -7,7 +7,7 @@ fn opening_the_page_ends_nothing_and_its_button_ends_the_session() {
     let server = Server::with_pages();
     server.user("ada");
     let person = server.signed_in_person("ada");
-    let thief = person.clone();
+    let thief = person.stolen();
     person.open("/sign-out").says(200, "<button type=\"submit\">Sign out</button>");
     assert!(person.signed_in_as().is_some());
 

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod apps;
 pub mod binary;
 #[cfg(feature = "system-tests")]
 pub mod browser;

@@ -159,6 +159,62 @@ pub trait Probes {
         self.probe::<String>(SQL).split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Registers an app.
+    fn add_app(&self, name: &str, url: &str, access: &str) -> i64 {
+        let host = url.split_once("://").map_or("", |(_, host)| host.split(':').next().unwrap_or(host));
+        let connection = self.connection();
+        connection
+            .execute(
+                "INSERT INTO apps (name, url, host, access, created_at) VALUES (?1, ?2, ?3, ?4, 0)",
+                [name, url, host, access],
+            )
+            .expect("it can be written");
+        connection.last_insert_rowid()
+    }
+
+    /// One row of each kind that browsers leave behind: a code for an app, a browser that is known, a set-up link.
+    fn add_what_browsers_leave(&self, user: i64) {
+        let until = i64::MAX;
+        let sql = format!(
+            "INSERT INTO entry_codes SELECT randomblob(32), s.id, a.id, randomblob(32), '/', {until}, 0
+                 FROM sessions s, apps a WHERE s.user_id = {user} LIMIT 1;
+             INSERT INTO known_browsers SELECT randomblob(32), id, last_login_at FROM users WHERE id = {user};
+             INSERT INTO setup_link VALUES (1, randomblob(32), {until})"
+        );
+        self.connection().execute_batch(&sql).expect("it can be written");
+    }
+
+    /// Changes who may enter an app.
+    fn set_access(&self, name: &str, access: &str) {
+        let sql = "UPDATE apps SET access = ?2 WHERE name = ?1";
+        self.connection().execute(sql, [name, access]).expect("it can be written");
+    }
+
+    fn delete_app(&self, name: &str) {
+        let connection = self.connection();
+        connection.pragma_update(None, "foreign_keys", true).expect("it can be set");
+        connection.execute("DELETE FROM apps WHERE name = ?1", [name]).expect("it can be written");
+    }
+
+    /// Puts an account into a group that may enter an app.
+    fn let_in(&self, user: i64, app: &str) {
+        let sql = format!(
+            "INSERT OR IGNORE INTO groups (name, name_key, created_at) VALUES ('friends', 'friends', 0);
+             INSERT OR IGNORE INTO app_groups SELECT a.id, g.id FROM apps a, groups g WHERE a.name = '{app}';
+             INSERT INTO group_members SELECT {user}, id FROM groups"
+        );
+        self.connection().execute_batch(&sql).expect("it can be written");
+    }
+
+    fn leave_groups(&self, user: i64) {
+        self.connection().execute("DELETE FROM group_members WHERE user_id = ?1", [user]).expect("it can be written");
+    }
+
+    /// Codes for entering apps: how many there are, and how many of them were used.
+    fn code_counts(&self) -> [i64; 2] {
+        [self.probe("SELECT count(*) FROM entry_codes"), self.probe("SELECT coalesce(sum(spent), 0) FROM entry_codes")]
+    }
+
     /// Makes every IP address a stranger.
     fn forget_known_addresses(&self) {
         self.connection().execute("DELETE FROM sign_in_addresses", []).expect("it can be written");

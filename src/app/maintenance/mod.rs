@@ -2,7 +2,7 @@
 
 pub(super) mod flushes;
 
-use super::{ADDRESS_RETENTION, audit, core::Core, sessions};
+use super::{ADDRESS_RETENTION, ENTRY_CODE_RETENTION, audit, core::Core, sessions};
 use crate::{
     domain::{ClockWatch, Error, SessionLimits, Timestamp},
     store::Writer,
@@ -106,8 +106,9 @@ impl Maintenance {
         let _only_one = self.core.flushes.writing.lock().await;
         let (uses, refused, budgets) =
             (self.core.uses.waiting(), self.core.journal.take(now), self.core.throttle.changed_accounts());
+        let asked = self.core.asked.take();
         let watch = budgets.clock_was_set.then(|| self.watch_clock(None));
-        if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() {
+        if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() && asked.is_empty() {
             return Ok(());
         }
         let (used, events, used_up) = (uses.clone(), refused.events(), budgets.rows.clone());
@@ -116,6 +117,7 @@ impl Maintenance {
             .maintain(move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
                 used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
+                asked.iter().try_for_each(|(app, (at, proxy))| writer.set_verified(*app, *at, *proxy))?;
                 watch.map_or(Ok(()), |watch| writer.set_clock_watch(watch))?;
                 for event in &events {
                     writer.record_event(event.clone());
@@ -172,6 +174,7 @@ impl Maintenance {
             sessions::sweep::sweep(&self.core, expired).await?;
             self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
             self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
+            self.in_turns(move |writer| writer.sweep_entry_codes(now - ENTRY_CODE_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_known_browsers(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;

@@ -5,8 +5,8 @@ pub(super) mod uses;
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, AppId, BrowserToken, Caller, Error, Role, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn,
-    Timestamp, TokenHash, User, UserId,
+    Action, AppId, BrowserToken, Caller, Error, Role, Session, SessionDetails, SessionId, SessionKind, SessionToken,
+    SignedIn, Timestamp, TokenHash, User, UserId,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -27,6 +27,33 @@ pub struct ListedSession {
     pub user_agent: Option<String>,
     /// Whether it is the session of this request.
     pub current: bool,
+}
+
+/// Refuses a session that has ended, and records the use of one that has not.
+fn use_session(core: &Core, session: &Session) -> Result<(), Error> {
+    let (limits, now) = (&core.policy.sessions, core.clock.now());
+    // A use may have been gathered and not yet been written.
+    let alive = limits.is_alive(session, session.last_used_at, now)
+        || core.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
+    if !alive {
+        return Err(Error::InvalidToken);
+    }
+    if limits.is_worth_recording(session, now) {
+        core.uses.gather(&session.id, now);
+    }
+    Ok(())
+}
+
+/// The same for a browser's session and the one with an app that depends on it: a use of the second is one of the first.
+pub(super) fn use_with_app(core: &Core, browser: &Session, with_app: &Session) -> Result<(), Error> {
+    use_session(core, browser)?;
+    if core.clock.now() >= with_app.expires_at {
+        return Err(Error::InvalidToken);
+    }
+    if core.policy.sessions.is_worth_recording(with_app, core.clock.now()) {
+        core.uses.gather(&with_app.id, core.clock.now());
+    }
+    Ok(())
 }
 
 /// Moves each session with an app behind the browser's session that it depends on. One whose browser's session has ended
@@ -74,22 +101,8 @@ impl Sessions {
     async fn by_token(&self, hash: TokenHash) -> Result<SignedIn, Error> {
         let found = self.core.look_up(move |reader| reader.signed_in_by_token(&hash)).await?;
         let signed_in = found.ok_or(Error::InvalidToken)?;
-        self.use_session(&signed_in)?;
+        use_session(&self.core, &signed_in.session)?;
         Ok(signed_in)
-    }
-
-    fn use_session(&self, signed_in: &SignedIn) -> Result<(), Error> {
-        let (session, limits, now) = (&signed_in.session, &self.core.policy.sessions, self.core.clock.now());
-        // A later use may be in memory, not yet written.
-        let alive = limits.is_alive(session, session.last_used_at, now)
-            || self.core.uses.of(&session.id).is_some_and(|at| limits.is_alive(session, at, now));
-        if !alive {
-            return Err(Error::InvalidToken);
-        }
-        if limits.is_worth_recording(session, now) {
-            self.core.uses.gather(&session.id, now);
-        }
-        Ok(())
     }
 
     /// Returns the account of the session if it holds the role. It was read with the session and is not read again.

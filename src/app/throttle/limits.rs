@@ -16,6 +16,8 @@ pub(in crate::app) enum Limit {
     Account,
     /// Failed sign-ins to one account in one browser in which somebody has signed in to it before.
     Browser,
+    /// Codes with which one account enters apps: each costs a commit.
+    Entry,
     /// Registrations from one IP address.
     Registration,
     /// Resets of passwords from one IP address.
@@ -25,12 +27,13 @@ pub(in crate::app) enum Limit {
 }
 
 impl Limit {
-    pub(super) const ALL: [Limit; 8] = [
+    pub(super) const ALL: [Limit; 9] = [
         Limit::Address,
         Limit::Pair,
         Limit::NetworkAndAccount,
         Limit::Account,
         Limit::Browser,
+        Limit::Entry,
         Limit::Registration,
         Limit::Reset,
         Limit::Change,
@@ -43,6 +46,7 @@ impl Limit {
             Limit::NetworkAndAccount => "site_and_account",
             Limit::Account => "account",
             Limit::Browser => "browser_and_account",
+            Limit::Entry => "entry",
             Limit::Registration => "registration",
             Limit::Reset => "reset",
             Limit::Change => "change",
@@ -59,6 +63,7 @@ impl Limit {
             // NIST SP 800-63B-4, 3.2.2, allows a hundred. Here they come back over time, so that nobody can lock an
             // owner out for ever.
             Limit::Account => rate(100, Duration::from_hours(1)),
+            Limit::Entry => rate(60, Duration::from_secs(10)),
             Limit::Registration | Limit::Reset | Limit::Change => rate(30, Duration::from_mins(2)),
         }
     }

@@ -93,7 +93,8 @@ impl Throttle {
         AccountKey::of(self.secret(), email)
     }
 
-    /// Charges a sign-in. A client that has signed in to the account before is limited by its own budgets alone.
+    /// Charges a sign-in. A client that has signed in to the account before is limited by its own budgets alone. So is a
+    /// browser in which somebody has signed in to the account, by a budget beside those of its IP address.
     /// Callers whose IP address is unknown are charged to the account's budget, which is stricter than ten times that
     /// of a client or a network, and so replaces both.
     pub fn reserve_sign_in(&self, prefix: Option<ClientPrefix>, target: Target) -> Result<Attempt, Error> {
@@ -133,6 +134,11 @@ impl Throttle {
             charges.extend(Some(limit).filter(|_| counts).into_iter().flat_map(|limit| self.by_address(limit, prefix)));
         }
         self.reserve(charges)
+    }
+
+    /// Charges somebody who enters an app.
+    pub fn reserve_entry(&self, owner: UserId) -> Result<Attempt, Error> {
+        self.reserve(vec![self.charge(Limit::Entry, Limit::Entry.rate(), &[&owner.get().to_be_bytes()])])
     }
 
     /// Charges an attempt that is limited by client alone.

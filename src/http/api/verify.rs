@@ -1,18 +1,23 @@
 //! The question of a reverse proxy: may this caller pass, and who are they?
 
 use crate::{
-    app::App,
-    domain::{Role, User},
+    app::{App, Shown},
+    domain::{Caller, Error, Origin, Role, User},
     http::{
-        auth::SignedInCaller,
+        auth::{ForwardedRequest, RequestKind},
         wire::{
             error::{ApiError, ErrorCode},
-            query::{Query, query},
+            query::{FromParameter, Query, query},
+            schema::ApiSchema,
         },
     },
 };
-use poem_openapi::{ApiResponse, OpenApi};
-use std::sync::Arc;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    registry::{MetaSchema, MetaSchemaRef},
+};
+use std::{borrow::Cow, sync::Arc};
 
 pub struct Verify {
     pub app: Arc<App>,
@@ -26,6 +31,26 @@ query! {
     VerifyQuery as "VerifyQuery" {
         /// The role that the account must have; administrators have the role `user`, too. Without it, every role is accepted
         role: Role,
+        /// `401`: a person who must sign in first is answered with `401` and the `Location` to lead them to, not with `302`.
+        /// For nginx, which passes on only `401` and `403`
+        refuse: Refuse,
+    }
+}
+
+/// How a person is refused who must sign in first.
+#[derive(Debug)]
+pub struct Refuse;
+
+impl FromParameter for Refuse {
+    fn from_parameter(text: &str) -> Result<Self, Cow<'static, str>> {
+        if text == "401" { Ok(Self) } else { Err("must be 401".into()) }
+    }
+}
+
+impl ApiSchema for Refuse {
+    fn schema() -> MetaSchemaRef {
+        let items = vec!["401".into()];
+        MetaSchemaRef::Inline(Box::new(MetaSchema { enum_items: items, ..MetaSchema::new("string") }))
     }
 }
 
@@ -47,6 +72,13 @@ pub enum Verified {
         #[oai(header = "Remote-Role")]
         String,
     ),
+    /// A person must sign in first, at the address in `Location`
+    #[oai(status = 302)]
+    Elsewhere(
+        /// Where the sign-in for the app begins
+        #[oai(header = "Location")]
+        String,
+    ),
 }
 
 impl From<&User> for Verified {
@@ -64,12 +96,73 @@ impl Verify {
     /// Authorize a request for a reverse proxy
     ///
     /// For nginx `auth_request`, Caddy `forward_auth` and Traefik `ForwardAuth`. The proxy asks before each request, and sends
-    /// the caller's `Authorization` header. If the answer is `200`, it passes the request on to the app with the headers of
-    /// this answer. Apps should use `Remote-User-Id` as the key.
+    /// the caller's headers. If the answer is `200`, it passes the request on to the app with the headers of this answer.
+    /// Apps should use `Remote-User-Id` as the key.
+    ///
+    /// A proxy that is a `--trusted-proxy` says for which app it asks, by `X-Forwarded-Proto`, `X-Forwarded-Host`,
+    /// `X-Forwarded-Method` and `X-Forwarded-Uri`. Then the app must be registered, its `access` must let the account in, and
+    /// beside session tokens the cookie that single sign-on sets on the app's host is accepted. A person who is not signed in
+    /// is sent to the sign-in page; anything else gets `401`. Requests that could change something and come from another
+    /// origin get `403`, unless they carry a session token.
     #[oai(path = "/auth/verify", method = "get", operation_id = "verify")]
-    #[allow(clippy::unused_async, reason = "a handler must be asynchronous; the account was read with the session")]
-    async fn verify(&self, caller: SignedInCaller, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
+    async fn verify(&self, request: ForwardedRequest, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
         let role = query.0.role.unwrap_or(Role::User);
-        Ok(self.app.sessions.verify(&caller.0, role)?.into())
+        let Some(app) = &request.to else {
+            return Ok(self.app.sessions.verify(&request.caller, role)?.into());
+        };
+        match self.enter(&request, app).await {
+            Ok(caller) => Ok(self.app.sessions.verify(&caller, role)?.into()),
+            Err(refusal) => elsewhere(refusal, &request, app, query.0.refuse.is_some()),
+        }
+    }
+}
+
+impl Verify {
+    /// Who may enter the app.
+    async fn enter(&self, request: &ForwardedRequest, app: &Origin) -> Result<Caller, ApiError> {
+        if request.is_forged {
+            return Err(ApiError::with_message(ErrorCode::Forbidden, FORGED));
+        }
+        let shown = match request.caller.signed_in() {
+            Some(signed_in) => Shown::Session(signed_in),
+            None => Shown::Cookie(request.app_cookie.as_ref()),
+        };
+        let entered = self.app.entry.verify(app, shown, request.proxy()).await;
+        let is_stranger = matches!(entered, Err(Error::AuthenticationRequired | Error::InvalidToken));
+        if is_stranger && !self.app.entry.is_asked(app, request.proxy()).await? {
+            return Err(ApiError::with_message(ErrorCode::Forbidden, UNREGISTERED));
+        }
+        let kept_out = |error| match error {
+            Error::Forbidden => ApiError::with_message(ErrorCode::Forbidden, KEPT_OUT),
+            error => error.into(),
+        };
+        Ok(request.caller_of(entered.map_err(kept_out)?))
+    }
+}
+
+const KEPT_OUT: &str = "your account may not enter this app";
+const FORGED: &str = "this request comes from a page of another origin";
+const UNREGISTERED: &str = "no app is registered for the host that the proxy forwards";
+const NOT_SENT: &str = "you are no longer signed in, so what you have just sent did not reach the app; go back, open the page again in a new tab to sign in, and then send it again";
+
+/// A person who opens a page of the app is sent to the start of the sign-in, which also says why somebody may not enter.
+/// A proxy that passes on nothing but `401` and `403` is told where that is.
+fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse: bool) -> Result<Verified, ApiError> {
+    let is_unknown = matches!(refusal.code, ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken);
+    let is_kept_out = refusal.message == KEPT_OUT;
+    let by_cookie = request.caller.signed_in().is_none();
+    match request.kind {
+        RequestKind::Navigation if by_cookie && (is_unknown || is_kept_out) => {
+            let path = utf8_percent_encode(request.path.as_str(), NON_ALPHANUMERIC);
+            let location = format!("{app}/_usher/start?to={path}");
+            if !refuse {
+                return Ok(Verified::Elsewhere(location));
+            }
+            Err(ApiError::new(ErrorCode::AuthenticationRequired).leading_to(location))
+        }
+        RequestKind::SentForm if is_unknown => {
+            Err(ApiError::with_message(ErrorCode::AuthenticationRequired, NOT_SENT).for_person())
+        }
+        _ => Err(refusal),
     }
 }

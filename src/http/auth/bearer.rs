@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 use std::sync::Arc;
 
-const SCHEME: &str = "sessionToken";
+pub(super) const SCHEME: &str = "sessionToken";
 
 /// A caller with a valid session; all others are refused with `401`.
 pub struct SignedInCaller(pub Caller);
@@ -24,13 +24,13 @@ pub struct SignedInCaller(pub Caller);
 pub struct AnyCaller(pub Caller);
 
 /// The content of an `Authorization` header.
-enum Sent {
+pub(super) enum Sent {
     Nothing,
     Token(SessionToken),
 }
 
 /// Accepts the form of RFC 6750, section 2.1, and the bare token. Other schemes count as no token.
-fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
+pub(super) fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
     let invalid = || ApiError::new(ErrorCode::InvalidToken);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(Sent::Nothing) };
@@ -49,7 +49,7 @@ fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
 }
 
 /// Identifies the caller, and stores the account for the access log.
-async fn caller(request: &Request) -> Result<Caller, ApiError> {
+pub(super) async fn caller(request: &Request) -> Result<Caller, ApiError> {
     let context = Context::of(request)?;
     let actor = match sent(request.headers())? {
         Sent::Nothing => Actor::Anonymous,
@@ -58,7 +58,7 @@ async fn caller(request: &Request) -> Result<Caller, ApiError> {
     Ok(context.caller(actor))
 }
 
-fn register_scheme(registry: &mut Registry) {
+pub(super) fn register_scheme(registry: &mut Registry) {
     let scheme = MetaSecurityScheme {
         ty: "http",
         description: Some(

@@ -9,6 +9,10 @@ use std::time::Duration;
 pub enum CookieName {
     /// The session of a browser.
     Session,
+    /// The session with an app, on the app's host.
+    App,
+    /// What binds somebody's way from an app to the sign-in page and back to one browser, on the app's host.
+    Flow,
     /// A browser in which somebody has signed in before.
     Known,
 }
@@ -20,6 +24,10 @@ impl CookieName {
         match (self, secure) {
             (Self::Session, true) => "__Host-usher",
             (Self::Session, false) => "usher",
+            (Self::App, true) => "__Host-usher-app",
+            (Self::App, false) => "usher-app",
+            (Self::Flow, true) => "__Host-usher-flow",
+            (Self::Flow, false) => "usher-flow",
             (Self::Known, true) => "__Host-usher-known",
             (Self::Known, false) => "usher-known",
         }
@@ -27,7 +35,7 @@ impl CookieName {
 }
 
 /// The value of a cookie. One that is sent twice counts as none: one of the two may come from somebody else.
-pub fn read<'h>(headers: &'h HeaderMap, name: CookieName, secure: bool) -> Option<&'h str> {
+pub fn read(headers: &HeaderMap, name: CookieName, secure: bool) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let mut values = pairs.filter(|(found, _)| *found == name.text(secure)).map(|(_, value)| value);

@@ -3,9 +3,11 @@
 mod bearer;
 pub mod cookie;
 mod cross_site;
+mod forwarded;
 mod visitor;
 
 pub use bearer::{AnyCaller, SignedInCaller};
+pub use forwarded::{AppVisitor, ForwardedRequest, RequestKind};
 pub use visitor::Visitor;
 
 use crate::domain::USER_AGENT_LENGTH;

@@ -13,10 +13,25 @@ use poem::{Response, http::header};
 /// Renders a failure in the form of a subtree.
 pub type Renderer = fn(&ApiError, &Context) -> Response;
 
-/// Chooses the form of a failure by the path: programs get the envelope, and people a page, where pages are served.
-pub fn renderer(path: &str, page: Option<Renderer>) -> Renderer {
-    let is_for_programs = path.starts_with("/api/") || matches!(path, "/api" | "/healthz" | "/readyz");
-    page.filter(|_| !is_for_programs).unwrap_or(|error, _| envelope::response(error))
+/// How failures look, by the path: programs get the envelope, and people a page, where pages are served.
+#[derive(Clone, Copy)]
+pub struct Renderers {
+    page: Option<Renderer>,
+    is_for_programs: bool,
+}
+
+impl Renderers {
+    pub fn at(path: &str, page: Option<Renderer>) -> Self {
+        let is_for_programs = path.starts_with("/api/") || matches!(path, "/api" | "/healthz" | "/readyz");
+        Self { page, is_for_programs }
+    }
+
+    fn render(self, error: &ApiError, context: &Context) -> Response {
+        match self.page.filter(|_| error.is_for_person || !self.is_for_programs) {
+            Some(page) => page(error, context),
+            None => envelope::response(error),
+        }
+    }
 }
 
 /// Logs a failure, where it is ours, and renders it.
@@ -27,7 +42,7 @@ pub fn answer(
     context: &Context,
     route: Option<&Route>,
     grant: Option<&Grant>,
-    render: Renderer,
+    renderers: Renderers,
 ) -> Response {
     if let Some(internal) = &error.internal {
         let (request_id, code) = (&*context.request_id, error.code.as_str());
@@ -37,7 +52,7 @@ pub fn answer(
     if let Some(answer) = others.and_then(|route| Grant::to_preflight(grant, &route.allow)) {
         return answer;
     }
-    let mut response = render(&error, context);
+    let mut response = renderers.render(&error, context);
     if let Some(route) = others {
         response.headers_mut().insert(header::ALLOW, route.allow.clone());
     }

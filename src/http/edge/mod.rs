@@ -27,6 +27,7 @@ use super::{
 use crate::app::App;
 use access_log::Answered;
 use cors::{Cors, Grant};
+use failure::Renderers;
 use futures_util::FutureExt;
 use poem::{Addr, Endpoint, Request, Response, http::HeaderValue};
 use request_id::{REQUEST_ID, RequestIds};
@@ -86,6 +87,8 @@ impl Edge {
         Context {
             app: self.app.clone(),
             client,
+            peer: peer.to_canonical(),
+            is_from_trusted_proxy: self.proxies.trusts(peer),
             request_id: given.map_or_else(|| self.request_ids.next(), Into::into),
             connection: request.data::<Arc<Connection>>().cloned().unwrap_or_default(),
             draining: self.draining.clone(),
@@ -110,14 +113,14 @@ impl Endpoint for Edge {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let begun = Instant::now();
         let (method, grant) = (access_log::method_name(request.method()), self.cors.grant(&request));
-        let render = failure::renderer(request.uri().path(), self.failure_page);
+        let renderers = Renderers::at(request.uri().path(), self.failure_page);
         let (route, parameters) = self.routes.find(request.uri().path()).unzip();
         let context = Arc::new(self.context(&request, parameters.unwrap_or_default()));
         request.set_data(context.clone());
         unread_body::drain_when_dropped(&mut request);
         let mut response = match call(route, request).await {
             Ok(response) => response,
-            Err(error) => failure::answer(error.into(), &context, route, grant.as_ref(), render),
+            Err(error) => failure::answer(error.into(), &context, route, grant.as_ref(), renderers),
         };
         put_common_headers(&mut response, &context.request_id);
         Grant::put_headers(grant, &mut response);

@@ -1,5 +1,6 @@
 //! The style sheet and the icon. Their names carry a hash of their content, so that browsers may keep them for a year.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Response, handler, http::header};
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
@@ -20,8 +21,7 @@ pub fn icon() -> &'static str {
 }
 
 fn path(name: &str, content: &str, extension: &str) -> String {
-    let hash = Sha256::digest(content);
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = Base64UrlUnpadded::encode_string(&Sha256::digest(content)[..9]);
     format!("/assets/{name}-{hash}.{extension}")
 }
 

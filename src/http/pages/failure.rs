@@ -1,6 +1,6 @@
 //! How a failure looks to a person.
 
-use super::view::{Layout, html};
+use super::view::{Layout, html, page};
 use crate::http::{
     context::Context,
     wire::{
@@ -8,27 +8,25 @@ use crate::http::{
         error::{ApiError, ErrorCode},
     },
 };
-use askama::Template;
 use poem::{
     Response,
     http::{HeaderValue, StatusCode, header},
 };
 
-#[derive(Template)]
-#[template(path = "failure.html", config = "src/http/pages/askama.toml")]
-struct FailurePage<'p> {
-    layout: Layout<'p>,
-    title: &'static str,
-    text: String,
-    status: u16,
-    request_id: &'p str,
+page! {
+    FailurePage from "failure.html" {
+        title: &'static str,
+        text: String,
+        status: u16,
+        request_id: &'p str,
+    }
 }
 
 /// A page that says what went wrong and what to do, with the id under which the log knows more.
 pub fn failure(error: &ApiError, context: &Context) -> Response {
     let status = error.code.status();
     let page = FailurePage {
-        layout: Layout::new(&context.app.policy().instance_name, None),
+        layout: Layout::new(context.app.policy(), None),
         title: title(status),
         text: text(error),
         status: status.as_u16(),

@@ -1,6 +1,7 @@
 //! Pages for people: one file a page, its template beside it. A page decides nothing: it calls the use cases that the API calls.
 
 mod assets;
+mod entry;
 mod failure;
 mod home;
 mod sign_in;
@@ -21,6 +22,12 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/", vec![get(page(home::show))]),
         ("/sign-in", vec![get(page(sign_in::show)), post(page(sign_in::sign_in))]),
         ("/sign-out", vec![get(page(sign_out::show)), post(page(sign_out::sign_out))]),
+        ("/enter", vec![get(page(entry::enter))]),
+        ("/continue", vec![get(page(entry::lead_on))]),
+        ("/_usher/start", vec![get(page(entry::start))]),
+        ("/_usher/callback", vec![get(page(entry::callback))]),
+        ("/_usher/sign-out", vec![get(page(entry::sign_out))]),
+        ("/_usher/test", vec![get(page(entry::test))]),
         (assets::style(), vec![get(page(assets::show_style))]),
         (assets::icon(), vec![get(page(assets::show_icon))]),
     ]

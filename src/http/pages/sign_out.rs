@@ -1,6 +1,6 @@
 //! Signing out.
 
-use super::view::{Layout, html, see_other};
+use super::view::{Layout, html, page, see_other};
 use crate::{
     domain::Error,
     http::{
@@ -8,24 +8,21 @@ use crate::{
         wire::error::ApiError,
     },
 };
-use askama::Template;
 use poem::{
     Response, Result, handler,
     http::{StatusCode, header},
 };
 
-#[derive(Template)]
-#[template(path = "sign_out.html", config = "src/http/pages/askama.toml")]
-struct SignOutPage<'p> {
-    layout: Layout<'p>,
-    signed_in: bool,
+page! {
+    SignOutPage from "sign_out.html" {
+        signed_in: bool,
+    }
 }
 
 /// Changes nothing, so that a link on another site signs nobody out.
 #[handler]
 pub(super) fn show(visitor: Visitor) -> Result<Response> {
-    let name = visitor.caller.signed_in().map(|signed_in| signed_in.user.username.as_str());
-    let layout = Layout::new(&visitor.context.app.policy().instance_name, name);
+    let layout = Layout::of(&visitor);
     Ok(html(StatusCode::OK, &SignOutPage { layout, signed_in: visitor.is_signed_in() })?)
 }
 

@@ -1,26 +1,26 @@
 //! What all pages share: the layout, the headers, and fields of forms.
 
+use super::assets;
 use crate::{
+    app::Policy,
     domain::{Faults, Origin},
-    http::wire::error::ApiError,
+    http::{auth::Visitor, wire::error::ApiError},
 };
 use askama::Template;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use poem::{
     Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 
-/// Nothing from another host, no inline style and no script of anybody else, and no frame around a page.
-const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action 'self'; \
-     frame-ancestors 'none'; base-uri 'none'",
-);
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// What the layout shows around each page.
 pub struct Layout<'p> {
     /// The name of the installation.
     pub instance: &'p str,
+    /// The public URL, since pages also appear on the hosts of apps.
+    pub home: &'p str,
     pub style: &'static str,
     pub icon: &'static str,
     /// The username of whoever is signed in.
@@ -28,10 +28,19 @@ pub struct Layout<'p> {
 }
 
 impl<'p> Layout<'p> {
-    pub fn new(instance: &'p str, signed_in: Option<&'p str>) -> Self {
-        Self { instance, style: super::assets::style(), icon: super::assets::icon(), signed_in }
+    pub fn new(policy: &'p Policy, signed_in: Option<&'p str>) -> Self {
+        let home = policy.public_url.as_ref().map_or("", Origin::as_str);
+        Self { instance: &policy.instance_name, home, style: assets::style(), icon: assets::icon(), signed_in }
+    }
+
+    pub fn of(visitor: &'p Visitor) -> Self {
+        let name = visitor.caller.signed_in().map(|signed_in| signed_in.user.username.as_str());
+        Self::new(visitor.context.app.policy(), name)
     }
 }
+
+/// What is escaped in a parameter of a query: all but letters, digits, and what signed text is made of.
+pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// Whether passwords cross a network unprotected.
 pub fn is_unprotected(public_url: &Origin) -> bool {
@@ -65,12 +74,47 @@ pub fn with_faults<'p>(mut fields: Vec<Field<'p>>, faults: &'p Faults, first: &s
     fields
 }
 
+/// Declares a page: what its template, which lies in `templates`, shows beside the layout.
+macro_rules! page {
+    ($name:ident from $path:literal { $($(#[doc = $doc:literal])* $field:ident: $type:ty,)* }) => {
+        #[derive(askama::Template)]
+        #[template(path = $path, config = "src/http/pages/askama.toml")]
+        struct $name<'p> {
+            layout: $crate::http::pages::view::Layout<'p>,
+            $($(#[doc = $doc])* $field: $type,)*
+        }
+
+        impl $crate::http::pages::view::Page for $name<'_> {
+            fn home(&self) -> &str {
+                self.layout.home
+            }
+        }
+    };
+}
+pub(super) use page;
+
+/// A page that can be shown.
+pub trait Page: Template {
+    /// The public URL.
+    fn home(&self) -> &str;
+}
+
+/// Nothing from another host than the public URL's (where a page on an app's host finds its style), no inline style, no
+/// script of anybody else, and no frame around a page.
+fn content_security_policy(home: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'self' {home}; img-src 'self' data: {home}; script-src 'self'; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'"
+    )
+}
+
 /// A page.
-pub fn html(status: StatusCode, template: &impl Template) -> Result<Response, ApiError> {
+pub fn html(status: StatusCode, template: &impl Page) -> Result<Response, ApiError> {
     let text = template.render().map_err(|error| ApiError::internal(format!("a page can't be rendered: {error}")))?;
     let mut response = Response::builder().status(status).content_type("text/html; charset=utf-8").body(text);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    let policy = HeaderValue::from_str(&content_security_policy(template.home()));
+    headers.extend(policy.ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)

@@ -71,6 +71,10 @@ pub struct ApiError {
     pub message: Cow<'static, str>,
     pub faults: domain::Faults,
     retry_after: Option<Duration>,
+    /// Where a person who meets this failure is to go, for a proxy that leads them there.
+    pub location: Option<String>,
+    /// Whether a person sees this failure, though its path is for programs.
+    pub is_for_person: bool,
     /// For the log only.
     pub internal: Option<String>,
 }
@@ -80,7 +84,15 @@ impl ApiError {
     pub fn new(code: ErrorCode) -> Self {
         let retry_after = (code == ErrorCode::Overloaded).then_some(OVERLOADED_RETRY_AFTER);
         let faults = domain::Faults::default();
-        Self { code, message: code.message().into(), faults, retry_after, internal: None }
+        Self {
+            code,
+            message: code.message().into(),
+            faults,
+            retry_after,
+            location: None,
+            is_for_person: false,
+            internal: None,
+        }
     }
 
     /// The same with a more specific message.
@@ -94,6 +106,18 @@ impl ApiError {
             count => format!("{count} fields are invalid").into(),
         };
         Self { message, faults, ..Self::new(ErrorCode::ValidationFailed) }
+    }
+
+    /// The same for a proxy that leads people there.
+    #[must_use]
+    pub fn leading_to(self, location: String) -> Self {
+        Self { location: Some(location), ..self }
+    }
+
+    /// The same for a person, though the path is for programs.
+    #[must_use]
+    pub fn for_person(self) -> Self {
+        Self { is_for_person: true, ..self }
     }
 
     pub fn internal(text: impl Into<String>) -> Self {

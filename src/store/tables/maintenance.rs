@@ -99,6 +99,12 @@ impl Writer<'_> {
         self.delete_for_a_time_slice(sql, before)
     }
 
+    /// Deletes codes for entering apps that expired before a time.
+    pub fn sweep_entry_codes(&mut self, expired: Timestamp) -> Result<bool, Error> {
+        let sql = delete_some!("entry_codes", "code_hash", "expires_at < ?1");
+        self.delete_for_a_time_slice(sql, expired)
+    }
+
     /// Deletes budgets that are full again.
     pub fn sweep_full_budgets(&mut self, now: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("throttle_accounts", "slot", "full_again_at <= ?1");

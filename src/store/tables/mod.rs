@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_list;
+mod entry;
 mod invitations;
 mod maintenance;
 mod policy;

@@ -2,7 +2,7 @@
 
 use super::{
     maintenance::TimeSlice,
-    users::{user_columns, user_from},
+    users::{USER_COLUMNS, user_columns, user_from},
 };
 use crate::{
     domain::{
@@ -30,7 +30,7 @@ macro_rules! select_signed_in {
 }
 
 /// Reads a session from six columns of a row: id, kind, created, password shown, last used, absolute end.
-fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> Result<Session, Fault> {
+pub(super) fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> Result<Session, Fault> {
     Ok(Session {
         id: SessionId::from_stored(row.text(first)?.to_owned()),
         user_id,
@@ -45,7 +45,7 @@ fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> Result<Sess
 
 fn signed_in_from(row: &dyn Columns) -> Result<SignedIn, Fault> {
     let user = user_from(row)?;
-    Ok(SignedIn { session: session_from(row, 10, user.id)?, user })
+    Ok(SignedIn { session: session_from(row, USER_COLUMNS, user.id)?, user })
 }
 
 impl Reader<'_> {

@@ -20,6 +20,9 @@ macro_rules! user_columns {
 }
 pub(in crate::store) use user_columns;
 
+/// How many they are.
+pub(super) const USER_COLUMNS: usize = 10;
+
 /// Position of an account on the ring of `users_by_place`. The index is used only for exactly this expression.
 macro_rules! place {
     () => {

@@ -1,0 +1,239 @@
+//! What a proxy says of the request that it asks about, and of the host for which it hands one over.
+
+use super::{
+    bearer::{SCHEME, Sent, register_scheme, sent},
+    cookie::{self, CookieName},
+    user_agent,
+};
+use crate::{
+    domain::{Actor, AppPath, AppSessionToken, Caller, Origin, SignedIn},
+    http::{
+        context::Context,
+        wire::error::{ApiError, ErrorCode},
+    },
+};
+use poem::{
+    FromRequest, Request, RequestBody,
+    http::{HeaderMap, HeaderName, Method, header},
+};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, registry::Registry};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// The origin at which a browser reaches an app, as a trusted proxy forwards it. `None` where none is forwarded, or where
+/// the peer is not trusted.
+fn origin(context: &Context, headers: &HeaderMap) -> Result<Option<Origin>, ApiError> {
+    if !context.is_from_trusted_proxy {
+        return Ok(None);
+    }
+    match (only(headers, &FORWARDED_PROTO)?, only(headers, &FORWARDED_HOST)?) {
+        (None, None) => Ok(None),
+        (Some(scheme), Some(host)) if host.bytes().all(is_of_host) => {
+            Origin::normalized(&format!("{scheme}://{host}")).map(Some).map_err(|_| unreadable())
+        }
+        _ => Err(unreadable()),
+    }
+}
+
+fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)
+}
+
+/// The value of a header. One that is sent twice, or that is no plain text, is no way to enter.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| unreadable()),
+        _ => Err(unreadable()),
+    }
+}
+
+fn unreadable() -> ApiError {
+    ApiError::with_message(ErrorCode::Forbidden, "the X-Forwarded headers of the proxy can't be read")
+}
+
+/// A request to an app, that a proxy asks about.
+pub struct ForwardedRequest {
+    /// Who sent a session token of ours with it; else nobody.
+    pub caller: Caller,
+    /// The app's origin; `None` where the proxy forwards none.
+    pub to: Option<Origin>,
+    pub path: AppPath,
+    pub kind: RequestKind,
+    /// Whether a page of another origin made the browser send it, and it may change something.
+    pub is_forged: bool,
+    pub app_cookie: Option<AppSessionToken>,
+    context: Arc<Context>,
+}
+
+impl ForwardedRequest {
+    /// The IP address of the proxy that asks.
+    pub fn proxy(&self) -> IpAddr {
+        self.context.peer
+    }
+
+    /// The caller, once the app's cookie has told who they are.
+    pub fn caller_of(&self, signed_in: SignedIn) -> Caller {
+        self.context.caller(Actor::SignedIn(Arc::new(signed_in)))
+    }
+}
+
+/// What a browser does with the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// It shows the answer to a person, and follows it elsewhere.
+    Navigation,
+    /// It shows the answer to a person who has sent a form.
+    SentForm,
+    /// A program reads the answer.
+    Other,
+}
+
+impl RequestKind {
+    fn of(method: &str, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let (mode, dest) = (only(headers, &SEC_FETCH_MODE)?, only(headers, &SEC_FETCH_DEST)?);
+        let says_nothing = mode.is_none() && dest.is_none() && !headers.contains_key(&SEC_FETCH_SITE);
+        let accepts_pages = || {
+            let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+            accepted.flat_map(|accept| accept.split(',')).any(|kind| kind.trim().starts_with("text/html"))
+        };
+        let navigates = (mode == Some("navigate") && dest.is_none_or(|dest| dest == "document"))
+            || (says_nothing && accepts_pages());
+        Ok(match (navigates, method) {
+            (true, "GET" | "HEAD") => Self::Navigation,
+            (true, _) => Self::SentForm,
+            (false, _) => Self::Other,
+        })
+    }
+}
+
+impl<'a> ApiExtractor<'a> for ForwardedRequest {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_scheme(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let context =
+            request.data::<Arc<Context>>().ok_or_else(|| ApiError::internal("a request without a context"))?;
+        let headers = request.headers();
+        let to = origin(context, headers)?;
+        let Some(app) = &to else {
+            let caller = super::bearer::caller(request).await?;
+            if caller.signed_in().is_none() {
+                return Err(ApiError::new(ErrorCode::AuthenticationRequired).into());
+            }
+            let (path, kind) = (AppPath::of("/"), RequestKind::Other);
+            return Ok(Self { caller, to, path, kind, is_forged: false, app_cookie: None, context: context.clone() });
+        };
+        let method = only(headers, &FORWARDED_METHOD)?.ok_or_else(unreadable)?;
+        // What an app itself puts into `Authorization` is none of ours.
+        let actor = match sent(headers) {
+            Ok(Sent::Token(token)) => {
+                Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await.map_err(ApiError::from)?))
+            }
+            Err(invalid) if is_ours(headers) => return Err(invalid.into()),
+            Ok(Sent::Nothing) | Err(_) => Actor::Anonymous,
+        };
+        let with_token = matches!(actor, Actor::SignedIn(_));
+        let app_cookie = cookie::read(headers, CookieName::App, app.is_https()).and_then(AppSessionToken::parse);
+        Ok(Self {
+            caller: context.caller(actor),
+            path: AppPath::of(headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/")),
+            kind: RequestKind::of(method, headers)?,
+            is_forged: !with_token && is_forged(method, headers, app)?,
+            app_cookie,
+            context: context.clone(),
+            to,
+        })
+    }
+}
+
+/// Whether a value of `Authorization` begins as our tokens do.
+fn is_ours(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    let prefixes = ["ush_", "ushb_", "usha_", "ushr_", "ushi_", "ushk_", "ushe_", "ushs_"];
+    values.flat_map(str::split_whitespace).any(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
+}
+
+/// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own.
+fn is_forged(method: &str, headers: &HeaderMap, app: &Origin) -> Result<bool, ApiError> {
+    let is_safe = Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe());
+    if is_safe && !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+        return Ok(false);
+    }
+    if let Some(site) = only(headers, &SEC_FETCH_SITE)? {
+        return Ok(site != "same-origin" && site != "none");
+    }
+    Ok(only(headers, &header::ORIGIN)?.is_none_or(|origin| origin != app.as_str()))
+}
+
+/// So long that tabs which a browser restores share it: each would get another, and only the last one would do.
+const FLOW_COOKIE_LIFETIME: Duration = Duration::from_hours(30 * 24);
+
+/// A browser at a path of ours on the host of an app, to which a trusted proxy passes it on.
+pub struct AppVisitor {
+    pub context: Arc<Context>,
+    pub caller: Caller,
+    /// The origin of the app, as the proxy forwards it.
+    pub at: Origin,
+    pub flow_cookie: Option<String>,
+    pub has_app_cookie: bool,
+    pub user_agent: Option<String>,
+}
+
+impl AppVisitor {
+    /// A `Set-Cookie` header of the app's host.
+    pub fn cookie(&self, name: CookieName, value: &str) -> poem::http::HeaderValue {
+        let max_age = (name == CookieName::Flow).then_some(FLOW_COOKIE_LIFETIME);
+        cookie::set(name, self.at.is_https(), value, max_age)
+    }
+}
+
+impl<'a> FromRequest<'a> for AppVisitor {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
+        let context = request.data::<Arc<Context>>().ok_or_else(|| ApiError::internal("a page without a context"))?;
+        let headers = request.headers();
+        let at = origin(context, headers)?.ok_or_else(|| not_forwarded(context))?;
+        let read = |name| cookie::read(headers, name, at.is_https());
+        Ok(Self {
+            context: context.clone(),
+            caller: context.caller(Actor::Anonymous),
+            flow_cookie: read(CookieName::Flow).map(str::to_owned),
+            has_app_cookie: read(CookieName::App).is_some(),
+            user_agent: user_agent(headers),
+            at,
+        })
+    }
+}
+
+fn not_forwarded(context: &Context) -> ApiError {
+    let text = if context.is_from_trusted_proxy {
+        "the proxy does not say for which host it asks: it must set X-Forwarded-Proto and X-Forwarded-Host".to_owned()
+    } else {
+        format!(
+            "the request came from {}, which is not a --trusted-proxy, so it can't be told for which app it is",
+            context.peer
+        )
+    };
+    ApiError::with_message(ErrorCode::Forbidden, text)
+}
