@@ -157,6 +157,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             last_login_at: None,
+            display_name: None,
         };
         let session = Session {
             id: SessionId::generate(),

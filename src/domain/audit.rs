@@ -34,7 +34,7 @@ actions! {
     UserRegistered => "user.registered",
     /// Accounts were imported from a file. The entry's `count` is their number.
     UserImported => "user.imported",
-    /// The username or the e-mail address was changed, or the e-mail address was verified.
+    /// The username, the e-mail address or the display name was changed, or the e-mail address was verified.
     UserUpdated => "user.updated",
     /// An account has a new password.
     UserPasswordChanged => "user.password_changed",

@@ -7,6 +7,7 @@ mod audit;
 mod caller;
 mod chain;
 mod clock_watch;
+mod display_name;
 mod entry;
 mod error;
 mod id;
@@ -24,6 +25,7 @@ pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditL
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
+pub use display_name::DisplayName;
 pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};
 pub use id::{AppId, GroupId, InvitationId, UserId};

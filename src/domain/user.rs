@@ -1,6 +1,6 @@
 //! Accounts: who someone is, and what about an account can change.
 
-use super::{Faults, Password, PasswordHash, Timestamp, UserId};
+use super::{DisplayName, Faults, Password, PasswordHash, Timestamp, UserId};
 use std::{borrow::Cow, fmt};
 
 /// An account of which something can't be read, because somebody else wrote to the file.
@@ -17,8 +17,8 @@ impl fmt::Display for DamagedUser {
         let Self { id, .. } = self;
         write!(
             f,
-            "the account {id} is damaged: {}; repair it with 'usher user set-username {id} NAME', 'set-email', 'set-role' or \
-             'enable', or delete it with 'usher user delete {id}'",
+            "the account {id} is damaged: {}; repair it with 'usher user set-username {id} NAME', 'set-email', 'set-role', \
+             'set-display-name' or 'enable', or delete it with 'usher user delete {id}'",
             faults.join(", ")
         )
     }
@@ -196,6 +196,7 @@ pub struct User {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub last_login_at: Option<Timestamp>,
+    pub display_name: Option<DisplayName>,
 }
 
 /// An account with what its password is checked against.
@@ -229,6 +230,7 @@ pub struct UserRecord {
     pub password_hash: PasswordHash,
     /// `None`: when it is written down here.
     pub created_at: Option<Timestamp>,
+    pub display_name: Option<DisplayName>,
 }
 
 /// What a caller asks to change about an account; what is `None` stays. Not to be shown: it holds a password as typed.
@@ -241,6 +243,8 @@ pub struct UserChanges {
     pub current_password: Option<String>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,
+    /// `Some(None)` removes it.
+    pub display_name: Option<Option<DisplayName>>,
 }
 
 /// What is written to an account's row: each field as it shall stand.
@@ -251,6 +255,7 @@ pub struct UserUpdate {
     pub email_verified: bool,
     pub role: Role,
     pub disabled: bool,
+    pub display_name: Option<DisplayName>,
     /// `None` leaves the password.
     pub password_hash: Option<PasswordHash>,
 }
@@ -264,6 +269,7 @@ impl UserUpdate {
             email_verified: user.email_verified,
             role: user.role,
             disabled: user.disabled,
+            display_name: user.display_name.clone(),
             password_hash: None,
         }
     }
@@ -276,6 +282,7 @@ impl UserUpdate {
             || self.email_verified != user.email_verified
             || self.role != user.role
             || self.disabled != user.disabled
+            || self.display_name != user.display_name
     }
 }
 

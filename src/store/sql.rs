@@ -1,6 +1,8 @@
 //! The interface between statements and an engine: values, columns and faults.
 
-use crate::domain::{EmailAddress, Error, PasswordHash, SessionId, Timestamp, TokenHash, UserId, Username};
+use crate::domain::{
+    DisplayName, EmailAddress, Error, PasswordHash, SessionId, Timestamp, TokenHash, UserId, Username,
+};
 
 /// A value for a parameter such as `?1`.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,7 @@ values_from! {
     &'v str: |text| Self::Text(text);
     &'v String: |text| Self::Text(text);
     &'v Username: |username| Self::Text(username.as_str());
+    &'v DisplayName: |name| Self::Text(name.as_str());
     &'v EmailAddress: |email| Self::Text(email.as_str());
     &'v PasswordHash: |hash| Self::Text(hash.as_str());
     &'v SessionId: |id| Self::Text(id.as_str());

@@ -152,6 +152,7 @@ fn unknown_addresses_cost_what_accounts_cost_in_the_same_proportion_and_each_the
         role: Role::User,
         disabled: n.is_multiple_of(5),
         created_at: None,
+        display_name: None,
         password_hash: PasswordHash::from_text(match n % 6 {
             0 => format!("$argon2id$v=19$m=64,t=8,p=1${TAIL}"),
             3 => "$2b$04$abcdefghijklmnopqrstuuqREtd3VJD2QVZbuFskFSLk6eRIrQoOS".into(),

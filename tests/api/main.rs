@@ -5,6 +5,7 @@ mod support;
 
 mod admission;
 mod clock;
+mod display_names;
 mod guard;
 mod hashing;
 mod lists;

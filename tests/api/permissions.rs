@@ -42,6 +42,7 @@ const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
         |c| c.put(json!({"email": format!("{}@example.com", Cell::name())})),
         [401, 200, 404, 404, 200, 200, 404],
     ),
+    ("updateUser", "display_name", |c| c.put(json!({"display_name": "A"})), [401, 200, 404, 404, 200, 200, 404]),
     (
         "updateUser",
         "password",

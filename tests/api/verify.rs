@@ -4,11 +4,11 @@ use crate::support::{Answer, Client, Server, probes::Probes};
 use serde_json::json;
 use std::time::Duration;
 
-const HEADERS: [&str; 4] = ["remote-user", "remote-user-id", "remote-email", "remote-role"];
+const HEADERS: [&str; 5] = ["remote-user", "remote-user-id", "remote-email", "remote-role", "remote-name"];
 
-/// Asserts that the caller may pass, and returns user, id, address and role.
+/// Asserts that the caller may pass, and returns user, id, e-mail address, role and name.
 #[track_caller]
-fn passes(answer: &Answer) -> [&str; 4] {
+fn passes(answer: &Answer) -> [&str; 5] {
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
     HEADERS.map(|name| {
         let values: Vec<_> = answer.headers.get_all(name).iter().collect();
@@ -29,15 +29,15 @@ fn verify(client: &Client) -> Answer {
 }
 
 #[test]
-fn callers_with_a_token_pass_with_their_name_id_address_and_role() {
+fn callers_with_a_token_pass_with_their_username_id_address_role_and_name() {
     let server = Server::start();
     let (root, ada) = (server.admin("Root"), server.user("Ada.Lovelace"));
     let (root_id, ada_id) = (root.id.to_string(), ada.id.to_string());
 
-    assert_eq!(passes(&verify(&root)), ["root", &root_id, "Root@example.com", "admin"]);
+    assert_eq!(passes(&verify(&root)), ["root", &root_id, "Root@example.com", "admin", "Root"]);
     assert_eq!(verify(&root).header("content-length"), "0");
     let unverified = format!("{ada_id}@unverified.invalid");
-    assert_eq!(passes(&verify(&ada)), ["ada.lovelace", &ada_id, &unverified, "user"]);
+    assert_eq!(passes(&verify(&ada)), ["ada.lovelace", &ada_id, &unverified, "user", "Ada.Lovelace"]);
 
     root.put(&ada.me(), json!({"email": "ada@example.org"}));
     assert_eq!(passes(&verify(&ada))[2], "ada@example.org", "an administrator fixed it");

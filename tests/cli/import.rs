@@ -241,7 +241,7 @@ fn an_account_has_what_its_line_says_and_the_rest_is_as_for_new_ones() {
     // given
     let folder = prepared();
     let full = json!({"username": "Ada", "email": "Ada@Example.com", "email_verified": true, "role": "admin", "disabled": true,
-        "created_at": "2019-01-02T03:04:05+01:00", "password_hash": DJANGO});
+        "created_at": "2019-01-02T03:04:05+01:00", "password_hash": DJANGO, "display_name": "Ada L."});
 
     // when
     let file = format!("\n{full}\r\n   \n{}", line("bob", WERKZEUG));
@@ -253,6 +253,7 @@ fn an_account_has_what_its_line_says_and_the_rest_is_as_for_new_ones() {
     assert_eq!((ada.id, ada.username.as_str(), ada.email.as_str()), (1, "Ada", "Ada@Example.com"));
     assert_eq!((ada.email_verified, ada.role.as_str(), ada.disabled), (true, "admin", true));
     assert_eq!(ada.created_at.as_millis(), 1_546_394_645_000);
+    assert_eq!((ada.display_name.as_deref(), &bob.display_name), (Some("Ada L."), &None));
     assert_eq!((bob.id, bob.username.as_str(), bob.email.as_str()), (2, "bob", "bob@example.com"));
     assert_eq!((bob.email_verified, bob.role.as_str(), bob.disabled), (false, "user", false));
     assert!(Clock::System.now().since(bob.created_at) < Duration::from_mins(1) && bob.updated_at == bob.created_at);
@@ -308,6 +309,7 @@ fn what_is_exported_is_imported_elsewhere_as_it_was() {
     let mut others = [line("ada", DJANGO), line("bob", WERKZEUG)];
     others[0]["created_at"] = json!("2001-02-03T04:05:06Z");
     others[1]["disabled"] = json!(true);
+    others[1]["display_name"] = json!("Bob");
     succeeded(&import(here.path(), lines(&others), &[]), "2 users imported");
 
     // when
@@ -320,6 +322,7 @@ fn what_is_exported_is_imported_elsewhere_as_it_was() {
     assert_eq!(export(there.path()), exported);
     for expected in [
         "\"username\":\"root\",\"email\":\"root@example.com\",\"email_verified\":true,\"role\":\"admin\",\"disabled\":false",
+        "\"display_name\":\"Bob\"",
         "\"created_at\":\"2001-02-03T04:05:06Z\"",
         "\"password_hash\":\"$argon2id$v=19$m=64,",
         DJANGO,

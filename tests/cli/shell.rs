@@ -86,6 +86,12 @@ fn each_change_acts_on_the_next_request_of_a_server_that_runs() {
     let me = ada.get("/auth/me").json();
     assert_eq!((&me["username"], &me["email"]), (&"countess".into(), &"ada@example.org".into()));
     assert_eq!(me["email_verified"], true);
+    done(path, &["user", "set-display-name", "countess", "Ada Lovelace"]);
+    assert_eq!(ada.get("/auth/me").json()["display_name"], "Ada Lovelace");
+    assert!(done(path, &["user", "show", "countess"]).contains("display name    Ada Lovelace\n"));
+    done(path, &["user", "set-display-name", "countess", ""]);
+    assert_eq!(ada.get("/auth/me").json()["display_name"], Value::Null);
+    fails(path, &["user", "set-display-name", "countess", " "], 2, "must begin and end with a visible character");
 
     done(path, &["user", "delete", "countess", "--yes"]);
     ada.get("/auth/me").is(401, "invalid_token");
@@ -382,6 +388,7 @@ fn every_command_works_without_a_server_and_is_on_record() {
         vec!["user", "set-role", "ada", "admin"],
         vec!["user", "disable", "ada"],
         vec!["user", "enable", "ada"],
+        vec!["user", "set-display-name", "ada", "Ada"],
         vec!["user", "reset-token", "ada"],
         vec!["user", "unlock", "ada"],
         vec!["session", "list", "ada"],
@@ -394,7 +401,7 @@ fn every_command_works_without_a_server_and_is_on_record() {
     let of_shell = folder.audit().into_iter().filter(|entry| entry.id > 2 && entry.actor.is_none());
     assert_eq!(
         of_shell.map(|entry| entry.action).collect::<Vec<_>>().join(" "),
-        "user.role_changed user.disabled user.enabled user.reset_issued user.unlocked invitation.created invitation.deleted user.deleted"
+        "user.role_changed user.disabled user.enabled user.updated user.reset_issued user.unlocked invitation.created invitation.deleted user.deleted"
     );
 }
 

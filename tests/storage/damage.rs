@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::{TempDir, tempdir};
 
 /// A server with an administrator and users of whom one each is damaged, with their ids and the damaged field.
-fn damaged() -> (TempDir, Serving, [(i64, &'static str); 4]) {
+fn damaged() -> (TempDir, Serving, [(i64, &'static str); 5]) {
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), &["--throttle", "off"]);
     assert!(create_admin(folder.path(), "root").status.success());
@@ -19,6 +19,7 @@ fn damaged() -> (TempDir, Serving, [(i64, &'static str); 4]) {
         ("bob", "username", "username = 'two words'"),
         ("cy", "email", "email = 'nowhere'"),
         ("di", "disabled", "disabled = 7"),
+        ("ed", "display_name", "display_name = 'two' || char(10) || 'lines'"),
     ];
     let damaged = damage.map(|(name, field, change)| {
         let id = serving.register(name).is(201, "").json()["id"].as_i64().unwrap();
@@ -79,32 +80,33 @@ fn a_check_names_every_account_that_is_damaged_and_what_of_it() {
 fn damaged_accounts_are_repaired_or_deleted_by_their_ids() {
     // given
     let (folder, serving, damaged) = damaged();
-    let [ada, bob, cy, di] = damaged.map(|(id, _)| id.to_string());
+    let [ada, bob, cy, di, ed] = damaged.map(|(id, _)| id.to_string());
 
     // when
     works(folder.path(), &["user", "set-role", &ada, "user"]);
     works(folder.path(), &["user", "set-username", &bob, "bob"]);
     works(folder.path(), &["user", "set-email", &cy, "cy@example.com"]);
     works(folder.path(), &["user", "enable", &di]);
+    works(folder.path(), &["user", "set-display-name", &ed, "Ed"]);
 
     // then
     let root = serving.sign_in("root");
     let list = root.get("/users?count=true").is(200, "").json();
-    assert_eq!((list["users"].as_array().unwrap().len(), list["total"].as_i64()), (5, Some(5)), "{list}");
-    for name in ["ada", "bob", "cy", "di"] {
+    assert_eq!((list["users"].as_array().unwrap().len(), list["total"].as_i64()), (6, Some(6)), "{list}");
+    for name in ["ada", "bob", "cy", "di", "ed"] {
         let user = serving.sign_in(name).get("/auth/me").json();
         assert_eq!((user["username"].as_str(), user["role"].as_str()), (Some(name), Some("user")));
     }
     let check = works(folder.path(), &["check"]);
-    assert!(check.contains("5 can be read"), "{check}");
+    assert!(check.contains("6 can be read"), "{check}");
     let repaired = works(folder.path(), &["audit", "--json", "--action", "user.updated"]);
-    assert!(repaired.matches("user.updated").count() >= 3, "{repaired}");
+    assert!(repaired.matches("user.updated").count() >= 4, "{repaired}");
 }
 
 #[test]
 fn any_change_repairs_a_damaged_account_and_it_can_be_deleted() {
     let (folder, serving, damaged) = damaged();
-    let [ada, bob, cy, di] = damaged.map(|(id, _)| id.to_string());
+    let [ada, bob, cy, di, ed] = damaged.map(|(id, _)| id.to_string());
 
     works(folder.path(), &["user", "disable", &ada]);
     let new = usher_reading(
@@ -116,9 +118,10 @@ fn any_change_repairs_a_damaged_account_and_it_can_be_deleted() {
     let root = serving.sign_in("root");
     assert_eq!(root.delete(&format!("/users/{cy}")).status, 204);
     works(folder.path(), &["user", "delete", &di, "--yes"]);
+    works(folder.path(), &["user", "set-display-name", &ed, ""]);
 
     let list = root.get("/users?count=true").is(200, "").json();
-    assert_eq!(list["total"].as_i64(), Some(3), "{list}");
+    assert_eq!(list["total"].as_i64(), Some(4), "{list}");
     assert_eq!(list["users"][1]["role"], "user", "what could not be read is the least");
     assert_eq!(list["users"][2]["username"], format!("damaged-{bob}"));
     assert!(serving.client().login("bob@example.com", &format!("another {PASSWORD}")).json()["token"].is_string());

@@ -53,7 +53,7 @@ pub trait Probes {
         let connection = self.connection();
         let sql =
             "SELECT id, username, email, email_verified, role, disabled, password_hash, password_version, revision,
-            created_at, updated_at, last_login_at FROM users ORDER BY id";
+            created_at, updated_at, last_login_at, display_name FROM users ORDER BY id";
         let mut query = connection.prepare(sql).expect(sql);
         let accounts = query.query_map([], |row| {
             Ok(Account {
@@ -69,6 +69,7 @@ pub trait Probes {
                 created_at: Timestamp::from_millis(row.get(9)?),
                 updated_at: Timestamp::from_millis(row.get(10)?),
                 last_login_at: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_millis),
+                display_name: row.get(12)?,
             })
         });
         accounts.expect(sql).map(|account| account.expect("an account")).collect()
@@ -474,6 +475,7 @@ pub struct Account {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub last_login_at: Option<Timestamp>,
+    pub display_name: Option<String>,
 }
 
 /// An entry of the audit log, as it is stored.

@@ -2,7 +2,9 @@
 
 use crate::{
     app::{access::Operation, core::Core},
-    domain::{Action, Caller, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username},
+    domain::{
+        Action, Caller, DisplayName, EmailAddress, Error, Faults, PasswordHash, Role, Timestamp, UserRecord, Username,
+    },
     hashing::{is_unusable, recognize},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -19,6 +21,7 @@ pub struct ImportLine {
     pub role: Role,
     pub disabled: bool,
     pub created_at: Option<Timestamp>,
+    pub display_name: Option<DisplayName>,
     pub faults: Faults,
 }
 
@@ -35,15 +38,17 @@ impl ImportLine {
             role: Role::User,
             disabled: false,
             created_at: None,
+            display_name: None,
             faults: Faults::default(),
         }
     }
 
     /// `None` while something is wrong or missing.
     pub fn record(self) -> Option<UserRecord> {
-        let Self { email_verified, role, disabled, created_at, .. } = self;
+        let Self { email_verified, role, disabled, created_at, display_name, .. } = self;
         let (username, email, password_hash) = (self.username?, self.email?, self.password_hash?);
-        let record = UserRecord { username, email, email_verified, role, disabled, password_hash, created_at };
+        let record =
+            UserRecord { username, email, email_verified, role, disabled, password_hash, created_at, display_name };
         self.faults.is_empty().then_some(record)
     }
 }

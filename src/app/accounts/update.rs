@@ -201,7 +201,7 @@ impl Change {
 
     /// The account after the change.
     fn updated(&self, before: &User, acting: &Caller) -> UserUpdate {
-        let UserChanges { username, email, role, disabled, .. } = &self.changes;
+        let UserChanges { username, email, role, disabled, display_name, .. } = &self.changes;
         let mut update = UserUpdate { password_hash: self.password_hash.clone(), ..UserUpdate::of(before) };
         if let Some(username) = username {
             update.username = username.clone();
@@ -213,6 +213,9 @@ impl Change {
         }
         update.role = role.unwrap_or(before.role);
         update.disabled = disabled.unwrap_or(before.disabled);
+        if let Some(display_name) = display_name {
+            update.display_name.clone_from(display_name);
+        }
         update
     }
 }
@@ -232,7 +235,8 @@ fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &U
 fn record_changes(writer: &mut Writer<'_>, before: &User, update: &UserUpdate) {
     let is_renamed = update.username != before.username
         || update.email != before.email
-        || update.email_verified != before.email_verified;
+        || update.email_verified != before.email_verified
+        || update.display_name != before.display_name;
     let changed = [
         (is_renamed, Action::UserUpdated),
         (update.password_hash.is_some(), Action::UserPasswordChanged),

@@ -1,11 +1,11 @@
-//! `usher user disable`, `enable`, `set-role`, `set-username`, `set-email` and `set-password`
+//! `usher user disable`, `enable`, `set-role`, `set-username`, `set-email`, `set-display-name` and `set-password`
 
 use super::Named;
 use crate::{
     app::{App, ExpectedRevision, Policy},
     cli::{eprint, explain, open, open_for_passwords, output::show_json, password::PasswordSource},
     config::{CostSettings, PasswordSettings},
-    domain::{Caller, EmailAddress, Role, User, UserChanges, UserId, Username},
+    domain::{Caller, DisplayName, EmailAddress, Role, User, UserChanges, UserId, Username},
     http::answers,
 };
 use anyhow::{Result, anyhow};
@@ -130,6 +130,37 @@ impl SetEmail {
         let changes = UserChanges { email: Some(self.email.clone()), ..UserChanges::default() };
         self.target
             .change_in(database, changes, |user| format!("{} has the e-mail address {}", user.username, user.email))
+    }
+}
+
+/// Change an account's display name, which pages and apps show
+///
+/// At most 100 characters of any script. An empty name ('') removes it.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SetDisplayName {
+    #[command(flatten)]
+    target: Target,
+
+    /// The new display name, or '' for none
+    #[arg(value_name = "NAME", value_parser = display_name)]
+    display_name: Shown,
+}
+
+/// A display name, or none.
+#[derive(Debug, Clone)]
+struct Shown(Option<DisplayName>);
+
+fn display_name(text: &str) -> Result<Shown, std::borrow::Cow<'static, str>> {
+    Some(text).filter(|text| !text.is_empty()).map(DisplayName::parse).transpose().map(Shown)
+}
+
+impl SetDisplayName {
+    pub(super) fn run(&self, database: &Path) -> Result<()> {
+        let changes = UserChanges { display_name: Some(self.display_name.0.clone()), ..UserChanges::default() };
+        self.target.change_in(database, changes, |user| match &user.display_name {
+            Some(name) => format!("{} has the display name {name}", user.username),
+            None => format!("{} has no display name", user.username),
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{
     app::Policy,
     cli::{explain, open, output::printable},
-    domain::{Caller, EmailAddress, Role, Timestamp, UserRecord, Username},
+    domain::{Caller, DisplayName, EmailAddress, Role, Timestamp, UserRecord, Username},
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -27,6 +27,8 @@ pub(in crate::cli) struct Export {}
 struct Line<'r> {
     username: &'r Username,
     email: &'r EmailAddress,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'r DisplayName>,
     email_verified: bool,
     role: Role,
     disabled: bool,
@@ -37,10 +39,12 @@ struct Line<'r> {
 
 impl<'r> From<&'r UserRecord> for Line<'r> {
     fn from(record: &'r UserRecord) -> Self {
-        let UserRecord { username, email, email_verified, role, disabled, password_hash, created_at } = record;
+        let UserRecord { username, email, display_name, email_verified, role, disabled, password_hash, created_at } =
+            record;
         Self {
             username,
             email,
+            display_name: display_name.as_ref(),
             email_verified: *email_verified,
             role: *role,
             disabled: *disabled,

@@ -55,6 +55,7 @@ const FORMAT: &str = "\
 Each line is one JSON object. Empty lines are counted and skipped.
   username        required; letters, digits, dots, underscores, hyphens
   email           required
+  display_name    at most 100 characters of any script (none)
   password_hash   required; as the other service stored it, see below
   email_verified  true or false (false: only you know what it asked for)
   role            \"user\" or \"admin\" (user)

@@ -5,7 +5,7 @@ use crate::{
     app::Policy,
     cli::{
         open,
-        output::{USER_COLUMNS, show, show_json, user_row},
+        output::{USER_COLUMNS, or_hyphen, show, show_json, user_row},
     },
     domain::User,
     http::answers,
@@ -36,7 +36,12 @@ impl Show {
 /// One line for each property.
 fn lines(user: &User) -> String {
     let verified = if user.email_verified { "yes" } else { "no" };
-    let more = [("EMAIL VERIFIED", verified.to_owned()), ("UPDATED", user.updated_at.to_string())];
+    let display_name = or_hyphen(user.display_name.as_ref());
+    let more = [
+        ("EMAIL VERIFIED", verified.to_owned()),
+        ("DISPLAY NAME", display_name),
+        ("UPDATED", user.updated_at.to_string()),
+    ];
     let properties = USER_COLUMNS.into_iter().zip(user_row(user)).chain(more);
     let lines: Vec<String> = properties.map(|(name, value)| format!("{:<15} {value}\n", name.to_lowercase())).collect();
     lines.concat()

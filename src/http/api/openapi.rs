@@ -91,7 +91,8 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 /// The headers of responses, as they are usually spelt.
-const HEADERS: [&str; 6] = ["ETag", "Location", "Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role"];
+const HEADERS: [&str; 7] =
+    ["ETag", "Location", "Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role", "Remote-Name"];
 
 /// Adds what the generator can't express: objects without other members, whole numbers, and the usual spelling of
 /// header names.

@@ -1,7 +1,7 @@
 //! An account as the API shows it.
 
 use crate::{
-    domain::{self, EmailAddress, PageSize, Role, Timestamp, UserId, Username},
+    domain::{self, DisplayName, EmailAddress, PageSize, Role, Timestamp, UserId, Username},
     http::wire::{
         body::Json,
         schema::{Example, Item, Nullable, answer},
@@ -21,6 +21,8 @@ answer! {
         email: EmailAddress,
         /// True if an administrator, the command line or an invitation set the e-mail address. False if the owner of the account typed it
         email_verified: bool,
+        /// What the person is called, in any script; not unique. Null if none was chosen
+        display_name: Nullable<DisplayName>,
         role: Role,
         /// A disabled account can't sign in, and has no sessions
         disabled: bool,
@@ -38,6 +40,7 @@ impl From<domain::User> for User {
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
+            display_name: Nullable(user.display_name),
             role: user.role,
             disabled: user.disabled,
             created_at: user.created_at,
@@ -54,8 +57,8 @@ impl Item for User {
 impl Example for User {
     fn example() -> Value {
         json!({
-            "id": 42, "username": "ada", "email": "ada@example.com", "email_verified": false, "role": "user", "disabled": false,
-            "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null
+            "id": 42, "username": "ada", "email": "ada@example.com", "email_verified": false, "display_name": "Ada Lovelace",
+            "role": "user", "disabled": false, "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null
         })
     }
 }

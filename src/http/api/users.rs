@@ -4,8 +4,8 @@ use super::user::{Found, User, entity_tag};
 use crate::{
     app::{self, App, IssuedReset, NewAccount},
     domain::{
-        EmailAddress, PageSize, Password, ResetToken, Role, SearchPrefix, Timestamp, UserChanges, UserCursor,
-        UserFilter, UserId, UserSort, Username,
+        DisplayName, EmailAddress, PageSize, Password, ResetToken, Role, SearchPrefix, Timestamp, UserChanges,
+        UserCursor, UserFilter, UserId, UserSort, Username,
     },
     http::{
         auth::{AnyCaller, SignedInCaller},
@@ -99,6 +99,8 @@ body! {
         optional password: Password,
         /// Proves that you know your password when you change your own password or e-mail address. If it is sent with a change of your own account, it must be right. It is not needed for other accounts
         optional current_password: String,
+        /// What you want to be called: at most 100 characters of any script, the first and the last visible, without control characters, line separators and characters that change the direction of text. It is brought into Unicode's normalization form C. An empty string removes it
+        optional display_name: Option<DisplayName>,
         /// Administrators only
         optional role: Role,
         /// Administrators only. Disabling ends all sessions of the account
@@ -114,8 +116,8 @@ impl Example for UserUpdate {
 
 impl From<UserUpdate> for UserChanges {
     fn from(update: UserUpdate) -> Self {
-        let UserUpdate { username, email, password, current_password, role, disabled } = update;
-        Self { username, email, password, current_password, role, disabled }
+        let UserUpdate { username, email, password, current_password, display_name, role, disabled } = update;
+        Self { username, email, password, current_password, role, disabled, display_name }
     }
 }
 

@@ -71,6 +71,9 @@ pub enum Verified {
         /// `user` or `admin`
         #[oai(header = "Remote-Role")]
         String,
+        /// The display name in UTF-8, else the username
+        #[oai(header = "Remote-Name")]
+        String,
     ),
     /// A person must sign in first, at the address in `Location`
     #[oai(status = 302)]
@@ -86,8 +89,9 @@ impl From<&User> for Verified {
         // What its owner only typed may be somebody else's address. `.invalid` is nobody's (RFC 6761, section 6.4).
         let verified = user.email_verified.then(|| user.email.to_string());
         let email = verified.unwrap_or_else(|| format!("{}@unverified.invalid", user.id));
-        let name = user.username.as_str().to_ascii_lowercase();
-        Self::Caller(name, user.id.to_string(), email, user.role.as_str().to_owned())
+        let username = user.username.as_str().to_ascii_lowercase();
+        let name = user.display_name.as_ref().map_or_else(|| user.username.to_string(), ToString::to_string);
+        Self::Caller(username, user.id.to_string(), email, user.role.as_str().to_owned(), name)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::Accounts,
-    domain::{EmailAddress, Faults, Password, Role, StrictObject, Username, plain_name},
+    domain::{DisplayName, EmailAddress, Faults, Password, Role, StrictObject, Username, plain_name},
     http::context::Context,
 };
 use poem::{
@@ -229,6 +229,13 @@ impl FromJson for Seconds {
 impl FromJson for Username {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         Username::parse(text(value)?)
+    }
+}
+
+/// An empty text means none: forms and shells can send that, and null is never taken.
+impl FromJson for Option<DisplayName> {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        Some(text(value)?).filter(|text| !text.is_empty()).map(DisplayName::parse).transpose()
     }
 }
 

@@ -2,8 +2,8 @@
 //! parses with.
 
 use crate::domain::{
-    AppId, ChainHash, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId, SessionKind,
-    Timestamp, Token, UserId, UserSort, Username,
+    AppId, ChainHash, DisplayName, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId,
+    SessionKind, Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -92,6 +92,19 @@ described! {
         max_length: Some(EmailAddress::MAX_LENGTH),
         pattern: Some(EmailAddress::PATTERN.into()),
         example: Some(json!("ada@example.com")),
+        ..MetaSchema::new("string")
+    },
+    DisplayName => MetaSchema {
+        min_length: Some(1),
+        max_length: Some(DisplayName::MAX_LENGTH),
+        pattern: Some(DisplayName::PATTERN.into()),
+        example: Some(json!("Ada Lovelace")),
+        ..MetaSchema::new("string")
+    },
+    Option<DisplayName> => MetaSchema {
+        max_length: Some(DisplayName::MAX_LENGTH),
+        pattern: Some(format!("{}|^$", DisplayName::PATTERN)),
+        example: Some(json!("Ada Lovelace")),
         ..MetaSchema::new("string")
     },
     Password => MetaSchema {

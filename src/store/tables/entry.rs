@@ -2,7 +2,7 @@
 
 use super::{
     sessions::session_from,
-    users::{USER_COLUMNS, user_columns, user_from},
+    users::{USER_WIDTH, user_columns, user_from},
 };
 use crate::{
     domain::{
@@ -73,9 +73,9 @@ impl Reader<'_> {
         );
         let read = |row: &dyn Columns| {
             let user = user_from(row)?;
-            let session = session_from(row, USER_COLUMNS, user.id)?;
-            let with_app = session_from(row, USER_COLUMNS + 6, user.id)?;
-            let door = door_from(row, USER_COLUMNS + 12)?;
+            let session = session_from(row, USER_WIDTH, user.id)?;
+            let with_app = session_from(row, USER_WIDTH + 6, user.id)?;
+            let door = door_from(row, USER_WIDTH + 12)?;
             Ok(EnteredApp { signed_in: SignedIn { user, session }, with_app, door })
         };
         Ok(self.sql.first(SQL, values![token], read)?)

@@ -1,6 +1,6 @@
 //! Statements for moving accounts from one service to another.
 
-use super::users::user_from;
+use super::users::{USER_WIDTH, user_from};
 use crate::{
     domain::{Error, PasswordHash, User, UserRecord},
     store::{
@@ -18,9 +18,10 @@ macro_rules! record_columns {
 pub(in crate::store) use record_columns;
 
 pub(in crate::store) fn record_from(row: &dyn Columns) -> Result<UserRecord, Fault> {
-    let User { username, email, email_verified, role, disabled, created_at, .. } = user_from(row)?;
-    let password_hash = PasswordHash::from_text(row.text(10)?.to_owned());
-    Ok(UserRecord { username, email, email_verified, role, disabled, password_hash, created_at: Some(created_at) })
+    let User { username, email, email_verified, role, disabled, created_at, display_name, .. } = user_from(row)?;
+    let password_hash = PasswordHash::from_text(row.text(USER_WIDTH)?.to_owned());
+    let created_at = Some(created_at);
+    Ok(UserRecord { username, email, email_verified, role, disabled, password_hash, created_at, display_name })
 }
 
 impl Writer<'_> {
@@ -33,8 +34,8 @@ impl Writer<'_> {
     /// constraint alone: imports check names before.
     pub fn insert_record(&mut self, record: &UserRecord) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
-                                    password_version, role, disabled, revision, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10)";
+                                    password_version, role, disabled, revision, created_at, updated_at, display_name)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10, ?11)";
         let (username_key, email_key) = (record.username.key(), record.email.key());
         let given = values![
             &record.username,
@@ -47,6 +48,7 @@ impl Writer<'_> {
             record.disabled,
             record.created_at.unwrap_or(self.now),
             self.now,
+            record.display_name.as_ref(),
         ];
         self.sql.change(SQL, given)?;
         Ok(())

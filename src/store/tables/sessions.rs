@@ -2,7 +2,7 @@
 
 use super::{
     maintenance::TimeSlice,
-    users::{USER_COLUMNS, user_columns, user_from},
+    users::{USER_WIDTH, user_columns, user_from},
 };
 use crate::{
     domain::{
@@ -45,7 +45,7 @@ pub(super) fn session_from(row: &dyn Columns, first: usize, user_id: UserId) -> 
 
 fn signed_in_from(row: &dyn Columns) -> Result<SignedIn, Fault> {
     let user = user_from(row)?;
-    Ok(SignedIn { session: session_from(row, USER_COLUMNS, user.id)?, user })
+    Ok(SignedIn { session: session_from(row, USER_WIDTH, user.id)?, user })
 }
 
 impl Reader<'_> {

@@ -2,8 +2,8 @@
 
 use crate::{
     domain::{
-        Credentials, DamagedUser, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, User, UserId, UserUpdate,
-        Username, fold,
+        Credentials, DamagedUser, DisplayName, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, User, UserId,
+        UserUpdate, Username, fold,
     },
     store::{
         Reader, Writer,
@@ -15,13 +15,13 @@ use std::borrow::Cow;
 /// The columns that `user_from` reads, for a table named `u`.
 macro_rules! user_columns {
     () => {
-        "u.id, u.username, u.email, u.email_verified, u.role, u.disabled, u.revision, u.created_at, u.updated_at, u.last_login_at"
+        "u.id, u.username, u.email, u.email_verified, u.role, u.disabled, u.revision, u.created_at, u.updated_at, u.last_login_at, u.display_name"
     };
 }
 pub(in crate::store) use user_columns;
 
-/// How many they are.
-pub(super) const USER_COLUMNS: usize = 10;
+/// How many columns `user_columns!` names: those that a statement adds begin there.
+pub(super) const USER_WIDTH: usize = 11;
 
 /// Position of an account on the ring of `users_by_place`. The index is used only for exactly this expression.
 macro_rules! place {
@@ -48,6 +48,8 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
     let email_verified = faults.collect("email_verified", truth(row, 3));
     let disabled = faults.collect("disabled", truth(row, 5));
     let revision = faults.collect("revision", count(row.number(6)?));
+    let display_name = row.nullable(10, |n| text(row, n))?;
+    let display_name = display_name.and_then(|name| faults.collect("display_name", DisplayName::from_stored(&name)));
     let placeholder = || format!("damaged-{id}");
     let user = User {
         id,
@@ -61,6 +63,7 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
         created_at: row.time(7)?,
         updated_at: row.time(8)?,
         last_login_at: row.nullable(9, |n| row.time(n))?,
+        display_name,
     };
     Ok((user, faults))
 }
@@ -93,8 +96,8 @@ pub(super) fn user_from(row: &dyn Columns) -> Result<User, Fault> {
 }
 
 fn with_password(user: User, row: &dyn Columns) -> Result<Credentials, Fault> {
-    let password_hash = PasswordHash::from_text(row.text(10)?.to_owned());
-    Ok(Credentials { user, password_hash, password_version: row.number(11)? })
+    let password_hash = PasswordHash::from_text(row.text(USER_WIDTH)?.to_owned());
+    Ok(Credentials { user, password_hash, password_version: row.number(USER_WIDTH + 1)? })
 }
 
 fn credentials_from(row: &dyn Columns) -> Result<Credentials, Fault> {
@@ -160,7 +163,7 @@ impl Reader<'_> {
             place!(),
             " LIMIT 1))"
         );
-        let found = |row: &dyn Columns| match (credentials_from(row), row.flag(12)?) {
+        let found = |row: &dyn Columns| match (credentials_from(row), row.flag(USER_WIDTH + 2)?) {
             (Err(_), false) => Ok(None), // a damaged decoy is not this caller's problem
             (credentials, is_meant) => Ok(Some((credentials?, is_meant))),
         };
@@ -252,7 +255,7 @@ impl Writer<'_> {
     pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
         const SQL: &str =
             "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6, role = ?7,
-                    disabled = ?8, password_hash = coalesce(?9, password_hash),
+                    disabled = ?8, display_name = ?12, password_hash = coalesce(?9, password_hash),
                     password_version = CASE WHEN password_version BETWEEN 1 AND ?11 THEN password_version ELSE 1 END
                         + CASE WHEN ?9 IS NULL THEN 0 ELSE 1 END,
                     revision = CASE WHEN revision BETWEEN 1 AND ?11 THEN revision ELSE 1 END + 1, updated_at = ?10
@@ -271,6 +274,7 @@ impl Writer<'_> {
             update.password_hash.as_ref(),
             self.now,
             MAX_COUNT - 1,
+            update.display_name.as_ref(),
         ];
         self.sql.change(SQL, given)?;
         self.user(id)?.ok_or(Error::UserNotFound)

@@ -2,7 +2,7 @@
 
 use crate::{
     app::ImportLine,
-    domain::{EmailAddress, Faults, PasswordHash, Role, StrictObject, Timestamp, Username, plain_name},
+    domain::{DisplayName, EmailAddress, Faults, PasswordHash, Role, StrictObject, Timestamp, Username, plain_name},
 };
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
@@ -10,7 +10,8 @@ use std::borrow::Cow;
 
 type Fault = Cow<'static, str>;
 
-const FIELDS: [&str; 7] = ["username", "email", "password_hash", "email_verified", "role", "disabled", "created_at"];
+const FIELDS: [&str; 8] =
+    ["username", "email", "display_name", "password_hash", "email_verified", "role", "disabled", "created_at"];
 
 /// Where an earlier import wrote why it refused the line. It says nothing of the account.
 pub(super) const REFUSED: &str = "refused";
@@ -27,6 +28,7 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let mut fields = Fields { members, faults: &mut line.faults };
     line.username = fields.required("username", |value| Username::parse(text_of(value)?));
     line.email = fields.required("email", |value| EmailAddress::parse(text_of(value)?));
+    line.display_name = fields.optional("display_name", |value| DisplayName::parse(text_of(value)?));
     line.password_hash =
         fields.required("password_hash", |value| Ok(PasswordHash::from_text(text_of(value)?.to_owned())));
     line.email_verified = fields.optional("email_verified", truth_of).unwrap_or(line.email_verified);
@@ -98,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     const WHOLE: &str = r#"{"username":"ada","email":"ada@example.com","password_hash":"$2b$…","email_verified":true,
-        "role":"admin","disabled":true,"created_at":"2026-11-22T10:00:00Z"}"#;
+        "role":"admin","disabled":true,"created_at":"2026-11-22T10:00:00Z","display_name":"Ada"}"#;
 
     fn faults(text: &str) -> String {
         let line = read(1, text.as_bytes());
@@ -111,6 +113,7 @@ mod tests {
         assert!(line.faults.is_empty() && line.number == 7);
         let record = line.record().unwrap();
         assert_eq!((record.role, record.disabled, record.email_verified), (Role::Admin, true, true));
+        assert_eq!(record.display_name.unwrap().as_str(), "Ada");
         assert_eq!(record.created_at.unwrap().to_string(), "2026-11-22T10:00:00Z");
 
         let least =
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn every_faulty_field_is_noted_and_no_value_repeated() {
         let found = faults(
-            r#"{"username":"-s3cret","email":7,"password_hash":null,"role":"root","disabled":"no","created_at":1,
+            r#"{"username":"-s3cret","email":7,"password_hash":null,"role":"root","disabled":"no","created_at":1,"display_name":" s3cret",
                 "email_verified":0,"is_staff":true,"s3cret value":1}"#,
         );
         let fields: Vec<&str> = found.lines().map(|line| line.split_once(' ').unwrap().0).collect();
@@ -132,6 +135,7 @@ mod tests {
             "(unknown)",
             "created_at",
             "disabled",
+            "display_name",
             "email",
             "email_verified",
             "is_staff",
