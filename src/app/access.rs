@@ -37,6 +37,10 @@ pub(super) enum Operation {
     Unlock(Option<UserId>),
     /// Creating, listing and deleting invitations.
     Invite,
+    /// Creating, listing, renaming and deleting groups, and ending the sessions of their accounts.
+    ManageGroups,
+    /// Adding an account to a group, or removing it.
+    ManageMember(Option<UserId>),
     /// Passing a proxy with this role. Administrators have all roles.
     PassAs(Role),
     /// Importing and exporting accounts with their password hashes.
@@ -62,7 +66,8 @@ impl Operation {
             | Self::DeleteUser(target)
             | Self::Sessions(target)
             | Self::IssueReset(target)
-            | Self::Unlock(target) => target,
+            | Self::Unlock(target)
+            | Self::ManageMember(target) => target,
             Self::Register { .. }
             | Self::ListUsers
             | Self::SignIn
@@ -71,6 +76,7 @@ impl Operation {
             | Self::RedeemCode
             | Self::ResetPassword
             | Self::Invite
+            | Self::ManageGroups
             | Self::PassAs(_)
             | Self::TransferUsers
             | Self::ReadAudit
@@ -116,6 +122,8 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::IssueReset(_)
         | Operation::Unlock(_)
         | Operation::Invite
+        | Operation::ManageGroups
+        | Operation::ManageMember(_)
         | Operation::ReadAudit
         | Operation::PassAs(Role::Admin) => administers(),
         Operation::ReadUser(target)
@@ -158,6 +166,7 @@ mod tests {
             updated_at: at,
             last_login_at: None,
             display_name: None,
+            groups: vec![],
         };
         let session = Session {
             id: SessionId::generate(),
@@ -205,6 +214,8 @@ mod tests {
             ("issue a reset", Operation::IssueReset(other), [&anonymous, &forbidden, &ok, &ok]),
             ("unlock", Operation::Unlock(other), [&anonymous, &forbidden, &ok, &ok]),
             ("invite", Operation::Invite, [&anonymous, &forbidden, &ok, &ok]),
+            ("manage groups", Operation::ManageGroups, [&anonymous, &forbidden, &ok, &ok]),
+            ("join a group", Operation::ManageMember(own), [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),
             ("read nobody", Operation::ReadUser(None), [&anonymous, &hidden, &hidden, &ok]),

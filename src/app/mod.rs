@@ -8,6 +8,7 @@ mod accounts;
 mod audit;
 mod core;
 mod entry;
+mod groups;
 mod invitations;
 mod maintenance;
 mod resets;
@@ -20,6 +21,7 @@ mod undeclared;
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
 pub use audit::AuditLog;
 pub use entry::{Admission, Entry, Redeemed, Shown};
+pub use groups::Groups;
 pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
@@ -102,6 +104,7 @@ pub struct App {
     pub sign_in: SignIns,
     pub sessions: Sessions,
     pub entry: Entry,
+    pub groups: Groups,
     pub invitations: Invitations,
     pub resets: Resets,
     pub audit: AuditLog,
@@ -122,6 +125,7 @@ impl App {
             sign_in: SignIns { core: core.clone() },
             sessions: Sessions { core: core.clone() },
             entry: Entry { core: core.clone() },
+            groups: Groups { core: core.clone() },
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },
             audit: AuditLog { core: core.clone() },

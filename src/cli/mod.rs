@@ -6,6 +6,7 @@ mod backup;
 mod check;
 mod create_admin;
 mod descriptors;
+mod group;
 mod healthcheck;
 mod invitation;
 mod log;
@@ -92,6 +93,8 @@ enum Command {
     Invite(invitation::Invite),
     #[command(subcommand)]
     Invitation(invitation::InvitationCommand),
+    #[command(subcommand)]
+    Group(group::GroupCommand),
     Audit(audit::Audit),
     Backup(backup::Backup),
     Check(check::Check),
@@ -114,6 +117,7 @@ impl Cli {
             Command::Session(command) => command.run(&database()?),
             Command::Invite(command) => command.run(&database()?),
             Command::Invitation(command) => command.run(&database()?),
+            Command::Group(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
             Command::Backup(command) => command.run(&database()?),
             Command::Check(command) => command.run(&self.database.database),

@@ -60,6 +60,16 @@ actions! {
     InvitationDeleted => "invitation.deleted",
     /// An account was registered with an invitation; the actor is the creator of the invitation.
     InvitationSpent => "invitation.spent",
+    /// A group was created.
+    GroupCreated => "group.created",
+    /// A group was renamed.
+    GroupRenamed => "group.renamed",
+    /// A group was deleted.
+    GroupDeleted => "group.deleted",
+    /// An account was added to a group.
+    GroupMemberAdded => "group.member_added",
+    /// An account was removed from a group.
+    GroupMemberRemoved => "group.member_removed",
     /// A user signed in.
     SignedIn => "session.signed_in",
     /// A user signed out.

@@ -73,6 +73,14 @@ pub enum Error {
     SessionNotFound,
     #[error("there is no such invitation")]
     InvitationNotFound,
+    #[error("there is no such group")]
+    GroupNotFound,
+    #[error("this name belongs to another group; choose another")]
+    GroupNameTaken,
+    #[error("an app lets this group in; change or delete the app first")]
+    GroupInUse,
+    #[error("an account can be in 32 groups at most")]
+    TooManyGroups,
     #[error("the account has changed since you read it")]
     PreconditionFailed,
     #[error("this username is taken; choose another")]

@@ -1,6 +1,6 @@
 //! Accounts: who someone is, and what about an account can change.
 
-use super::{DisplayName, Faults, Password, PasswordHash, Timestamp, UserId};
+use super::{DisplayName, Faults, GroupName, Password, PasswordHash, Timestamp, UserId};
 use std::{borrow::Cow, fmt};
 
 /// An account of which something can't be read, because somebody else wrote to the file.
@@ -197,6 +197,8 @@ pub struct User {
     pub updated_at: Timestamp,
     pub last_login_at: Option<Timestamp>,
     pub display_name: Option<DisplayName>,
+    /// The names of its groups, sorted without regard to case. They can change without the account's revision.
+    pub groups: Vec<GroupName>,
 }
 
 /// An account with what its password is checked against.

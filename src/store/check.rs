@@ -52,6 +52,7 @@ const FIRST_YEAR: i64 = 1_767_225_600_000;
 pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
     report(accounts(reader));
     invitations(reader, now).into_iter().for_each(&mut *report);
+    groups(reader).into_iter().for_each(&mut *report);
     if let Err(error) = reader.throttle_secret() {
         report(Finding::error("throttle", error.to_string()));
     }
@@ -88,6 +89,15 @@ fn invitations(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
         Ok(damaged) if damaged.is_empty() => None,
         Ok(damaged) => Some(Finding::error("invitations", listed(&damaged))),
         Err(error) => Some(Finding::error("invitations", format!("{error}; restore a backup"))),
+    }
+}
+
+/// Reads every group; nothing where each can be read.
+fn groups(reader: &Reader<'_>) -> Option<Finding> {
+    match reader.damaged_groups() {
+        Ok(damaged) if damaged.is_empty() => None,
+        Ok(damaged) => Some(Finding::error("groups", listed(&damaged))),
+        Err(error) => Some(Finding::error("groups", format!("{error}; restore a backup"))),
     }
 }
 

@@ -131,8 +131,7 @@ impl Store {
         let transact = move |sql: &dyn Sql| {
             let mut writer = Writer { reader: Reader { sql }, caller, now: clock.now(), events: Vec::new() };
             let value = work(&mut writer)?;
-            let events = std::mem::take(&mut writer.events);
-            writer.append_audit(&events)?;
+            writer.write_events()?;
             Ok(value)
         };
         self.engine.write(patience, transact).await
@@ -231,6 +230,12 @@ impl Writer<'_> {
         if count > 0 {
             self.events.push(AuditEvent::new(self.now, action, &self.caller, subject).times(count));
         }
+    }
+
+    /// Writes what was noted so far, in work that notes very much.
+    fn write_events(&mut self) -> Result<(), Error> {
+        let events = std::mem::take(&mut self.events);
+        self.append_audit(&events)
     }
 
     /// Records an event that happened before, or stands for several.

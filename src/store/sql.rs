@@ -1,7 +1,8 @@
 //! The interface between statements and an engine: values, columns and faults.
 
 use crate::domain::{
-    DisplayName, EmailAddress, Error, PasswordHash, SessionId, Timestamp, TokenHash, UserId, Username,
+    DisplayName, EmailAddress, Error, GroupId, GroupName, PasswordHash, SessionId, Timestamp, TokenHash, UserId,
+    Username,
 };
 
 /// A value for a parameter such as `?1`.
@@ -36,11 +37,13 @@ values_from! {
     u32: |number| Self::Number(number.into());
     Timestamp: |at| Self::Number(at.as_millis());
     UserId: |id| Self::Number(id.get());
+    GroupId: |id| Self::Number(id.get());
     &'v str: |text| Self::Text(text);
     &'v String: |text| Self::Text(text);
     &'v Username: |username| Self::Text(username.as_str());
     &'v DisplayName: |name| Self::Text(name.as_str());
     &'v EmailAddress: |email| Self::Text(email.as_str());
+    &'v GroupName: |name| Self::Text(name.as_str());
     &'v PasswordHash: |hash| Self::Text(hash.as_str());
     &'v SessionId: |id| Self::Text(id.as_str());
     &'v [u8]: |bytes| Self::Bytes(bytes);
@@ -149,12 +152,13 @@ impl dyn Sql + '_ {
 pub(super) enum Unique {
     Username,
     Email,
+    GroupName,
 }
 
 /// How a statement failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("another account has the same {0:?}")]
+    #[error("another one has the same {0:?}")]
     Taken(Unique),
     #[error("another process is writing")]
     Busy,
@@ -170,6 +174,7 @@ impl From<Fault> for Error {
         match fault {
             Fault::Taken(Unique::Username) => Self::UsernameTaken,
             Fault::Taken(Unique::Email) => Self::EmailTaken,
+            Fault::Taken(Unique::GroupName) => Self::GroupNameTaken,
             Fault::Busy => Self::Overloaded,
             Fault::Storage(text) => Self::Storage(format!("{text}; check the disk and the file's permissions")),
             Fault::Other(text) => Self::Internal(text),

@@ -6,6 +6,7 @@ mod support;
 mod admission;
 mod clock;
 mod display_names;
+mod groups;
 mod guard;
 mod hashing;
 mod lists;

@@ -22,6 +22,17 @@ impl Cell<'_> {
         self.client.put(&self.user(), body)
     }
 
+    /// The path of a group that nobody is in.
+    fn group(&self) -> String {
+        let made = self.root.post("/groups", json!({"name": Self::name()})).json();
+        format!("/groups/{}", made["id"])
+    }
+
+    /// The path of the target's membership in such a group.
+    fn membership(&self) -> String {
+        format!("{}/members/{}", self.group(), self.target)
+    }
+
     /// A name that nobody has.
     fn name() -> String {
         format!("fresh{}", unique())
@@ -82,6 +93,18 @@ const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
     ("deleteUser", "", |c| c.client.delete(&c.user()), [401, 204, 404, 404, 204, 204, 404]),
     ("listSessions", "", |c| c.client.get(&format!("{}/sessions", c.user())), [401, 200, 404, 404, 200, 200, 404]),
     ("deleteSessions", "", |c| c.client.delete(&format!("{}/sessions", c.user())), [401, 204, 404, 404, 204, 204, 404]),
+    ("addGroupMember", "", |c| c.client.send("PUT", &c.membership(), &[], None), [401, 403, 403, 403, 204, 204, 404]),
+    ("removeGroupMember", "who is none", |c| c.client.delete(&c.membership()), [401, 403, 403, 403, 404, 404, 404]),
+    (
+        "removeGroupMember",
+        "",
+        |c| {
+            let membership = c.membership();
+            c.root.send("PUT", &membership, &[], None);
+            c.client.delete(&membership)
+        },
+        [401, 403, 403, 403, 204, 204, 404],
+    ),
     (
         "createPasswordReset",
         "",
@@ -137,6 +160,18 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
         [401, 403, 204],
     ),
     ("deleteInvitation", "none", |c| c.client.delete("/invitations/99999"), [401, 403, 404]),
+    ("createGroup", "", |c| c.client.post("/groups", json!({"name": Cell::name()})), [401, 403, 201]),
+    ("listGroups", "", |c| c.client.get("/groups"), [401, 403, 200]),
+    ("getGroup", "", |c| c.client.get(&c.group()), [401, 403, 200]),
+    ("getGroup", "none", |c| c.client.get("/groups/99999"), [401, 403, 404]),
+    ("updateGroup", "", |c| c.client.put(&c.group(), json!({"name": Cell::name()})), [401, 403, 200]),
+    ("updateGroup", "none", |c| c.client.put("/groups/99999", json!({})), [401, 403, 404]),
+    ("deleteGroup", "", |c| c.client.delete(&c.group()), [401, 403, 204]),
+    ("deleteGroup", "none", |c| c.client.delete("/groups/99999"), [401, 403, 404]),
+    ("listGroupMembers", "", |c| c.client.get(&format!("{}/members", c.group())), [401, 403, 200]),
+    ("listGroupMembers", "none", |c| c.client.get("/groups/99999/members"), [401, 403, 404]),
+    ("deleteGroupSessions", "", |c| c.client.delete(&format!("{}/sessions", c.group())), [401, 403, 204]),
+    ("deleteGroupSessions", "none", |c| c.client.delete("/groups/99999/sessions"), [401, 403, 404]),
     ("listAuditEvents", "", |c| c.client.get("/audit"), [401, 403, 200]),
 ];
 

@@ -3,7 +3,7 @@
 use crate::support::{Server, spec};
 use serde_json::{Value, json};
 use usher::{
-    domain::{EmailAddress, PageSize, Password, SessionLimits, Username},
+    domain::{EmailAddress, Group, PageSize, Password, SessionLimits, Username},
     http::ErrorCode,
 };
 
@@ -71,9 +71,9 @@ fn every_list_has_a_limit() {
         objects(spec(), String::new()).into_iter().filter(|(_, object)| object.get("type") == Some(&"array".into()));
     let mut limits: Vec<_> = lists.map(|(_, list)| list.get("maxItems").and_then(Value::as_u64)).collect();
     limits.sort_unstable();
-    let [page, sessions] =
-        [PageSize::MAX, SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS].map(|limit| Some(limit.into()));
-    assert_eq!(limits, [page, page, page, sessions]);
+    let sessions = SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS;
+    let [groups, page, sessions] = [Group::MAX_PER_USER, PageSize::MAX, sessions].map(|limit| Some(limit.into()));
+    assert_eq!(limits, [groups, page, page, page, page, page, sessions]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn every_protected_operation_names_the_security_scheme() {
 #[test]
 fn bodies_refuse_other_fields_and_limits_are_those_that_are_parsed_with() {
     let schemas = &spec()["components"]["schemas"];
-    for name in ["NewUser", "UserUpdate", "Login", "PasswordReset", "NewInvitation"] {
+    for name in ["NewUser", "UserUpdate", "Login", "PasswordReset", "NewInvitation", "NewGroup", "GroupUpdate"] {
         assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
     }
     for name in ["NewUser", "UserUpdate"] {

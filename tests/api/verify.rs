@@ -10,6 +10,7 @@ const HEADERS: [&str; 5] = ["remote-user", "remote-user-id", "remote-email", "re
 #[track_caller]
 fn passes(answer: &Answer) -> [&str; 5] {
     assert_eq!((answer.status, answer.body.len()), (200, 0), "{answer:?}");
+    assert_eq!(answer.headers.get_all("remote-groups").iter().count(), 1, "also where it is empty: {answer:?}");
     HEADERS.map(|name| {
         let values: Vec<_> = answer.headers.get_all(name).iter().collect();
         assert!(values.len() == 1 && !values[0].is_empty(), "{name}: {values:?}");
@@ -22,6 +23,7 @@ fn passes(answer: &Answer) -> [&str; 5] {
 fn fails(answer: &Answer, status: u16, code: &str) {
     answer.is(status, code);
     assert!(HEADERS.iter().all(|name| answer.headers.get(*name).is_none()), "{answer:?}");
+    assert!(answer.headers.get("remote-groups").is_none(), "{answer:?}");
 }
 
 fn verify(client: &Client) -> Answer {

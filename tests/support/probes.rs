@@ -84,6 +84,12 @@ pub trait Probes {
         self.connection().execute(delete, [ids.start(), ids.end()]).expect("it can be written");
     }
 
+    /// Writes what the schema does not allow.
+    fn damage(&self, sql: &str) {
+        let damage = format!("PRAGMA ignore_check_constraints = ON; {sql}");
+        self.connection().execute_batch(&damage).expect("it can be written");
+    }
+
     fn session_count(&self) -> i64 {
         self.probe("SELECT count(*) FROM sessions")
     }
@@ -325,7 +331,9 @@ pub trait Probes {
     fn rows(&self) -> Vec<String> {
         let connection = self.connection();
         let mut rows = Vec::new();
-        for table in ["users", "sessions", "password_resets", "invitations"] {
+        for table in
+            ["users", "sessions", "password_resets", "invitations", "groups", "group_members", "apps", "app_groups"]
+        {
             let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect(table);
             let columns = statement.column_count();
             let mut found = statement.query([]).expect(table);

@@ -7,7 +7,7 @@ use crate::{
         open,
         output::{USER_COLUMNS, or_hyphen, show, show_json, user_row},
     },
-    domain::User,
+    domain::{GroupName, User},
     http::answers,
 };
 use anyhow::Result;
@@ -37,9 +37,12 @@ impl Show {
 fn lines(user: &User) -> String {
     let verified = if user.email_verified { "yes" } else { "no" };
     let display_name = or_hyphen(user.display_name.as_ref());
+    let names: Vec<&str> = user.groups.iter().map(GroupName::as_str).collect();
+    let groups = if names.is_empty() { "-".to_owned() } else { names.join(", ") };
     let more = [
         ("EMAIL VERIFIED", verified.to_owned()),
         ("DISPLAY NAME", display_name),
+        ("GROUPS", groups),
         ("UPDATED", user.updated_at.to_string()),
     ];
     let properties = USER_COLUMNS.into_iter().zip(user_row(user)).chain(more);

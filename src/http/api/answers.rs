@@ -2,6 +2,7 @@
 
 pub use super::{
     audit::AuditEvent,
+    groups::{Group, GroupList, MemberList},
     invitations::{CreatedInvitation, Invitation, InvitationList},
     sessions::SessionList,
     user::User,

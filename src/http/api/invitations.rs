@@ -188,8 +188,7 @@ impl Invitations {
     #[oai(path = "/invitations", method = "get", operation_id = "listInvitations")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListInvitations>) -> Result<Listed, ApiError> {
         let ListInvitations { limit, cursor } = query.0;
-        let after = cursor.map(|cursor| InvitationId::parse(cursor.place()));
-        let after = after.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
+        let after = query::place(cursor, InvitationId::parse)?;
         let page = self.app.invitations.list(&caller.0, after, limit.unwrap_or_default()).await?;
         Ok(Listed::Invitations(Json(page.into())))
     }

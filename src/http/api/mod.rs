@@ -5,6 +5,7 @@
 pub mod answers;
 mod audit;
 mod auth;
+mod groups;
 mod invitations;
 pub mod openapi;
 mod sessions;
@@ -61,6 +62,7 @@ resources! {
     auth::Auth AUTHENTICATION;
     verify::Verify AUTHENTICATION;
     sessions::Sessions Tag { name: "Sessions", description: "Where accounts are signed in" };
+    groups::Groups Tag { name: "Groups", description: "Groups of accounts" };
     invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
     audit::Audit Tag { name: "Audit", description: "The audit log" };
 }

@@ -91,8 +91,16 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
 }
 
 /// The headers of responses, as they are usually spelt.
-const HEADERS: [&str; 7] =
-    ["ETag", "Location", "Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role", "Remote-Name"];
+const HEADERS: [&str; 8] = [
+    "ETag",
+    "Location",
+    "Remote-User",
+    "Remote-User-Id",
+    "Remote-Email",
+    "Remote-Role",
+    "Remote-Name",
+    "Remote-Groups",
+];
 
 /// Adds what the generator can't express: objects without other members, whole numbers, and the usual spelling of
 /// header names.

@@ -1,7 +1,7 @@
 //! An account as the API shows it.
 
 use crate::{
-    domain::{self, DisplayName, EmailAddress, PageSize, Role, Timestamp, UserId, Username},
+    domain::{self, DisplayName, EmailAddress, GroupName, PageSize, Role, Timestamp, UserId, Username},
     http::wire::{
         body::Json,
         schema::{Example, Item, Nullable, answer},
@@ -30,6 +30,8 @@ answer! {
         /// The last change of the account; a sign-in is not a change
         updated_at: Timestamp,
         last_login_at: Nullable<Timestamp>,
+        /// The names of its groups, sorted without regard to case. They can change without the revision in the `ETag`
+        groups: Vec<GroupName>,
     }
 }
 
@@ -46,8 +48,13 @@ impl From<domain::User> for User {
             created_at: user.created_at,
             updated_at: user.updated_at,
             last_login_at: Nullable(user.last_login_at),
+            groups: user.groups,
         }
     }
+}
+
+impl Item for GroupName {
+    const MAX: u32 = domain::Group::MAX_PER_USER;
 }
 
 impl Item for User {
@@ -58,7 +65,8 @@ impl Example for User {
     fn example() -> Value {
         json!({
             "id": 42, "username": "ada", "email": "ada@example.com", "email_verified": false, "display_name": "Ada Lovelace",
-            "role": "user", "disabled": false, "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null
+            "role": "user", "disabled": false, "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z", "last_login_at": null,
+            "groups": ["family"]
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Shown},
-    domain::{Caller, Error, Origin, Role, User},
+    domain::{Caller, Error, GroupName, Origin, Role, User},
     http::{
         auth::{ForwardedRequest, RequestKind},
         wire::{
@@ -56,7 +56,7 @@ impl ApiSchema for Refuse {
 
 #[derive(ApiResponse)]
 pub enum Verified {
-    /// The token is valid, and its account has the role. There is no body. No header is ever empty
+    /// The token is valid, and its account has the role. There is no body. Only `Remote-Groups` can be empty
     #[oai(status = 200)]
     Caller(
         /// The username in lower case. It can be changed, and then taken by another account
@@ -73,6 +73,9 @@ pub enum Verified {
         String,
         /// The display name in UTF-8, else the username
         #[oai(header = "Remote-Name")]
+        String,
+        /// The names of the account's groups in lower case, sorted, with commas between them. Empty if there are none
+        #[oai(header = "Remote-Groups")]
         String,
     ),
     /// A person must sign in first, at the address in `Location`
@@ -91,7 +94,8 @@ impl From<&User> for Verified {
         let email = verified.unwrap_or_else(|| format!("{}@unverified.invalid", user.id));
         let username = user.username.as_str().to_ascii_lowercase();
         let name = user.display_name.as_ref().map_or_else(|| user.username.to_string(), ToString::to_string);
-        Self::Caller(username, user.id.to_string(), email, user.role.as_str().to_owned(), name)
+        let groups = user.groups.iter().map(GroupName::key).collect::<Vec<_>>().join(",");
+        Self::Caller(username, user.id.to_string(), email, user.role.as_str().to_owned(), name, groups)
     }
 }
 

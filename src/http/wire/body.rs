@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::Accounts,
-    domain::{DisplayName, EmailAddress, Faults, Password, Role, StrictObject, Username, plain_name},
+    domain::{DisplayName, EmailAddress, Faults, GroupName, Password, Role, StrictObject, Username, plain_name},
     http::context::Context,
 };
 use poem::{
@@ -242,6 +242,12 @@ impl FromJson for Option<DisplayName> {
 impl FromJson for EmailAddress {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         EmailAddress::parse(text(value)?)
+    }
+}
+
+impl FromJson for GroupName {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        GroupName::parse(text(value)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use crate::{
-    domain::{InvitationId, SessionId, UserId},
+    domain::{GroupId, InvitationId, SessionId, UserId},
     http::context::Context,
 };
 use poem::{Request, RequestBody};
@@ -20,25 +20,20 @@ pub trait PathParameter: Send {
     fn schema() -> MetaSchema;
 }
 
-impl PathParameter for Option<UserId> {
-    fn read(text: &str) -> Self {
-        UserId::parse(text)
-    }
+macro_rules! ids {
+    ($($id:ident),*) => {$(
+        impl PathParameter for Option<$id> {
+            fn read(text: &str) -> Self {
+                $id::parse(text)
+            }
 
-    fn schema() -> MetaSchema {
-        number()
-    }
+            fn schema() -> MetaSchema {
+                number()
+            }
+        }
+    )*};
 }
-
-impl PathParameter for Option<InvitationId> {
-    fn read(text: &str) -> Self {
-        InvitationId::parse(text)
-    }
-
-    fn schema() -> MetaSchema {
-        number()
-    }
-}
+ids!(UserId, InvitationId, GroupId);
 
 impl PathParameter for SessionId {
     fn read(text: &str) -> Self {

@@ -158,6 +158,12 @@ pub fn fault(name: &'static str, fault: Cow<'static, str>) -> ApiError {
     ApiError::invalid(faults)
 }
 
+/// The place in a list that a cursor names, if one was given.
+pub fn place<T>(cursor: Option<Cursor>, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, ApiError> {
+    let place = cursor.map(|cursor| parse(cursor.place()).ok_or_else(|| fault("cursor", Cursor::fault())));
+    place.transpose()
+}
+
 /// Declares a query: the struct, how it is read, and its parameters, from one list. All of them may be left out.
 macro_rules! query {
     ($(#[doc = $doc:literal])* $name:ident as $title:literal {

@@ -2,8 +2,8 @@
 //! parses with.
 
 use crate::domain::{
-    AppId, ChainHash, DisplayName, EmailAddress, InvitationId, Kind, PageSize, Password, Role, SearchPrefix, SessionId,
-    SessionKind, Timestamp, Token, UserId, UserSort, Username,
+    AppId, ChainHash, DisplayName, EmailAddress, GroupId, GroupName, InvitationId, Kind, PageSize, Password, Role,
+    SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -59,6 +59,7 @@ described! {
     i64 => MetaSchema::new_with_format("integer", "int64"),
     u64 => MetaSchema { minimum: Some(0.0), ..MetaSchema::new_with_format("integer", "int64") },
     InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
+    GroupId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     AppId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     PageSize => MetaSchema {
         minimum: Some(1.0),
@@ -85,6 +86,13 @@ described! {
         max_length: Some(Username::MAX_LENGTH),
         pattern: Some(Username::PATTERN.into()),
         example: Some(json!("ada")),
+        ..MetaSchema::new("string")
+    },
+    GroupName => MetaSchema {
+        min_length: Some(1),
+        max_length: Some(GroupName::MAX_LENGTH),
+        pattern: Some(GroupName::PATTERN.into()),
+        example: Some(json!("family")),
         ..MetaSchema::new("string")
     },
     EmailAddress => MetaSchema {

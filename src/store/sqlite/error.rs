@@ -15,6 +15,7 @@ impl From<rusqlite::Error> for Fault {
                 Self::Taken(Unique::Username)
             }
             Some(ErrorCode::ConstraintViolation) if text.contains("users.email_key") => Self::Taken(Unique::Email),
+            Some(ErrorCode::ConstraintViolation) if text.contains("groups.name_key") => Self::Taken(Unique::GroupName),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(
                 ErrorCode::DiskFull

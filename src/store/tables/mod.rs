@@ -3,6 +3,7 @@
 mod audit;
 mod audit_list;
 mod entry;
+mod groups;
 mod invitations;
 mod maintenance;
 mod policy;
@@ -16,7 +17,7 @@ mod users;
 pub(super) use audit::Ends;
 pub use audit::Pruned;
 pub(super) use records::{record_columns, record_from};
-pub(super) use users::user_columns;
+pub(super) use users::{columns_without_groups, own_columns};
 
 #[cfg(test)]
 mod fixture {

@@ -12,7 +12,7 @@ use crate::{
 /// The columns that `record_from` reads, for a table named `u`.
 macro_rules! record_columns {
     () => {
-        concat!($crate::store::tables::user_columns!(), ", u.password_hash")
+        concat!($crate::store::tables::columns_without_groups!(), ", u.password_hash")
     };
 }
 pub(in crate::store) use record_columns;

@@ -4,7 +4,7 @@
 //! …), each in order, and SQLite merges them. After a cursor, each segment contributes the rest of the accounts with the
 //! same sort value, and those beyond.
 
-use super::users::{user_columns, user_from};
+use super::users::{columns_without_groups, user_from};
 use crate::{
     domain::{
         Error, Page, PageSize, Role, SearchPrefix, SortKey, SortValue, User, UserCursor, UserFilter, UserId, UserSort,
@@ -68,7 +68,7 @@ impl<'a> List<'a> {
         let mut given: Vec<Value<'_>> = bounds.flatten().map(Value::from).collect();
         let places = self.places(&mut given);
         let (key, order) = (key_of(self.sort), if self.sort.descending { " DESC" } else { "" });
-        let select = |from: &str| format!("{}, {key} AS k FROM {from}", concat!("SELECT ", user_columns!()));
+        let select = |from: &str| format!("{}, {key} AS k FROM {from}", concat!("SELECT ", columns_without_groups!()));
         let except = except(self.filter);
         let segments = segments(self.filter).into_iter();
         let arms = segments.flat_map(|segment| places.iter().map(move |place| format!("{segment} AND {place}")));
@@ -168,7 +168,9 @@ impl Reader<'_> {
             None => self.found(&list, Plan::Walk, wanted)?,
             Some(bounds) => self.search(&list, bounds, wanted)?,
         };
-        Ok(Page::cut(found, size, |user| UserCursor::at(user, sort)))
+        let mut page = Page::cut(found, size, |user| UserCursor::at(user, sort));
+        self.read_groups(&mut page.items)?;
+        Ok(page)
     }
 
     /// Fails if an account has an unknown role or status: it would be in no segment, and so missing from every list.

@@ -1,5 +1,6 @@
 //! Statements for accounts.
 
+use super::groups::names_from;
 use crate::{
     domain::{
         Credentials, DamagedUser, DisplayName, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, User, UserId,
@@ -12,16 +13,35 @@ use crate::{
 };
 use std::borrow::Cow;
 
-/// The columns that `user_from` reads, for a table named `u`.
+/// The columns that `user_from` reads, for a table named `u`, without looking for the account's groups: it is in none, then.
+macro_rules! columns_without_groups {
+    () => {
+        concat!($crate::store::tables::own_columns!(), ", NULL")
+    };
+}
+pub(in crate::store) use columns_without_groups;
+
+/// The same with its groups: one look-up more for who is in none.
 macro_rules! user_columns {
+    () => {
+        concat!(
+            $crate::store::tables::own_columns!(),
+            ", (SELECT string_agg(g.name, ',') FROM group_members gm JOIN groups g ON g.id = gm.group_id
+                WHERE gm.user_id = u.id)"
+        )
+    };
+}
+pub(super) use user_columns;
+
+macro_rules! own_columns {
     () => {
         "u.id, u.username, u.email, u.email_verified, u.role, u.disabled, u.revision, u.created_at, u.updated_at, u.last_login_at, u.display_name"
     };
 }
-pub(in crate::store) use user_columns;
+pub(in crate::store) use own_columns;
 
-/// How many columns `user_columns!` names: those that a statement adds begin there.
-pub(super) const USER_WIDTH: usize = 11;
+/// How many columns these are: those that a statement adds begin there.
+pub(super) const USER_WIDTH: usize = 12;
 
 /// Position of an account on the ring of `users_by_place`. The index is used only for exactly this expression.
 macro_rules! place {
@@ -64,6 +84,7 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
         updated_at: row.time(8)?,
         last_login_at: row.nullable(9, |n| row.time(n))?,
         display_name,
+        groups: row.nullable(11, |n| text(row, n))?.map_or_else(Vec::new, |list| names_from(&list)),
     };
     Ok((user, faults))
 }
@@ -117,7 +138,7 @@ impl Reader<'_> {
 
     /// The damaged accounts. Scans all.
     pub fn damaged_users(&self) -> Result<Vec<DamagedUser>, Error> {
-        const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u ORDER BY u.id");
+        const SQL: &str = concat!("SELECT ", columns_without_groups!(), " FROM users u ORDER BY u.id");
         let mut damaged = Vec::new();
         self.sql.rows(SQL, &[], &mut |row| {
             let (user, faults) = user_and_faults(row)?;
@@ -151,7 +172,7 @@ impl Reader<'_> {
     pub fn credentials_or_decoy(&self, email: &str, place: u32) -> Result<Option<(Credentials, bool)>, Error> {
         const SQL: &str = concat!(
             "SELECT ",
-            user_columns!(),
+            columns_without_groups!(),
             ", u.password_hash, u.password_version, u.email_key = ?1 FROM users u WHERE u.id = coalesce(
                 (SELECT id FROM users WHERE email_key = ?1),
                 (SELECT id FROM users WHERE ",

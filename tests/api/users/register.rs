@@ -18,7 +18,7 @@ fn answers_with_account_place_and_revision() {
             "id": 1, "username": "Ada", "email": "Ada@example.com", "email_verified": false,
             "display_name": null, "role": "user",
             "disabled": false, "created_at": "2026-11-22T10:00:00Z", "updated_at": "2026-11-22T10:00:00Z",
-            "last_login_at": null
+            "last_login_at": null, "groups": []
         })
     );
 }
