@@ -39,6 +39,8 @@ pub(super) enum Operation {
     Invite,
     /// Creating, listing, renaming and deleting groups, and ending the sessions of their accounts.
     ManageGroups,
+    /// Registering, listing, changing and deleting apps.
+    ManageApps,
     /// Adding an account to a group, or removing it.
     ManageMember(Option<UserId>),
     /// Passing a proxy with this role. Administrators have all roles.
@@ -77,6 +79,7 @@ impl Operation {
             | Self::ResetPassword
             | Self::Invite
             | Self::ManageGroups
+            | Self::ManageApps
             | Self::PassAs(_)
             | Self::TransferUsers
             | Self::ReadAudit
@@ -123,6 +126,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::Unlock(_)
         | Operation::Invite
         | Operation::ManageGroups
+        | Operation::ManageApps
         | Operation::ManageMember(_)
         | Operation::ReadAudit
         | Operation::PassAs(Role::Admin) => administers(),
@@ -215,6 +219,7 @@ mod tests {
             ("unlock", Operation::Unlock(other), [&anonymous, &forbidden, &ok, &ok]),
             ("invite", Operation::Invite, [&anonymous, &forbidden, &ok, &ok]),
             ("manage groups", Operation::ManageGroups, [&anonymous, &forbidden, &ok, &ok]),
+            ("manage apps", Operation::ManageApps, [&anonymous, &forbidden, &ok, &ok]),
             ("join a group", Operation::ManageMember(own), [&anonymous, &forbidden, &ok, &ok]),
             ("read own", Operation::ReadUser(own), [&anonymous, &ok, &ok, &ok]),
             ("read other", Operation::ReadUser(other), [&anonymous, &hidden, &ok, &ok]),

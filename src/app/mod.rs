@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod apps;
 mod audit;
 mod core;
 mod entry;
@@ -19,6 +20,7 @@ mod throttle;
 mod undeclared;
 
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
+pub use apps::Apps;
 pub use audit::AuditLog;
 pub use entry::{Admission, Entry, Redeemed, Shown};
 pub use groups::Groups;
@@ -104,6 +106,7 @@ pub struct App {
     pub sign_in: SignIns,
     pub sessions: Sessions,
     pub entry: Entry,
+    pub apps: Apps,
     pub groups: Groups,
     pub invitations: Invitations,
     pub resets: Resets,
@@ -125,6 +128,7 @@ impl App {
             sign_in: SignIns { core: core.clone() },
             sessions: Sessions { core: core.clone() },
             entry: Entry { core: core.clone() },
+            apps: Apps { core: core.clone() },
             groups: Groups { core: core.clone() },
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },

@@ -1,6 +1,7 @@
 //! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
 
 mod account;
+mod app;
 mod audit;
 mod backup;
 mod check;
@@ -94,6 +95,8 @@ enum Command {
     #[command(subcommand)]
     Invitation(invitation::InvitationCommand),
     #[command(subcommand)]
+    App(app::AppCommand),
+    #[command(subcommand)]
     Group(group::GroupCommand),
     Audit(audit::Audit),
     Backup(backup::Backup),
@@ -117,6 +120,7 @@ impl Cli {
             Command::Session(command) => command.run(&database()?),
             Command::Invite(command) => command.run(&database()?),
             Command::Invitation(command) => command.run(&database()?),
+            Command::App(command) => command.run(&database()?),
             Command::Group(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
             Command::Backup(command) => command.run(&database()?),

@@ -18,6 +18,7 @@ mod values;
 pub use database::DatabaseSettings;
 pub use hashing::CostSettings;
 pub use log::LogFormat;
+pub use pages::PublicUrlSettings;
 pub use passwords::{PasswordSettings, read_blocklist};
 pub use server::ServerSettings;
 pub use sessions::LifetimeSettings;

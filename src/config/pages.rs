@@ -4,6 +4,15 @@ use super::values::{instance_name, public_url};
 use crate::{app::Policy, domain::Origin};
 use clap::Args;
 
+/// The public URL, for commands that register apps.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pages")]
+pub struct PublicUrlSettings {
+    /// Where browsers reach the server. Apps need its scheme and another host
+    #[arg(long, env = "USHER_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Origin>,
+}
+
 /// The pages for people.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pages")]

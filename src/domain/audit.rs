@@ -70,6 +70,12 @@ actions! {
     GroupMemberAdded => "group.member_added",
     /// An account was removed from a group.
     GroupMemberRemoved => "group.member_removed",
+    /// An app was registered.
+    AppCreated => "app.created",
+    /// The name, the URL or the access of an app was changed.
+    AppChanged => "app.changed",
+    /// An app was deleted, which ends the sessions in it.
+    AppDeleted => "app.deleted",
     /// A user signed in.
     SignedIn => "session.signed_in",
     /// A user signed out.

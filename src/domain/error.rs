@@ -79,6 +79,10 @@ pub enum Error {
     GroupNameTaken,
     #[error("an app lets this group in; change or delete the app first")]
     GroupInUse,
+    #[error("there is no such app")]
+    AppNotFound,
+    #[error("this host belongs to another app or to the public URL; apps need hosts of their own, whatever the port")]
+    HostTaken,
     #[error("an account can be in 32 groups at most")]
     TooManyGroups,
     #[error("the account has changed since you read it")]

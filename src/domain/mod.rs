@@ -3,6 +3,7 @@
 //! No I/O here, and no knowledge of HTTP, SQL or the command line. A value that somebody typed becomes one of these types
 //! only through its `parse` (a password's: `accept` and `attempt`), and what that refuses never reaches the floors above.
 
+mod app;
 mod audit;
 mod caller;
 mod chain;
@@ -22,6 +23,7 @@ mod time;
 mod token;
 mod user;
 
+pub use app::{App, AppAccess, AppChanges, AppSelector, DamagedApp, NewApp};
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};

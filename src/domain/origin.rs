@@ -12,6 +12,11 @@ use std::{
 pub struct Origin(String);
 
 impl Origin {
+    /// A scheme, 253 characters of a host, and a port.
+    pub const MAX_LENGTH: usize = "https://".len() + 253 + ":65535".len();
+    /// What every origin looks like. `parse` takes less: hosts that can be, and ports only where they are needed.
+    pub const PATTERN: &str = r"^https?://[a-z0-9._:\[\]-]+$";
+
     /// Accepts only the spelling that browsers use, because no other would ever match. The error shows that spelling.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         match text {
@@ -84,6 +89,12 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl serde::Serialize for Origin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMu
     report(accounts(reader));
     invitations(reader, now).into_iter().for_each(&mut *report);
     groups(reader).into_iter().for_each(&mut *report);
+    apps(reader).into_iter().for_each(&mut *report);
     if let Err(error) = reader.throttle_secret() {
         report(Finding::error("throttle", error.to_string()));
     }
@@ -98,6 +99,15 @@ fn groups(reader: &Reader<'_>) -> Option<Finding> {
         Ok(damaged) if damaged.is_empty() => None,
         Ok(damaged) => Some(Finding::error("groups", listed(&damaged))),
         Err(error) => Some(Finding::error("groups", format!("{error}; restore a backup"))),
+    }
+}
+
+/// Reads every app; nothing where each can be read.
+fn apps(reader: &Reader<'_>) -> Option<Finding> {
+    match reader.damaged_apps() {
+        Ok(damaged) if damaged.is_empty() => None,
+        Ok(damaged) => Some(Finding::error("apps", listed(&damaged))),
+        Err(error) => Some(Finding::error("apps", format!("{error}; restore a backup"))),
     }
 }
 

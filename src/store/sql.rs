@@ -1,7 +1,7 @@
 //! The interface between statements and an engine: values, columns and faults.
 
 use crate::domain::{
-    DisplayName, EmailAddress, Error, GroupId, GroupName, PasswordHash, SessionId, Timestamp, TokenHash, UserId,
+    AppId, DisplayName, EmailAddress, Error, GroupId, GroupName, PasswordHash, SessionId, Timestamp, TokenHash, UserId,
     Username,
 };
 
@@ -37,6 +37,7 @@ values_from! {
     u32: |number| Self::Number(number.into());
     Timestamp: |at| Self::Number(at.as_millis());
     UserId: |id| Self::Number(id.get());
+    AppId: |id| Self::Number(id.get());
     GroupId: |id| Self::Number(id.get());
     &'v str: |text| Self::Text(text);
     &'v String: |text| Self::Text(text);
@@ -153,6 +154,7 @@ pub(super) enum Unique {
     Username,
     Email,
     GroupName,
+    Host,
 }
 
 /// How a statement failed.
@@ -175,6 +177,7 @@ impl From<Fault> for Error {
             Fault::Taken(Unique::Username) => Self::UsernameTaken,
             Fault::Taken(Unique::Email) => Self::EmailTaken,
             Fault::Taken(Unique::GroupName) => Self::GroupNameTaken,
+            Fault::Taken(Unique::Host) => Self::HostTaken,
             Fault::Busy => Self::Overloaded,
             Fault::Storage(text) => Self::Storage(format!("{text}; check the disk and the file's permissions")),
             Fault::Other(text) => Self::Internal(text),

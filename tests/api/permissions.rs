@@ -28,6 +28,13 @@ impl Cell<'_> {
         format!("/groups/{}", made["id"])
     }
 
+    /// The path of an app.
+    fn app(&self) -> String {
+        let url = format!("http://{}.example", Self::name());
+        let made = self.root.post("/apps", json!({"name": "x", "url": url, "access": "admins"})).json();
+        format!("/apps/{}", made["id"])
+    }
+
     /// The path of the target's membership in such a group.
     fn membership(&self) -> String {
         format!("{}/members/{}", self.group(), self.target)
@@ -172,6 +179,22 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
     ("listGroupMembers", "none", |c| c.client.get("/groups/99999/members"), [401, 403, 404]),
     ("deleteGroupSessions", "", |c| c.client.delete(&format!("{}/sessions", c.group())), [401, 403, 204]),
     ("deleteGroupSessions", "none", |c| c.client.delete("/groups/99999/sessions"), [401, 403, 404]),
+    (
+        "createApp",
+        "",
+        |c| {
+            let url = format!("http://{}.example", Cell::name());
+            c.client.post("/apps", json!({"name": "x", "url": url, "access": "admins"}))
+        },
+        [401, 403, 201],
+    ),
+    ("listApps", "", |c| c.client.get("/apps"), [401, 403, 200]),
+    ("getApp", "", |c| c.client.get(&c.app()), [401, 403, 200]),
+    ("getApp", "none", |c| c.client.get("/apps/99999"), [401, 403, 404]),
+    ("updateApp", "", |c| c.client.put(&c.app(), json!({"access": "everyone"})), [401, 403, 200]),
+    ("updateApp", "none", |c| c.client.put("/apps/99999", json!({})), [401, 403, 404]),
+    ("deleteApp", "", |c| c.client.delete(&c.app()), [401, 403, 204]),
+    ("deleteApp", "none", |c| c.client.delete("/apps/99999"), [401, 403, 404]),
     ("listAuditEvents", "", |c| c.client.get("/audit"), [401, 403, 200]),
 ];
 

@@ -450,3 +450,61 @@ fn an_address_that_was_the_accounts_own_and_is_changed_meanwhile_needs_proof_aga
     assert_eq!(block_on(change).err(), Some(Error::ReauthenticationRequired));
     assert_eq!(server.email(), "countess@example.com");
 }
+
+#[test]
+fn of_two_groups_or_apps_created_at_once_under_one_name_there_is_one() {
+    let server = Server::start();
+    let root = server.admin("root");
+    for n in 0..ROUNDS {
+        let made = same(4, || root.post("/groups", json!({"name": format!("group{n}")})));
+        assert_eq!(count(&made, 201), 1);
+        the_others_are(&made, 201, 409, "group_name_taken");
+        let app = json!({"name": "x", "url": format!("http://app{n}.example"), "access": "admins"});
+        let made = same(4, || root.post("/apps", app.clone()));
+        assert_eq!(count(&made, 201), 1);
+        the_others_are(&made, 201, 409, "host_taken");
+    }
+}
+
+#[test]
+fn a_group_that_is_deleted_while_an_app_takes_it_up_is_either_gone_or_in_use() {
+    let server = Server::start();
+    let root = server.admin("root");
+    for n in 0..ROUNDS {
+        let name = format!("group{n}");
+        let group = root.post("/groups", json!({"name": name})).is(201, "").header("location").to_owned();
+        let app = json!({"name": "x", "url": format!("http://app{n}.example"), "access": "groups", "groups": [name]});
+
+        let (deleted, made) =
+            both(|| root.delete(group.strip_prefix("/api/v1").unwrap()), || root.post("/apps", app.clone()));
+
+        match (deleted.status, made.status) {
+            (204, 400) => assert_eq!(made.faulty(), ["groups"]),
+            (409, 201) => assert_eq!(deleted.code(), "group_in_use"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(server.probe::<i64>("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+}
+
+#[test]
+fn an_account_joins_no_more_groups_than_it_may_also_at_once() {
+    let server = Server::start();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let groups: Vec<i64> = (0..33)
+        .map(|n| root.post("/groups", json!({"name": format!("group{n}")})).json()["id"].as_i64().unwrap())
+        .collect();
+    let path = |group: i64| format!("/groups/{group}/members/{}", ada.id);
+    for group in &groups[..31] {
+        root.send("PUT", &path(*group), &[], None).is(204, "");
+    }
+    for _ in 0..ROUNDS {
+        let join = |group: i64| root.send("PUT", &path(group), &[], None);
+        let (one, other) = both(|| join(groups[31]), || join(groups[32]));
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 409]);
+        root.delete(&path(groups[31]));
+        root.delete(&path(groups[32]));
+    }
+}

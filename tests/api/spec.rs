@@ -3,7 +3,7 @@
 use crate::support::{Server, spec};
 use serde_json::{Value, json};
 use usher::{
-    domain::{EmailAddress, Group, PageSize, Password, SessionLimits, Username},
+    domain::{App, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
     http::ErrorCode,
 };
 
@@ -62,7 +62,7 @@ fn what_is_said_about_a_reference_stands_beside_it() {
             wrapped += 1;
         }
     }
-    assert_eq!(wrapped, 5);
+    assert_eq!(wrapped, 8);
 }
 
 #[test]
@@ -72,8 +72,9 @@ fn every_list_has_a_limit() {
     let mut limits: Vec<_> = lists.map(|(_, list)| list.get("maxItems").and_then(Value::as_u64)).collect();
     limits.sort_unstable();
     let sessions = SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS;
-    let [groups, page, sessions] = [Group::MAX_PER_USER, PageSize::MAX, sessions].map(|limit| Some(limit.into()));
-    assert_eq!(limits, [groups, page, page, page, page, page, sessions]);
+    let [groups, app_groups, page, sessions] =
+        [Group::MAX_PER_USER, App::MAX_GROUPS, PageSize::MAX, sessions].map(|limit| Some(limit.into()));
+    assert_eq!(limits, [groups, app_groups, app_groups, app_groups, page, page, page, page, page, page, sessions]);
 }
 
 #[test]
@@ -119,7 +120,17 @@ fn every_protected_operation_names_the_security_scheme() {
 #[test]
 fn bodies_refuse_other_fields_and_limits_are_those_that_are_parsed_with() {
     let schemas = &spec()["components"]["schemas"];
-    for name in ["NewUser", "UserUpdate", "Login", "PasswordReset", "NewInvitation", "NewGroup", "GroupUpdate"] {
+    for name in [
+        "NewUser",
+        "UserUpdate",
+        "Login",
+        "PasswordReset",
+        "NewInvitation",
+        "NewGroup",
+        "GroupUpdate",
+        "NewApp",
+        "AppUpdate",
+    ] {
         assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
     }
     for name in ["NewUser", "UserUpdate"] {

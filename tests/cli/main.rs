@@ -6,6 +6,7 @@ mod support;
 mod audit;
 mod commands;
 mod examples;
+mod groups;
 mod import;
 mod policy;
 mod serving;

@@ -15,7 +15,7 @@ use tempfile::tempdir;
 const OTHER: &str = "another long password";
 
 /// A server, and beside it the shell.
-fn serving(arguments: &[&str]) -> (tempfile::TempDir, Serving) {
+pub fn serving(arguments: &[&str]) -> (tempfile::TempDir, Serving) {
     let folder = tempdir().unwrap();
     let serving = Serving::start(folder.path(), arguments);
     assert!(create_admin(folder.path(), "root").status.success());
@@ -24,7 +24,7 @@ fn serving(arguments: &[&str]) -> (tempfile::TempDir, Serving) {
 }
 
 #[track_caller]
-fn done(folder: &Path, arguments: &[&str]) -> String {
+pub fn done(folder: &Path, arguments: &[&str]) -> String {
     succeeded(&usher(folder, arguments))
 }
 
@@ -35,7 +35,7 @@ fn succeeded(output: &Output) -> String {
 }
 
 #[track_caller]
-fn fails(folder: &Path, arguments: &[&str], status: i32, says: &str) {
+pub fn fails(folder: &Path, arguments: &[&str], status: i32, says: &str) {
     let output = usher(folder, arguments);
     let complaint = complaint(&output);
     assert_eq!(output.status.code(), Some(status), "{arguments:?}: {complaint}");
@@ -48,7 +48,7 @@ fn columns(table: &str) -> Vec<&str> {
     table.lines().next().unwrap().split("  ").map(str::trim).filter(|heading| !heading.is_empty()).collect()
 }
 
-fn document(text: &str) -> Value {
+pub fn document(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 

@@ -111,14 +111,32 @@ def no_use_of_what_is_gone(ctx, response, case):
 
 
 def tell_apart(body):
-    """Makes a valid name and address new, whatever else they are made of."""
+    """Makes a valid name, e-mail address or host new, whatever else they are made of."""
     mark = f"-{next(numbers)}"
     if "username" in body:
         body["username"] = body["username"][: 64 - len(mark)] + mark
+    if "name" in body and set(body) == {"name"}:  # a group's
+        body["name"] = body["name"][: 64 - len(mark)] + mark
+    if "url" in body:
+        body["url"] = f"https://app{mark}.schemathesis.example"
+    if "access" in body or "groups" in body:  # groups would have to exist
+        body["access"] = "admins"
+        body.pop("groups", None)
     if "email" in body:
         local, _, domain = body["email"].partition("@")
         email = f"{local[: 64 - len(mark)]}{mark}@{domain}"
         body["email"] = email if len(email) <= 254 else body["email"]
+
+
+# Requests with a name, an e-mail address or a host that must be free.
+WITH_NAMES = (
+    "POST /users",
+    "PUT /users/{user_id}",
+    "POST /groups",
+    "PUT /groups/{group_id}",
+    "POST /apps",
+    "PUT /apps/{app_id}",
+)
 
 
 def some(body, one_in):
@@ -139,7 +157,7 @@ def before_call(context, case, kwargs):
         case.body = {"email": new_user(), "password": PASSWORD}
     elif request == "POST /auth/password-reset" and some(case.body, 3):
         case.body = {"token": reset_token(), "password": PASSWORD}
-    elif request in ("POST /users", "PUT /users/{user_id}"):
+    elif request in WITH_NAMES:
         if case.meta.phase.name.value == "stateful" or not some(case.body, 4):
             case.body = dict(case.body)
             case.body.pop("invitation", None)

@@ -1,6 +1,7 @@
 //! What the API answers with, for others that show the same.
 
 pub use super::{
+    apps::{App, AppList},
     audit::AuditEvent,
     groups::{Group, GroupList, MemberList},
     invitations::{CreatedInvitation, Invitation, InvitationList},

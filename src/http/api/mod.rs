@@ -3,6 +3,7 @@
 //! An operation takes the session, the path and the body, in this order; calls one method of [`App`]; and wraps the answer.
 
 pub mod answers;
+mod apps;
 mod audit;
 mod auth;
 mod groups;
@@ -63,6 +64,7 @@ resources! {
     verify::Verify AUTHENTICATION;
     sessions::Sessions Tag { name: "Sessions", description: "Where accounts are signed in" };
     groups::Groups Tag { name: "Groups", description: "Groups of accounts" };
+    apps::Apps Tag { name: "Apps", description: "Apps behind a proxy, which people enter with one sign-in" };
     invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
     audit::Audit Tag { name: "Audit", description: "The audit log" };
 }

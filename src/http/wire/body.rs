@@ -3,11 +3,14 @@
 use super::{
     envelope,
     error::{ApiError, ErrorCode},
-    schema::{ApiSchema, Seconds},
+    schema::{ApiSchema, AppGroups, Seconds},
 };
 use crate::{
     app::Accounts,
-    domain::{DisplayName, EmailAddress, Faults, GroupName, Password, Role, StrictObject, Username, plain_name},
+    domain::{
+        App, AppAccess, DisplayName, EmailAddress, Faults, GroupName, Origin, Password, Role, StrictObject, Username,
+        plain_name,
+    },
     http::context::Context,
 };
 use poem::{
@@ -248,6 +251,35 @@ impl FromJson for EmailAddress {
 impl FromJson for GroupName {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         GroupName::parse(text(value)?)
+    }
+}
+
+impl FromJson for DisplayName {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        DisplayName::parse(text(value)?)
+    }
+}
+
+impl FromJson for Origin {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        Origin::parse(text(value)?)
+    }
+}
+
+impl FromJson for AppAccess {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        AppAccess::parse(text(value)?)
+    }
+}
+
+impl FromJson for AppGroups {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        let names = value.as_array().ok_or("must be a list of names of groups")?;
+        if names.len() > App::MAX_GROUPS as usize {
+            return Err(format!("must name at most {} groups", App::MAX_GROUPS).into());
+        }
+        let names = names.iter().map(|name| GroupName::parse(text(name)?)).collect::<Result<_, Cow<'static, str>>>();
+        names.map(Self).map_err(|fault| format!("must be a list of names of groups, each of which {fault}").into())
     }
 }
 

@@ -2,8 +2,8 @@
 //! parses with.
 
 use crate::domain::{
-    AppId, ChainHash, DisplayName, EmailAddress, GroupId, GroupName, InvitationId, Kind, PageSize, Password, Role,
-    SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort, Username,
+    App, AppAccess, AppId, ChainHash, DisplayName, EmailAddress, GroupId, GroupName, InvitationId, Kind, Origin,
+    PageSize, Password, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -32,6 +32,11 @@ impl Seconds {
     pub const MAX: u32 = 31_536_000;
     const MAX_AS_NUMBER: f64 = 31_536_000.0;
 }
+
+/// The names of the groups that may enter an app.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub struct AppGroups(pub Vec<GroupName>);
 
 /// A JSON object of the API, with an example for the spec, which tests check.
 pub trait Example {
@@ -93,6 +98,17 @@ described! {
         max_length: Some(GroupName::MAX_LENGTH),
         pattern: Some(GroupName::PATTERN.into()),
         example: Some(json!("family")),
+        ..MetaSchema::new("string")
+    },
+    AppGroups => MetaSchema {
+        items: Some(Box::new(GroupName::schema())),
+        max_items: Some(App::MAX_GROUPS as usize),
+        ..MetaSchema::new("array")
+    },
+    Origin => MetaSchema {
+        max_length: Some(Origin::MAX_LENGTH),
+        pattern: Some(Origin::PATTERN.into()),
+        example: Some(json!("https://notes.example.com")),
         ..MetaSchema::new("string")
     },
     EmailAddress => MetaSchema {
@@ -184,6 +200,7 @@ macro_rules! string_enum {
 }
 pub(in crate::http) use string_enum;
 string_enum!(Role);
+string_enum!(AppAccess);
 string_enum!(SessionKind);
 
 /// One property of an object, as an answer shows it or a body takes it.

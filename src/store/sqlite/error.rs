@@ -16,6 +16,7 @@ impl From<rusqlite::Error> for Fault {
             }
             Some(ErrorCode::ConstraintViolation) if text.contains("users.email_key") => Self::Taken(Unique::Email),
             Some(ErrorCode::ConstraintViolation) if text.contains("groups.name_key") => Self::Taken(Unique::GroupName),
+            Some(ErrorCode::ConstraintViolation) if text.contains("apps.host") => Self::Taken(Unique::Host),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(
                 ErrorCode::DiskFull

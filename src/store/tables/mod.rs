@@ -1,5 +1,6 @@
 //! Statements and their row mappers, one file per subject. The same SQL serves every engine.
 
+mod apps;
 mod audit;
 mod audit_list;
 mod entry;

@@ -1,0 +1,93 @@
+//! Apps behind a proxy: registered, changed and deleted by administrators.
+
+use super::{access::Operation, core::Core};
+use crate::domain::{
+    Action, App, AppChanges, AppId, AppSelector, Caller, Error, Faults, NewApp, Origin, Page, PageSize,
+};
+use std::sync::Arc;
+
+/// The apps that people enter with one sign-in.
+pub struct Apps {
+    pub(super) core: Arc<Core>,
+}
+
+impl Apps {
+    pub async fn create(&self, caller: &Caller, new: NewApp) -> Result<App, Error> {
+        let public_url = self.core.policy.public_url.clone();
+        self.core
+            .change(caller, Operation::ManageApps, move |writer, _| {
+                check(&new, public_url.as_ref())?;
+                let app = writer.insert_app(&new)?;
+                writer.record(Action::AppCreated, None);
+                Ok(app)
+            })
+            .await
+    }
+
+    /// Lists apps, in the order in which they were registered.
+    pub async fn list(&self, caller: &Caller, after: Option<AppId>, size: PageSize) -> Result<Page<App, AppId>, Error> {
+        self.core.scan(caller, Operation::ManageApps, move |reader| reader.apps(after, size)).await
+    }
+
+    pub async fn get(&self, caller: &Caller, id: Option<AppId>) -> Result<App, Error> {
+        self.core
+            .read(caller, Operation::ManageApps, move |reader| {
+                reader.app(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)
+            })
+            .await
+    }
+
+    /// The id of the app that a person at the shell means.
+    pub async fn find(&self, caller: &Caller, app: AppSelector) -> Result<AppId, Error> {
+        let found = self.core.read(caller, Operation::ManageApps, move |reader| reader.app_id(&app));
+        found.await?.ok_or(Error::AppNotFound)
+    }
+
+    /// Changes what is given and leaves the rest.
+    pub async fn update(&self, caller: &Caller, id: Option<AppId>, changes: AppChanges) -> Result<App, Error> {
+        let public_url = self.core.policy.public_url.clone();
+        self.core
+            .change(caller, Operation::ManageApps, move |writer, _| {
+                let id = id.ok_or(Error::AppNotFound)?;
+                let before = writer.app(id)?.ok_or(Error::AppNotFound)?;
+                let new = changes.apply(&before);
+                check(&new, public_url.as_ref())?;
+                let after = writer.update_app(id, &new)?;
+                if after != before {
+                    writer.record(Action::AppChanged, None);
+                }
+                Ok(after)
+            })
+            .await
+    }
+
+    /// Deletes an app. Sessions in it end, and browsers can't enter it from the next request on.
+    pub async fn delete(&self, caller: &Caller, id: Option<AppId>) -> Result<(), Error> {
+        self.core
+            .change(caller, Operation::ManageApps, move |writer, _| {
+                if !writer.delete_app(id.ok_or(Error::AppNotFound)?)? {
+                    return Err(Error::AppNotFound);
+                }
+                writer.record(Action::AppDeleted, None);
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Refuses an app whose cookies the public URL would share, or whose links would change between http and https.
+fn check(new: &NewApp, public_url: Option<&Origin>) -> Result<(), Error> {
+    let mut faults = Faults::default();
+    faults.collect("groups", new.check_groups());
+    if let Some(public) = public_url.filter(|public| public.is_https() != new.url.is_https()) {
+        let scheme = if public.is_https() { "https" } else { "http" };
+        faults.add("url", format!("must begin with {scheme}://, as --public-url does"));
+    }
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
+    }
+    match public_url {
+        Some(public) if public.host() == new.url.host() => Err(Error::HostTaken),
+        _ => Ok(()),
+    }
+}

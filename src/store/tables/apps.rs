@@ -1,0 +1,121 @@
+//! Statements about apps and the groups that they let in.
+
+use super::{groups::names_from, users::text};
+use crate::{
+    domain::{
+        App, AppAccess, AppId, AppSelector, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName, NewApp, Origin,
+        Page, PageSize,
+    },
+    store::{
+        Reader, Writer,
+        sql::{Columns, Fault, values},
+    },
+};
+
+/// Chooses apps by a condition: the columns that `read` reads.
+macro_rules! select {
+    ($by:literal) => {
+        concat!(
+            "SELECT a.id, a.name, a.url, a.access, a.host,
+                    (SELECT string_agg(g.name, ',') FROM app_groups ag JOIN groups g ON g.id = ag.group_id
+                     WHERE ag.app_id = a.id)
+             FROM apps a ",
+            $by
+        )
+    };
+}
+
+/// Reads an app. What can't be read is named: an app of which anything is unclear lets nobody in.
+fn read(row: &dyn Columns) -> Result<Result<App, DamagedApp>, Fault> {
+    let (id, mut faults) = (row.number(0)?, Faults::default());
+    let id = AppId::new(id).ok_or_else(|| Fault::Other(format!("there is an app {id}")))?;
+    let name = faults.collect("name", DisplayName::from_stored(&text(row, 1)?));
+    let url = faults.collect("url", Origin::parse(&text(row, 2)?));
+    let access = faults.collect("access", AppAccess::parse(&text(row, 3)?));
+    let host = text(row, 4)?;
+    if url.as_ref().is_some_and(|url| url.host() != host) {
+        faults.add("host", "must be that of the url");
+    }
+    let groups = row.nullable(5, |n| text(row, n))?.map_or_else(Vec::new, |list| names_from(&list));
+    match (name, url, access) {
+        (Some(name), Some(url), Some(access)) if faults.is_empty() => Ok(Ok(App { id, name, url, access, groups })),
+        _ => Ok(Err(DamagedApp { id, faults })),
+    }
+}
+
+fn app_from(row: &dyn Columns) -> Result<App, Fault> {
+    read(row)?.map_err(|damaged| Fault::Other(damaged.to_string()))
+}
+
+impl Reader<'_> {
+    /// For the point door.
+    pub fn app(&self, id: AppId) -> Result<Option<App>, Error> {
+        Ok(self.sql.first(select!("WHERE a.id = ?1"), values![id], app_from)?)
+    }
+
+    /// Looks for an app by its id or its host, whether or not it is damaged. For the point door.
+    pub fn app_id(&self, app: &AppSelector) -> Result<Option<AppId>, Error> {
+        let id = |row: &dyn Columns| row.number(0);
+        let found = match app {
+            AppSelector::Id(id_given) => self.sql.first("SELECT id FROM apps WHERE id = ?1", values![*id_given], id)?,
+            AppSelector::Host(host) => self.sql.first("SELECT id FROM apps WHERE host = ?1", values![host], id)?,
+        };
+        Ok(found.and_then(AppId::new))
+    }
+
+    /// A page of the apps, in the order in which they were registered. Scans.
+    pub fn apps(&self, after: Option<AppId>, size: PageSize) -> Result<Page<App, AppId>, Error> {
+        let given = values![after.map_or(0, AppId::get), size.get() + 1];
+        let found = self.sql.all(select!("WHERE a.id > ?1 ORDER BY a.id LIMIT ?2"), given, app_from)?;
+        Ok(Page::cut(found, size, |app: &App| app.id))
+    }
+
+    /// Every app of which something can't be read. Scans all.
+    pub fn damaged_apps(&self) -> Result<Vec<DamagedApp>, Error> {
+        let found = self.sql.all(select!("ORDER BY a.id"), &[], |row| read(row).map(Result::err))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+}
+
+impl Writer<'_> {
+    /// Stores a new app. Fails with `HostTaken`, and with a fault of `groups` where one of them is not there.
+    pub fn insert_app(&mut self, new: &NewApp) -> Result<App, Error> {
+        const SQL: &str =
+            "INSERT INTO apps (name, url, host, access, created_at) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id";
+        let given = values![&new.name, new.url.as_str(), new.url.host(), new.access.as_str(), self.now];
+        let id = self.sql.only(SQL, given, |row| row.number(0))?;
+        let id = AppId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
+        self.set_app_groups(id, &new.groups)?;
+        self.app(id)?.ok_or(Error::AppNotFound)
+    }
+
+    /// Writes every field of an app. Fails as `insert_app` does.
+    pub fn update_app(&mut self, id: AppId, new: &NewApp) -> Result<App, Error> {
+        const SQL: &str = "UPDATE apps SET name = ?2, url = ?3, host = ?4, access = ?5 WHERE id = ?1";
+        let given = values![id, &new.name, new.url.as_str(), new.url.host(), new.access.as_str()];
+        self.sql.change(SQL, given)?;
+        self.sql.change("DELETE FROM app_groups WHERE app_id = ?1", values![id])?;
+        self.set_app_groups(id, &new.groups)?;
+        self.app(id)?.ok_or(Error::AppNotFound)
+    }
+
+    fn set_app_groups(&mut self, app: AppId, groups: &[GroupName]) -> Result<(), Error> {
+        const FIND: &str = "SELECT id FROM groups WHERE name_key = ?1";
+        const SQL: &str = "INSERT INTO app_groups (app_id, group_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        for name in groups {
+            let found = self.sql.first(FIND, values![&name.key()], |row| row.number(0))?.and_then(GroupId::new);
+            let Some(group) = found else {
+                let mut faults = Faults::default();
+                faults.add("groups", "must name groups that exist");
+                return Err(Error::Invalid(faults));
+            };
+            self.sql.change(SQL, values![app, group])?;
+        }
+        Ok(())
+    }
+
+    /// Deletes an app, with every session in it. `false` where there is none.
+    pub fn delete_app(&mut self, id: AppId) -> Result<bool, Error> {
+        Ok(self.sql.change("DELETE FROM apps WHERE id = ?1", values![id])? == 1)
+    }
+}
