@@ -387,12 +387,25 @@ fn hold_every_answer(method: &str, path: &str, answer: &Answer) {
     assert!(!answer.header("x-request-id").is_empty(), "{method} {path}");
 }
 
-/// What holds for a failure, by the form that failures have at its path. Every path has the envelope; a subtree with
-/// another form is told apart here.
+/// What holds for a failure, by the form that failures have at its path: the envelope for programs, and a page for people
+/// elsewhere, if the server has pages.
 fn hold_failure(method: &str, path: &str, answer: &Answer) {
-    if method != "HEAD" {
+    let is_for_programs = path.starts_with("/api/") || ["/api", "/healthz", "/readyz"].contains(&path);
+    if method == "HEAD" {
+        return;
+    }
+    if !is_for_programs && answer.header("content-type").starts_with("text/html") {
+        hold_page(method, path, answer);
+    } else {
         hold_envelope(method, path, answer);
     }
+}
+
+fn hold_page(method: &str, path: &str, answer: &Answer) {
+    let page = String::from_utf8_lossy(&answer.body);
+    let promised = ["<!doctype html>", "role=\"alert\"", answer.header("x-request-id")];
+    assert!(promised.iter().all(|part| page.contains(part)), "{method} {path} {answer:?}");
+    assert!(!answer.header("content-security-policy").is_empty(), "{method} {path} {answer:?}");
 }
 
 fn hold_envelope(method: &str, path: &str, answer: &Answer) {

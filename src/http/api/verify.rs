@@ -159,8 +159,9 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
     let is_unknown = matches!(refusal.code, ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken);
     let is_kept_out = refusal.message == KEPT_OUT;
     let by_cookie = request.caller.signed_in().is_none();
+    let has_pages = request.has_pages();
     match request.kind {
-        RequestKind::Navigation if by_cookie && (is_unknown || is_kept_out) => {
+        RequestKind::Navigation if has_pages && by_cookie && (is_unknown || is_kept_out) => {
             let path = utf8_percent_encode(request.path.as_str(), NON_ALPHANUMERIC);
             let location = format!("{app}/_usher/start?to={path}");
             if !refuse {

@@ -80,6 +80,11 @@ impl ForwardedRequest {
         self.context.peer
     }
 
+    /// Whether there is a sign-in page to lead people to.
+    pub fn has_pages(&self) -> bool {
+        self.context.app.policy().public_url.is_some()
+    }
+
     /// The caller, once the app's cookie has told who they are.
     pub fn caller_of(&self, signed_in: SignedIn) -> Caller {
         self.context.caller(Actor::SignedIn(Arc::new(signed_in)))

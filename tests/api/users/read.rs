@@ -4,8 +4,19 @@ use super::new_user;
 use crate::support::Server;
 use serde_json::json;
 
-const FIELDS: [&str; 11] =
-    ["id", "username", "email", "email_verified", "display_name", "role", "disabled", "created_at", "updated_at", "last_login_at", "groups"];
+const FIELDS: [&str; 11] = [
+    "id",
+    "username",
+    "email",
+    "email_verified",
+    "display_name",
+    "role",
+    "disabled",
+    "created_at",
+    "updated_at",
+    "last_login_at",
+    "groups",
+];
 
 #[test]
 fn owner_and_administrators_see_an_account() {

@@ -9,6 +9,8 @@ use tempfile::tempdir;
 const SETTINGS: &[(&str, &str, &str)] = &[
     ("--listen", "<ADDRESS:PORT>", "127.0.0.1:8080"),
     ("--database", "<FILE>", "usher.db"),
+    ("--public-url", "<URL>", ""),
+    ("--instance-name", "<TEXT>", "usher"),
     ("--registration", "", "open"),
     ("--session-idle-timeout", "<DURATION>", "7d"),
     ("--session-lifetime", "<DURATION>", "30d"),

@@ -4,6 +4,7 @@
 use crate::support::{
     Client,
     binary::{Serving, create_admin, until},
+    probes::Probes,
     raw, unique,
 };
 use std::{
@@ -392,6 +393,9 @@ impl Site {
         let folder = tempfile::tempdir().expect("a folder");
         let usher = Serving::start(folder.path(), &["--trusted-proxy", "127.0.0.1", "--cors-origin", GRANTED]);
         assert!(create_admin(folder.path(), "root").status.success());
+        for name in ["notes", "wiki"] {
+            usher.add_app(name, &format!("http://{name}.example.com"), "everyone");
+        }
         let (app, wiki) = (Small::app(), Small::app());
         let proxy = Proxy::start(kind, folder.path(), usher.address, app.address, wiki.address);
         Self { kind, address: proxy.address, proxy, app, wiki, usher: Mutex::new(usher), _folder: folder }
