@@ -1,6 +1,6 @@
 //! Statements about apps and the groups that they let in.
 
-use super::{groups::names_from, users::text};
+use super::users::{names_from, text};
 use crate::{
     domain::{
         App, AppAccess, AppId, AppSelector, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName, NewApp, Origin,

@@ -1,6 +1,6 @@
 //! Statements about groups and who is in them.
 
-use super::users::{text, user_columns, user_from};
+use super::users::{names_from, text, user_columns, user_from};
 use crate::{
     domain::{
         Action, DamagedGroup, Error, Faults, Group, GroupId, GroupName, GroupSelector, Page, PageSize, User, UserId,
@@ -37,14 +37,6 @@ fn group_from(row: &dyn Columns) -> Result<Group, Fault> {
 fn id_from(row: &dyn Columns) -> Result<UserId, Fault> {
     let id = row.number(0)?;
     UserId::new(id).ok_or_else(|| Fault::Other(format!("there is an account {id}")))
-}
-
-/// The names in a list that SQL made with commas, sorted. One that can't be read is left out: whoever is in such a group
-/// is let in nowhere because of it, and `usher check` names it.
-pub(super) fn names_from(list: &str) -> Vec<GroupName> {
-    let mut names: Vec<GroupName> = list.split(',').filter_map(|name| GroupName::parse(name).ok()).collect();
-    names.sort_by_cached_key(GroupName::key);
-    names
 }
 
 impl Reader<'_> {

@@ -1,10 +1,9 @@
 //! Statements for accounts.
 
-use super::groups::names_from;
 use crate::{
     domain::{
-        Credentials, DamagedUser, DisplayName, EmailAddress, Error, Faults, NewUser, PasswordHash, Role, User, UserId,
-        UserUpdate, Username, fold,
+        Credentials, DamagedUser, DisplayName, EmailAddress, Error, Faults, GroupName, NewUser, PasswordHash, Role,
+        User, UserId, UserUpdate, Username, fold,
     },
     store::{
         Reader, Writer,
@@ -87,6 +86,14 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
         groups: row.nullable(11, |n| text(row, n))?.map_or_else(Vec::new, |list| names_from(&list)),
     };
     Ok((user, faults))
+}
+
+/// The names in a list that SQL made with commas, sorted. One that can't be read is left out: whoever is in such a group
+/// is let in nowhere because of it, and `usher check` names it.
+pub(super) fn names_from(list: &str) -> Vec<GroupName> {
+    let mut names: Vec<GroupName> = list.split(',').filter_map(|name| GroupName::parse(name).ok()).collect();
+    names.sort_by_cached_key(GroupName::key);
+    names
 }
 
 pub(super) fn text(row: &dyn Columns, n: usize) -> Result<Cow<'_, str>, Fault> {
