@@ -286,7 +286,7 @@ const BESIDE_THE_GUARD: [(&str, &[&str]); 5] = [
     (".write(", &["app/core"]),
     (".write_without_deadline(", &["app/core"]),
     (".maintain(", &["app/maintenance", "app/sessions/sweep", "app/audit/retention", "app/undeclared"]),
-    (".look_up(", &["app", "app/audit/read", "app/maintenance", "app/sessions"]),
+    (".look_up(", &["app", "app/audit/read", "app/entry", "app/maintenance", "app/sessions"]),
     (".survey(", &["app/stats", "app/sessions/sweep", "app/audit/retention"]),
 ];
 

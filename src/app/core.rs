@@ -8,7 +8,7 @@ use super::{
     Policy,
     access::{Operation, decide},
     audit::journal::Journal,
-    entry::Asked,
+    entry::asked::Asked,
     maintenance::flushes::Flushes,
     sessions::uses::Uses,
     throttle::Throttle,

@@ -198,7 +198,7 @@ fn an_app_that_can_not_be_read_is_an_error_and_can_be_deleted() {
     for damage in ["access = 'all'", "url = 'nowhere'", "host = 'b.example'", "name = 'two' || char(10) || 'lines'"] {
         let (server, root) = server(None);
         root.post("/apps", app("http://a.example")).is(201, "");
-        server.damage(&format!("UPDATE apps SET {damage}"));
+        server.damage_apps(damage);
         root.get("/apps/1").is(500, "internal_error");
         root.get("/apps").is(500, "internal_error");
         root.delete("/apps/1").is(204, "");

@@ -197,7 +197,7 @@ fn a_group_that_can_not_be_read_is_named_and_lets_nobody_in() {
     let (good, bad) = (group(&root, "good"), group(&root, "bad"));
     join(&root, &good, &ada);
     join(&root, &bad, &ada);
-    server.damage("UPDATE groups SET name = 'two words' WHERE id = 2");
+    server.damage_group(2);
 
     assert_eq!(told(&ada), "good");
     root.get(&bad).is(500, "internal_error");

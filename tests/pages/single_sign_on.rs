@@ -177,6 +177,14 @@ fn nginx_is_told_by_401_where_to_lead_a_person() {
 }
 
 #[test]
+fn a_proxy_that_does_not_pass_our_paths_on_leads_nobody_round_in_circles() {
+    let server = Server::with_apps();
+    let visitor = Visitor::new(&server);
+    let answer = visitor.verify(NOTES, "GET", "/_usher/start?to=%2F", &NAVIGATION);
+    assert_eq!((answer.status, answer.header("location")), (401, ""));
+}
+
+#[test]
 fn a_token_of_the_api_enters_only_what_its_account_may_enter() {
     let server = Server::with_apps();
     let ada = server.user("ada");

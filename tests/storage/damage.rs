@@ -238,7 +238,7 @@ fn a_database_without_its_key_says_what_to_do_and_that_helps() {
         sql(damage);
 
         // then
-        let advice = "INSERT OR REPLACE INTO instance VALUES (1, randomblob(32))";
+        let advice = "INSERT OR REPLACE INTO instance VALUES (1, randomblob(32), randomblob(32))";
         let start = usher(folder.path(), &["serve"]);
         let told = complaint(&start);
         let own: Vec<&str> = told.lines().filter(|line| line.starts_with("usher: ")).collect();

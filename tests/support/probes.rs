@@ -85,6 +85,16 @@ pub trait Probes {
     }
 
     /// Writes what the schema does not allow.
+    /// Changes what the apps are to what no program of ours writes, such as `access = 'all'`.
+    fn damage_apps(&self, change: &str) {
+        self.damage(&format!("UPDATE apps SET {change}"));
+    }
+
+    /// Gives a group a name that it can't have.
+    fn damage_group(&self, id: i64) {
+        self.damage(&format!("UPDATE groups SET name = 'two words' WHERE id = {id}"));
+    }
+
     fn damage(&self, sql: &str) {
         let damage = format!("PRAGMA ignore_check_constraints = ON; {sql}");
         self.connection().execute_batch(&damage).expect("it can be written");

@@ -151,6 +151,7 @@ impl<'a> ApiExtractor<'a> for ForwardedRequest {
             return Ok(Self { caller, to, path, kind, is_forged: false, app_cookie: None, context: context.clone() });
         };
         let method = only(headers, &FORWARDED_METHOD)?.ok_or_else(unreadable)?;
+        let uri = headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/");
         // What an app itself puts into `Authorization` is none of ours.
         let actor = match sent(headers) {
             Ok(Sent::Token(token)) => {
@@ -163,8 +164,9 @@ impl<'a> ApiExtractor<'a> for ForwardedRequest {
         let app_cookie = cookie::read(headers, CookieName::App, app.is_https()).and_then(AppSessionToken::parse);
         Ok(Self {
             caller: context.caller(actor),
-            path: AppPath::of(headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/")),
-            kind: RequestKind::of(method, headers)?,
+            path: AppPath::of(uri),
+            // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
+            kind: if uri.starts_with("/_usher/") { RequestKind::Other } else { RequestKind::of(method, headers)? },
             is_forged: !with_token && is_forged(method, headers, app)?,
             app_cookie,
             context: context.clone(),

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// The keys of budgets depend on a secret that only this database has.
 const NO_KEY: &str = "the row of its table 'instance' is missing or damaged, because another program wrote to the file; restore a \
                       backup, or, with the server stopped, put a new row there, which forgets what accounts have been guessed at: \
-                      sqlite3 FILE 'INSERT OR REPLACE INTO instance VALUES (1, randomblob(32))'";
+                      sqlite3 FILE 'INSERT OR REPLACE INTO instance VALUES (1, randomblob(32), randomblob(32))'";
 
 impl Reader<'_> {
     /// Whether somebody has signed in to the account from this client since a time. Also runs without an account, so

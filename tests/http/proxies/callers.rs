@@ -63,10 +63,11 @@ fn no_spelling_of_a_forged_header_reaches_the_app(site: &Site) {
     let ada = site.user("ada");
     let (id, unverified) = (ada.id.to_string(), format!("{}@unverified.invalid", ada.id));
     let expected = ["ada", &id, &unverified, "user"];
-    let names: Vec<String> = ["Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role"]
-        .iter()
-        .flat_map(|name| spellings(name))
-        .collect();
+    let names: Vec<String> =
+        ["Remote-User", "Remote-User-Id", "Remote-Email", "Remote-Role", "Remote-Name", "Remote-Groups"]
+            .iter()
+            .flat_map(|name| spellings(name))
+            .collect();
     assert!(names.len() > 700 && names.iter().any(|name| name == "remote_user-id"));
 
     for names in names.chunks(90) {

@@ -68,7 +68,7 @@ impl Reached {
     }
 
     fn is_anonymous(&self) -> bool {
-        HEADERS.iter().chain(&["authorization"]).all(|name| self.all(name).is_empty())
+        HEADERS.iter().chain(&["authorization", "remote-name", "remote-groups"]).all(|name| self.all(name).is_empty())
     }
 }
 

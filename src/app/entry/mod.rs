@@ -4,34 +4,17 @@
 //! cookie can enter no other app with it. A code is bound to the browser that asked for the app (by a nonce in a cookie of the
 //! app's host), to the app, and to the session of the browser.
 
+pub(super) mod asked;
+
 use super::{access::Operation, core::Core, sessions};
 use crate::{
     domain::{
-        Action, AppId, AppPath, AppSessionToken, Caller, Door, EnteredApp, EntryCode, EntryCodeState, Error, Flow,
-        NewEntryCode, NonceHash, Origin, SignedIn, Timestamp, TokenHash,
+        Action, AppPath, AppSessionToken, Caller, Door, EnteredApp, EntryCode, EntryCodeState, Error, Flow,
+        NewEntryCode, NonceHash, Origin, SignedIn, TokenHash,
     },
     store::Writer,
 };
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
-
-/// When proxies last asked about apps, and from where: it waits to be written.
-#[derive(Default)]
-pub(super) struct Asked(Mutex<HashMap<AppId, (Timestamp, IpAddr)>>);
-
-impl Asked {
-    fn gather(&self, app: AppId, at: Timestamp, proxy: IpAddr) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(app, (at, proxy));
-    }
-
-    /// Takes what waits. What then can't be written is lost: the next question brings it again.
-    pub(super) fn take(&self) -> HashMap<AppId, (Timestamp, IpAddr)> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
+use std::{net::IpAddr, sync::Arc};
 
 /// The doors of apps.
 pub struct Entry {
