@@ -53,7 +53,7 @@ pub(super) struct Audit {
     #[arg(long, value_name = "USER", value_parser = user_name)]
     user: Option<UserSelector>,
 
-    /// Print one JSON document in the shape of the API's GET /audit, the oldest entry first; with --follow one JSON object
+    /// Print one JSON document in the shape of GET /api/v1/audit, the oldest entry first; with --follow one JSON object
     /// a line
     #[arg(long)]
     json: bool,

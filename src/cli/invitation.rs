@@ -16,9 +16,9 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create and print an invitation, with which one person can register
+/// Create and print an invitation for one person
 ///
-/// Give it to that person, who sends it as `invitation` with POST /users. It works once, in every registration mode except
+/// The person sends it in the field `invitation` of POST /api/v1/users. It works once, in every registration mode except
 /// 'closed'.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
@@ -31,7 +31,7 @@ pub(super) struct Invite {
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
-    /// Print it as JSON, in the shape of POST /invitations
+    /// Print it as JSON, in the shape of POST /api/v1/invitations
     #[arg(long)]
     json: bool,
 
@@ -90,7 +90,7 @@ impl InvitationCommand {
 /// List the invitations that can still be used
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Print one JSON document, in the shape of GET /invitations
+    /// Print one JSON document, in the shape of GET /api/v1/invitations
     #[arg(long)]
     json: bool,
 }

@@ -33,9 +33,11 @@ pub(super) fn is_stalled() -> bool {
     STALLED.load(Ordering::Relaxed)
 }
 
-/// Writes what has been logged when dropped, unless nobody reads it.
-pub(super) struct Log {
-    stop: Option<Sender<()>>,
+/// Writes what has been logged when it ends or is dropped, unless nobody reads it.
+pub(super) struct Log(Mutex<Option<Writer>>);
+
+struct Writer {
+    stop: Sender<()>,
     /// Ends when everything is written.
     written: Receiver<()>,
 }
@@ -67,7 +69,19 @@ impl Log {
             drop(writing);
         };
         std::thread::Builder::new().name("usher-log".into()).spawn(write_on).context("no thread could be started")?;
-        Ok(Self { stop: Some(stop), written })
+        Ok(Self(Mutex::new(Some(Writer { stop, written }))))
+    }
+
+    /// Writes what has been logged. What is logged later is lost.
+    pub(super) fn end(&self) {
+        let writer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writer { stop, written }) = writer else { return };
+        drop(stop);
+        let is_waiting = written.recv_timeout(MAX_WAIT_AT_EXIT) == Err(RecvTimeoutError::Timeout);
+        // Nothing may have been logged before something failed, and the line about that is still to come.
+        if is_waiting || !has_room(MAX_WAIT_AT_EXIT) {
+            STALLED.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -83,12 +97,7 @@ pub(super) fn filter() -> Result<EnvFilter, Unusable> {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let is_waiting = self.written.recv_timeout(MAX_WAIT_AT_EXIT) == Err(RecvTimeoutError::Timeout);
-        // Nothing may have been logged before something failed, and the line about that is still to come.
-        if is_waiting || !has_room(MAX_WAIT_AT_EXIT) {
-            STALLED.store(true, Ordering::Relaxed);
-        }
+        self.end();
     }
 }
 

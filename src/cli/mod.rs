@@ -100,6 +100,8 @@ enum Command {
     Openapi,
     Completions(manual::Completions),
     /// Print the manual page, with all commands
+    ///
+    /// In the roff format. To read it: usher man | man -l -
     Man,
 }
 

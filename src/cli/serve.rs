@@ -29,7 +29,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_BACKLOG: u32 = 1024;
 
 pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
-    let log = Log::start(settings.log.log_format)?;
+    let log = Arc::new(Log::start(settings.log.log_format)?);
     let workers = available_parallelism().map_or(2, usize::from);
     let max_connections = descriptors::raise_limit(settings.server.max_connections as usize, workers + 2)?;
     for text in check::misspelled() {
@@ -51,14 +51,25 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
         settings.passwords.password_blocklist,
         stored,
         sockets,
+        end_at_once(&log),
     ))?;
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
         Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were aborted"),
     }
-    drop(log);
+    log.end();
     Ok(())
+}
+
+/// What a second signal does: nothing waits any more, except for the log.
+fn end_at_once(log: &Arc<Log>) -> impl FnOnce() + Send + use<> {
+    let log = log.clone();
+    move || {
+        tracing::warn!("stopped at once by a second signal; requests in progress were cut off");
+        log.end();
+        std::process::exit(1)
+    }
 }
 
 /// Takes the lock of the database, and the ports. Where that fails it leaves no file that was not there: so the ports come
@@ -118,6 +129,7 @@ async fn serve(
     blocklist: Option<PathBuf>,
     stored: StoredPolicy,
     sockets: Sockets,
+    end_at_once: impl FnOnce() + Send + 'static,
 ) -> Result<Stopped> {
     let listeners = sockets.listen()?;
     let address = listeners.public.local_addr()?;
@@ -141,7 +153,7 @@ async fn serve(
     }
     let reloading = app.clone();
     // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
-    let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))));
+    let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))), end_at_once);
     Ok(http::serve(listeners, app, settings, shutdown).await)
 }
 

@@ -26,9 +26,9 @@ impl Signals {
         })
     }
 
-    /// Ends at the first SIGINT or SIGTERM, or where there is a terminal at the first SIGHUP. Another SIGINT or SIGTERM ends
-    /// the program at once; a terminal that closes may send more than one SIGHUP.
-    pub async fn stop(mut self, reload: impl Fn()) {
+    /// Ends at the first SIGINT or SIGTERM, or where there is a terminal at the first SIGHUP. Another SIGINT or SIGTERM is
+    /// left to `second`. Another SIGHUP is not: a terminal that closes may send more than one.
+    pub async fn stop(mut self, reload: impl Fn(), second: impl FnOnce() + Send + 'static) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
@@ -44,7 +44,7 @@ impl Signals {
                 _ = self.interrupt.recv() => {},
                 _ = self.terminate.recv() => {},
             }
-            std::process::exit(1);
+            second();
         });
     }
 }

@@ -66,7 +66,8 @@ pub fn fold(text: &str) -> String {
 pub struct Username(String);
 
 impl Username {
-    /// In characters, which are bytes here.
+    /// In characters, which are bytes here. The same limit is in `schema.sql` (changing it needs a migration), in the help of
+    /// `--username`, and in the description of `NewUser`.
     pub const MAX_LENGTH: usize = 64;
     pub const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
 

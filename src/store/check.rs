@@ -162,8 +162,7 @@ fn chain(reader: &Reader<'_>, ends: &Ends, counted: i64) -> Result<Finding, Faul
 
 fn without_kept(head: ChainPoint) -> Finding {
     let text = format!(
-        "{head}; keep it elsewhere, and check the log against it later with --audit-head. Without it, the chain shows accidents \
-         and simple edits. It does not show that the owner of the file rebuilt the chain, or cut off its end"
+        "{head}. Keep it elsewhere, and pass it to --audit-head later. Without it, only accidents and simple edits can be found"
     );
     Finding::ok("audit head", text)
 }

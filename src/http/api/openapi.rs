@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, HashMap};
 const TITLE: &str = "usher";
 const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
 
-Bodies are JSON both ways. A request that fails is answered with an `ErrorResponse`; unknown and repeated fields are refused, and \
-all faulty fields are reported at once. Every answer carries `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and an \
-`X-Request-Id`, under which the server's log and its audit log know the request.
+Requests and answers are JSON. A failed request is answered with an `ErrorResponse`. Unknown and repeated fields are refused. All \
+invalid fields are reported at once. Every answer has an `X-Request-Id`; the log and the audit log contain the same id. Every answer \
+also has `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`.
 
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 

@@ -254,7 +254,7 @@ impl Users {
 
     /// List accounts
     ///
-    /// For administrators. `next_cursor` leads from page to page. Accounts that are created or deleted in the meantime
+    /// For administrators. For the next page, send `next_cursor` as `cursor`. Accounts that are created or deleted in the meantime
     /// neither repeat nor hide others. Unknown and repeated parameters are refused. If another program has damaged an
     /// account in the database, the list fails with `internal_error` and does not leave the account out. `usher check`
     /// shows its id, by which it can still be changed or deleted.
@@ -272,7 +272,7 @@ impl Users {
     /// Read an account
     ///
     /// Users can read their own account; administrators can read every account. Other callers get the same `404` whether
-    /// or not the account exists. An id that is not a positive integer in canonical decimal form is answered with `404`,
+    /// or not the account exists. An id that is not written as 1, 2, 3 … (no sign, no leading zero) is answered with `404`,
     /// too.
     #[oai(path = "/users/:user_id", method = "get", operation_id = "getUser")]
     async fn read(

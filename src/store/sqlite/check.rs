@@ -16,7 +16,10 @@ use crate::{
     },
 };
 use rusqlite::Connection;
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::{
+    fs::{StatVfsMountFlags, statvfs},
+    process::geteuid,
+};
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
@@ -135,12 +138,12 @@ fn modes(path: &Path) -> Finding {
             wrong.push((Verdict::Error, text));
         }
     }
-    if owner.is_some() && file::is_read_only(path) {
-        let name = path.display();
-        wrong.push((Verdict::Error, format!("{name} is read-only, so every change is refused: chmod u+w {name}")));
+    if let Some(owner) = owner.filter(|_| file::is_read_only(path)) {
+        wrong.push((Verdict::Error, read_only(path, owner)));
     }
     if !shared.is_empty() {
-        let text = format!("{}, so other users can access them: chmod 600 {}", shared.join(", "), names.join(" "));
+        let what = if names.len() == 1 { "it" } else { "them" };
+        let text = format!("{}, so other users may access {what}: chmod 600 {}", shared.join(", "), names.join(" "));
         wrong.push((Verdict::Error, text));
     }
     if let Some((folder, mode)) = file::open_folder(path) {
@@ -149,6 +152,17 @@ fn modes(path: &Path) -> Finding {
         wrong.push((Verdict::Warning, text));
     }
     Finding::of("modes", wrong, || "only their owner can read and write the files".to_owned())
+}
+
+/// Why the current user can't write the file. Only its owner can change its mode.
+fn read_only(path: &Path, owner: u32) -> String {
+    let name = path.display();
+    if owner == geteuid().as_raw() {
+        return format!("{name} is read-only, so every change is refused: chmod u+w {name}");
+    }
+    format!(
+        "{name} belongs to another user (uid {owner}): run the command as that user, or change the owner with chown"
+    )
 }
 
 fn disk(path: &Path) -> Finding {

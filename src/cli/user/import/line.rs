@@ -14,6 +14,8 @@ const FIELDS: [&str; 7] = ["username", "email", "password_hash", "email_verified
 
 /// Where an earlier import wrote why it refused the line. It says nothing of the account.
 pub(super) const REFUSED: &str = "refused";
+/// Where it kept the text of a line that was not an object, or that had a member twice.
+pub(super) const LINE: &str = "line";
 
 pub(super) fn too_long(number: u64) -> ImportLine {
     unreadable(number, "is longer than any account's")
@@ -24,6 +26,10 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
     let mut line = ImportLine::new(number);
     let Ok(members) = object(text, &mut line.faults) else { return unreadable(number, "is not one JSON object") };
+    if members.len() == 2 && members.contains_key(REFUSED) && members.contains_key(LINE) {
+        line.faults.add("the line", "holds the text of a refused line; replace the object by the corrected one");
+        return line;
+    }
     let mut fields = Fields { members, faults: &mut line.faults };
     line.username = fields.required("username", |value| Username::parse(text_of(value)?));
     line.email = fields.required("email", |value| EmailAddress::parse(text_of(value)?));

@@ -18,7 +18,7 @@ pub(super) fn line(fault: &str, text: &[u8]) -> String {
         Some(given) => members.extend(given.into_iter().filter(|(name, _)| name != line::REFUSED)),
         None if text.is_empty() => {}
         None => {
-            members.insert("line".to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
+            members.insert(line::LINE.to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
         }
     }
     Value::Object(members).to_string()
