@@ -52,7 +52,7 @@ pub(in crate::cli) struct Import {
 }
 
 const FORMAT: &str = "\
-Each line is one JSON object. Empty lines are counted and skipped.
+Each line is one JSON object. Empty lines are skipped; line numbers count them.
   username        required; letters, digits, dots, underscores, hyphens
   email           required
   password_hash   required; as the other service stored it, see below
