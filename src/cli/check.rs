@@ -145,7 +145,7 @@ pub(super) fn misspelled() -> Vec<String> {
     unknown.map(|name| format!("{name} is not a setting: see 'usher serve --help'")).collect()
 }
 
-/// All settings there are: other commands take some of them. Without the other commands, which take a while to describe.
+/// The settings of `serve`, which are all settings. The other commands are left out, because describing them takes a while.
 fn settings_of_the_server() -> clap::Command {
     ServeSettings::augment_args(DatabaseSettings::augment_args(clap::Command::new("serve")))
 }

@@ -60,7 +60,7 @@ impl Invite {
     }
 }
 
-/// Says that nobody can register with an invitation for an e-mail address which an account has. It may be given up later.
+/// Warns if an account has the e-mail address of the invitation. Until that changes, nobody can register with it.
 fn warn_of_account(app: &App, email: &EmailAddress) {
     if let Ok(user) = block_on(app.accounts.find(&Caller::shell(), UserSelector::Email(email.clone()))) {
         let User { id, username, .. } = user;

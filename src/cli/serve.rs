@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Settings by name, with values as one would type them.
+/// Settings by name, with values as users type them.
 type StoredPolicy = Vec<(&'static str, String)>;
 
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ pub(super) fn run(database: &Path, settings: ServeSettings) -> Result<()> {
     Ok(())
 }
 
-/// What a second signal does: nothing waits any more, except for the log.
+/// What a second signal does. It waits for nothing but the log.
 fn end_at_once(log: &Arc<Log>) -> impl FnOnce() + Send + use<> {
     let log = log.clone();
     move || {
@@ -72,8 +72,8 @@ fn end_at_once(log: &Arc<Log>) -> impl FnOnce() + Send + use<> {
     }
 }
 
-/// Takes the lock of the database, and the ports. Where that fails it leaves no file that was not there: so the ports come
-/// first, unless the lock is one that is there already. Then a second server hears of the first one rather than of its port.
+/// Takes the lock of the database, and binds the ports. A failure must not leave a new lock file, so the ports come first.
+/// But if the lock file exists already, the lock comes first: then a second server reports the first one, and not its port.
 fn take(database: &Path, settings: &ServerSettings) -> Result<(Lock, Sockets)> {
     let is_there = database.exists() && database.with_added_extension("lock").exists();
     let lock = is_there.then(|| Store::lock(database)).transpose()?;
@@ -81,7 +81,7 @@ fn take(database: &Path, settings: &ServerSettings) -> Result<(Lock, Sockets)> {
     Ok((lock.map_or_else(|| Store::lock(database), Ok)?, sockets))
 }
 
-/// Ports that nobody else can have any more. Until they are listened on, connections to them are refused.
+/// Ports that are bound, so that no other program can take them. Connections are refused until the server listens.
 struct Sockets {
     public: Bound,
     metrics: Option<Bound>,
@@ -152,7 +152,7 @@ async fn serve(
         );
     }
     let reloading = app.clone();
-    // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
+    // In a task of its own: even if reading the file never ends, signals still stop the server.
     let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))), end_at_once);
     Ok(http::serve(listeners, app, settings, shutdown).await)
 }
@@ -164,7 +164,7 @@ fn report_metrics(address: SocketAddr) {
     }
 }
 
-/// Commands beside the server follow it from here on. A disk that takes no writes now may take them later.
+/// Stores the policy for other commands. If the disk can't be written now, it tries again later.
 async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     let Err(error) = app.store_policy(stored.clone()).await else { return };
     tracing::warn!(%error, "the policy could not be stored, so commands still follow the previous one; the server tries again");
@@ -177,7 +177,7 @@ async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     });
 }
 
-/// Why a port can't be had, and what to do.
+/// Why a port can't be used, and what to do.
 fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AddrInUse => {
@@ -193,7 +193,7 @@ fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
+/// Reads the list of passwords to refuse again. If it is invalid, the previous one stays in use.
 async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
     let (Some(file), Some(current)) = (blocklist, &app.policy().passwords.blocklist) else {
         tracing::info!("SIGHUP reads --password-blocklist again, but it is not set");

@@ -4,7 +4,7 @@ use super::{Unusable, unusable, values::number};
 use crate::hashing::Cost;
 use clap::Args;
 
-/// What a password hash costs, in memory and time, for us and for a thief of the file.
+/// What a password hash costs, in memory and time, for this server and for somebody who has stolen the file.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Password hashing (Argon2id)")]
 pub struct CostSettings {
@@ -33,8 +33,8 @@ pub struct HashingSettings {
     #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = number(1..=256_u16))]
     pub hash_threads: Option<u16>,
 
-    /// The number of hashes that may wait. Above this number, sign-ins, registrations and new passwords are answered with 503 at once.
-    /// Networks (IPv4 /24, IPv6 /48) take turns. Each may use a quarter of the places, including those of --hash-threads.
+    /// The number of hashes that may wait. Above this number, sign-ins, registrations and new passwords are answered with 503 at
+    /// once. Networks (IPv4 /24, IPv6 /48) take turns. Each may use a quarter of the places, including those of --hash-threads.
     /// All clients behind a proxy that is not in --trusted-proxy count as one network
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = number(1..=u16::MAX))]
     pub hash_queue: u16,

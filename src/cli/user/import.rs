@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No account needs more; a file without line ends must not fill the memory.
+/// The maximum length of a line. No account needs more, and a file without line ends must not fill the memory.
 const MAX_BYTES: usize = 16 * 1024;
 /// Faulty lines that are shown. The first ones show what is wrong with the others, too.
 const MAX_SHOWN: usize = 50;
@@ -150,7 +150,7 @@ fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
     Ok(())
 }
 
-/// Adds the lines that nothing is wrong with, and writes the others to a file: first, so that none is lost.
+/// Adds the valid lines, and writes the others to a file. The file is written first, so that no line is lost.
 fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) -> Result<()> {
     let (count, name) = (lines.len(), file.display());
     let with_texts = lines.iter().zip(texts);
