@@ -8,7 +8,7 @@ use super::{
     paths::{folder_of, with_suffix},
 };
 use crate::{
-    domain::{ChainPoint, Timestamp},
+    domain::{ChainPoint, PasswordHash, Timestamp},
     store::{
         Reader,
         check::{self, Finding, Verdict},
@@ -33,6 +33,7 @@ pub fn examine(
     path: &Path,
     now: Timestamp,
     kept: Option<ChainPoint>,
+    hash_fault: fn(&PasswordHash) -> Option<String>,
     report: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
     let opened = lock::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
@@ -51,7 +52,7 @@ pub fn examine(
         report(integrity(connection));
         if is_current {
             let reader = Reader { sql: connection };
-            check::content(&reader, now, report);
+            check::content(&reader, now, hash_fault, report);
             head = audit(connection, kept, report);
             check::observations(&reader, now, report);
             hold = reader.clock_watch().ok().and_then(|watch| watch.hold_until);
