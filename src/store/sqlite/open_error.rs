@@ -32,6 +32,11 @@ pub enum OpenError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} has schema version {found}, and this usher needs version {known}; stop the server and run 'usher migrate'", .path.display())]
     Older { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{} says that it is a database of usher, but not which version its schema has (user_version is {found}), so another program \
+         has changed it; it was left untouched, restore a backup", .path.display()
+    )]
+    NoVersion { path: PathBuf, found: i64 },
     #[error("{} is in use by another 'usher serve' or 'usher migrate', perhaps under another name; stop that one first", .0.display())]
     InUse(PathBuf),
     #[error("there is something at {} already, and it is left as it is; choose another name", .0.display())]
