@@ -32,6 +32,7 @@ use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
 };
+use wire::request_id::RequestIds;
 
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 
@@ -134,7 +135,7 @@ async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<Ap
     if let Some((listener, metrics)) = metrics {
         server::serve(
             listener,
-            Arc::new(MetricsEndpoint { app, metrics }),
+            Arc::new(MetricsEndpoint { app, metrics, request_ids: RequestIds::new() }),
             Limits::unshared(MetricsEndpoint::MAX_CONNECTIONS),
             stopping,
         )
