@@ -56,10 +56,10 @@ pub enum Stopped {
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Routes {
     let mut routes = Routes::default();
-    for (template, methods) in api::routes(app) {
-        routes.at(template, methods);
+    for (template, methods, without_query) in api::routes(app) {
+        routes.at(template, methods, without_query);
     }
-    let mut get = |path, endpoint| routes.at(path, [(Method::GET, endpoint)]);
+    let mut get = |path, endpoint| routes.at(path, [(Method::GET, endpoint)], &[]);
     get("/healthz", handler(probes::healthz));
     get("/readyz", handler(probes::readyz));
     get(api::SPEC_PATH, handler(docs::spec));
@@ -183,7 +183,7 @@ mod tests {
             docs: false,
         };
         let mut routes = Routes::default();
-        routes.at("/panics", [(Method::GET, handler(panics))]);
+        routes.at("/panics", [(Method::GET, handler(panics))], &[]);
         let edge = Edge::new(routes, app(&folder), &settings, Arc::default(), None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();

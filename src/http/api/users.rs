@@ -10,7 +10,7 @@ use crate::{
     http::{
         auth::{AnyCaller, SignedInCaller},
         wire::{
-            body::{Body, Json, body},
+            body::{Body, Json, NoBody, body},
             error::{ApiError, ErrorCode},
             if_match::IfMatch,
             path::Path,
@@ -55,8 +55,14 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
             ErrorCode::TooManyAttempts,
         ],
     ),
-    ("createPasswordReset", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
-    ("unlockUser", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
+    (
+        "createPasswordReset",
+        &[ErrorCode::Forbidden, ErrorCode::UserNotFound, ErrorCode::RequestTimeout, ErrorCode::PayloadTooLarge],
+    ),
+    (
+        "unlockUser",
+        &[ErrorCode::Forbidden, ErrorCode::UserNotFound, ErrorCode::RequestTimeout, ErrorCode::PayloadTooLarge],
+    ),
     (
         "deleteUser",
         &[
@@ -332,6 +338,7 @@ impl Users {
         caller: SignedInCaller,
         /// The account's id
         user_id: Path<Option<UserId>>,
+        _body: NoBody,
     ) -> Result<ResetIssued, ApiError> {
         let issued = self.app.resets.issue(&caller.0, user_id.0).await?;
         Ok(ResetIssued::Token(Json(issued.into())))
@@ -349,6 +356,7 @@ impl Users {
         caller: SignedInCaller,
         /// The account's id
         user_id: Path<Option<UserId>>,
+        _body: NoBody,
     ) -> Result<Unlocked, ApiError> {
         self.app.accounts.unlock(&caller.0, user_id.0).await?;
         Ok(Unlocked::Done)
