@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// Where everything that compares or stores a time gets it from. Clones show the same time.
+/// The source of every time that is compared or stored. Clones show the same time.
 #[derive(Debug, Clone)]
 pub enum Clock {
     System,
@@ -17,7 +17,7 @@ pub enum Clock {
     Set(Arc<SetTime>),
 }
 
-/// What a clock shows that a test sets.
+/// The times of a clock that a test sets.
 #[derive(Debug)]
 pub struct SetTime {
     /// Milliseconds since 1970.
@@ -29,14 +29,14 @@ pub struct SetTime {
 /// When this process first asked for the steady time.
 static BEGAN: LazyLock<Duration> = LazyLock::new(steady_now);
 
-/// Goes on while the machine is suspended, too, so that waking it up looks like no jump of the clock.
+/// Also runs while the machine is suspended. Otherwise waking it up would look like a jump of the clock.
 #[cfg(target_os = "linux")]
 fn steady_now() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(now).unwrap_or_default()
 }
 
-/// Elsewhere a suspended machine may look like one whose clock jumped.
+/// On other systems, a suspended machine may look like one whose clock jumped.
 #[cfg(not(target_os = "linux"))]
 fn steady_now() -> Duration {
     static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
@@ -59,7 +59,7 @@ impl Clock {
         }
     }
 
-    /// How long it has been running: for spans that must not change when somebody sets the time.
+    /// How long the clock has been running. Use it for spans that must not change when somebody sets the time.
     pub fn steady(&self) -> Duration {
         match self {
             Self::System => steady_now().saturating_sub(*BEGAN),
@@ -67,8 +67,8 @@ impl Clock {
         }
     }
 
-    /// Moves a clock that was set forward. The system's clock can't be moved from here, and stays. The steady time goes
-    /// first, so that nobody sees a jump who reads it last.
+    /// Moves a test's clock forward. The system's clock does not change. The steady time moves first: a reader who reads
+    /// it last sees no jump.
     pub fn advance(&self, span: Duration) {
         if let Self::Set(time) = self {
             let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -77,7 +77,7 @@ impl Clock {
         }
     }
 
-    /// Sets a clock that was set once again, backwards too. The system's clock stays.
+    /// Sets a test's clock, also to an earlier time. The system's clock does not change.
     pub fn set(&self, now: Timestamp) {
         if let Self::Set(time) = self {
             time.now.store(now.as_millis(), Ordering::SeqCst);

@@ -1,9 +1,9 @@
-//! Gives freed memory back to the operating system. The one file with unsafe code: glibc's call has no safe wrapper in a
-//! library that is well kept.
+//! Gives freed memory back to the operating system. This is the one file with unsafe code, because no well-kept library
+//! has a safe wrapper for glibc's call.
 
-/// Returns what glibc's allocator keeps of freed memory: after a burst that can be nearly all of what was in use, because
-/// glibc only gives back what lies at an end of its heaps (malloc_trim(3)). Threads that allocate wait for a heap that is
-/// just being searched, some milliseconds at most. Other allocators give memory back by themselves.
+/// Returns the freed memory that glibc's allocator keeps. After a burst this can be nearly all that was in use, because
+/// glibc only gives back memory at an end of its heaps (malloc_trim(3)). While a heap is searched, threads that allocate
+/// from it wait, for some milliseconds at most. Other allocators give memory back by themselves.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "a declaration of glibc's function, see below")]
 pub fn trim() {

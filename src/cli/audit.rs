@@ -53,7 +53,7 @@ pub(super) struct Audit {
     #[arg(long, value_name = "USER", value_parser = user_name)]
     user: Option<UserSelector>,
 
-    /// Print one JSON document in the shape of the API's GET /audit, the oldest entry first; with --follow one JSON object
+    /// Print one JSON document in the shape of GET /api/v1/audit, the oldest entry first; with --follow one JSON object
     /// a line
     #[arg(long)]
     json: bool,
@@ -61,7 +61,7 @@ pub(super) struct Audit {
 
 /// How many entries are read at a time.
 const PAGE: u32 = 500;
-/// How many of the old ones are shown first where the new ones are waited for.
+/// How many older entries `--follow` shows first.
 const FOLLOW_FROM_NEWEST: u32 = 10;
 const POLL_EVERY: Duration = Duration::from_millis(500);
 
@@ -69,7 +69,7 @@ fn actions() -> impl TypedValueParser<Value = Action> {
     PossibleValuesParser::new(Action::ALL.iter().map(|action| action.as_str())).try_map(|text| Action::parse(&text))
 }
 
-/// An id need not belong to an account any more.
+/// The account of an id may have been deleted.
 async fn id_of(app: &App, name: Option<&UserSelector>) -> Result<Option<UserId>> {
     Ok(match name {
         None => None,
@@ -214,7 +214,7 @@ fn row(entry: &AuditEntry, names: &HashMap<i64, String>) -> String {
     )
 }
 
-/// Asked while there is nothing to write, for only writing would show it.
+/// Checked while there is nothing to write, because otherwise only a write would show it.
 fn is_read() -> bool {
     let out = std::io::stdout();
     let mut asked = [PollFd::new(&out, PollFlags::empty())];

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     clock::Clock,
     config::{DatabaseSettings, ServeSettings, variable},
-    domain::ChainPoint,
+    domain::{ChainPoint, PasswordHash},
+    hashing::recognize,
     store::{Finding, Store, Verdict},
 };
 use anyhow::{Result, bail};
@@ -19,7 +20,7 @@ use std::{collections::BTreeSet, path::Path};
 
 /// Find problems, and explain how to fix them
 ///
-/// Checks the file, its schema and integrity, the accounts, the chain of the audit log, file modes, the clock, the disk, the
+/// Checks the file, its schema and integrity, the accounts and their stored passwords, the chain of the audit log, file modes, the clock, the disk, the
 /// version, the policy that commands follow, and the settings in the environment of this command. It changes nothing, and also
 /// works while a server runs. The exit status is 0 with warnings, and 1 with errors.
 ///
@@ -73,7 +74,7 @@ impl Check {
             findings.push(line);
         };
         let head = match existing(database) {
-            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, &mut report),
+            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, hash_fault, &mut report),
             Err(error) => {
                 report(Finding::error("file", error.to_string()));
                 None
@@ -95,6 +96,11 @@ impl Check {
             _ => bail!("{errors} things are wrong: see the lines that begin with 'error'"),
         }
     }
+}
+
+/// Why a stored hash matches no password.
+fn hash_fault(hash: &PasswordHash) -> Option<String> {
+    recognize(hash).err().map(|unverifiable| unverifiable.to_string())
 }
 
 /// The stored policy, and where the environment of this command overrides it.
@@ -145,7 +151,7 @@ pub(super) fn misspelled() -> Vec<String> {
     unknown.map(|name| format!("{name} is not a setting: see 'usher serve --help'")).collect()
 }
 
-/// All settings there are: other commands take some of them. Without the other commands, which take a while to describe.
+/// The settings of `serve`, which are all settings. The other commands are left out, because describing them takes a while.
 fn settings_of_the_server() -> clap::Command {
     ServeSettings::augment_args(DatabaseSettings::augment_args(clap::Command::new("serve")))
 }

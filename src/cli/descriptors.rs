@@ -1,4 +1,4 @@
-//! File descriptors: each connection needs one, and a server that runs out of them answers nobody.
+//! File descriptors: each connection needs one, and a server without free ones can't answer.
 
 use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -6,14 +6,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What a server needs besides connections and the pools of the database: its own files, the runtime, metrics, and files
 /// that are open for a moment.
 const RESERVED: usize = 40;
-/// Each connection to the database has the file and its write-ahead log.
+/// Each connection to the database opens the file and its write-ahead log.
 const PER_DATABASE_CONNECTION: usize = 2;
 /// With fewer connections, a server is of no use.
 const MIN_CONNECTIONS: usize = 8;
 
-/// Raises the limit as far as it goes (the usual soft limit of 1024 is below --max-connections), and returns how many
-/// connections can be open under it: what was asked for, or fewer, with a warning. `pooled` is how many connections to the
-/// database there are.
+/// Raises the limit as far as possible, because the usual soft limit of 1024 is below --max-connections. Returns how many
+/// connections can be open: the requested number, or fewer with a warning. `pooled` is the number of connections to the
+/// database.
 pub(super) fn raise_limit(asked: usize, pooled: usize) -> Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

@@ -27,6 +27,8 @@ pub(super) struct Healthcheck {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// What to do when nothing listens there.
+const WHERE: &str = "is the server running there? Name its --listen or --url";
 /// What is read of an answer.
 const MAX_ANSWER_BYTES: u64 = 16 * 1024;
 
@@ -79,7 +81,7 @@ impl Target {
         for address in self.addresses()? {
             match TcpStream::connect_timeout(&address, left(deadline)) {
                 Ok(connected) => return Ok(connected),
-                Err(error) => failed = anyhow!("{self} can't be reached: {error}"),
+                Err(error) => failed = anyhow!("{self} can't be reached: {error}; {WHERE}"),
             }
         }
         Err(failed)

@@ -16,9 +16,9 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create and print an invitation, with which one person can register
+/// Create and print an invitation for one person
 ///
-/// Give it to that person, who sends it as `invitation` with POST /users. It works once, in every registration mode except
+/// The person sends it in the field `invitation` of POST /api/v1/users. It works once, in every registration mode except
 /// 'closed'.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
@@ -31,7 +31,7 @@ pub(super) struct Invite {
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
-    /// Print it as JSON, in the shape of POST /invitations
+    /// Print it as JSON, in the shape of POST /api/v1/invitations
     #[arg(long)]
     json: bool,
 
@@ -60,7 +60,7 @@ impl Invite {
     }
 }
 
-/// Says that nobody can register with an invitation for an e-mail address which an account has. It may be given up later.
+/// Warns if an account has the e-mail address of the invitation. Until that changes, nobody can register with it.
 fn warn_of_account(app: &App, email: &EmailAddress) {
     if let Ok(user) = block_on(app.accounts.find(&Caller::shell(), UserSelector::Email(email.clone()))) {
         let User { id, username, .. } = user;
@@ -90,7 +90,7 @@ impl InvitationCommand {
 /// List the invitations that can still be used
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Print one JSON document, in the shape of GET /invitations
+    /// Print one JSON document, in the shape of GET /api/v1/invitations
     #[arg(long)]
     json: bool,
 }

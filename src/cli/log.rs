@@ -1,4 +1,4 @@
-//! The log: lines to standard error, gathered and written together, so that requests neither write nor wake a writer.
+//! The log: lines to standard error. They are collected and written together, so that requests don't wait for a write.
 
 mod request;
 
@@ -18,24 +18,26 @@ use std::{
 };
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-/// How long a line waits at most.
+/// The longest time that a line waits.
 const WRITE_EVERY: Duration = Duration::from_millis(50);
-/// Where lines come faster than they can be written, those beyond this many bytes are lost rather than held in memory.
+/// The maximum number of bytes that wait. If lines come faster than they can be written, the others are lost.
 const MAX_WAITING: usize = 1024 * 1024;
-/// How long the end of the program waits for a log that nobody reads.
+/// How long the program waits at its end for a log that nobody reads.
 const MAX_WAIT_AT_EXIT: Duration = Duration::from_secs(1);
 
-/// Set when a log ended and standard error took nothing: whatever is written to it now would wait, perhaps for ever.
+/// Set when the log has ended and standard error accepted nothing. Writing to it could then block forever.
 static STALLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether standard error takes nothing any more.
+/// Whether standard error accepts nothing any more.
 pub(super) fn is_stalled() -> bool {
     STALLED.load(Ordering::Relaxed)
 }
 
-/// Writes what has been logged when dropped, unless nobody reads it.
-pub(super) struct Log {
-    stop: Option<Sender<()>>,
+/// Writes what has been logged when it ends or is dropped, unless nobody reads it.
+pub(super) struct Log(Mutex<Option<Writer>>);
+
+struct Writer {
+    stop: Sender<()>,
     /// Ends when everything is written.
     written: Receiver<()>,
 }
@@ -67,11 +69,23 @@ impl Log {
             drop(writing);
         };
         std::thread::Builder::new().name("usher-log".into()).spawn(write_on).context("no thread could be started")?;
-        Ok(Self { stop: Some(stop), written })
+        Ok(Self(Mutex::new(Some(Writer { stop, written }))))
+    }
+
+    /// Writes what has been logged. What is logged later is lost.
+    pub(super) fn end(&self) {
+        let writer = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writer { stop, written }) = writer else { return };
+        drop(stop);
+        let is_waiting = written.recv_timeout(MAX_WAIT_AT_EXIT) == Err(RecvTimeoutError::Timeout);
+        // The line about a failure comes after the log, so this is checked even if nothing was logged.
+        if is_waiting || !has_room(MAX_WAIT_AT_EXIT) {
+            STALLED.store(true, Ordering::Relaxed);
+        }
     }
 }
 
-/// Which lines `RUST_LOG` chooses.
+/// The lines that `RUST_LOG` selects.
 pub(super) fn filter() -> Result<EnvFilter, Unusable> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
     let directives = match std::env::var(EnvFilter::DEFAULT_ENV) {
@@ -83,16 +97,11 @@ pub(super) fn filter() -> Result<EnvFilter, Unusable> {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let is_waiting = self.written.recv_timeout(MAX_WAIT_AT_EXIT) == Err(RecvTimeoutError::Timeout);
-        // Nothing may have been logged before something failed, and the line about that is still to come.
-        if is_waiting || !has_room(MAX_WAIT_AT_EXIT) {
-            STALLED.store(true, Ordering::Relaxed);
-        }
+        self.end();
     }
 }
 
-/// Whether standard error takes a line at once, or after a while. Where it is closed, it takes and loses them.
+/// Whether standard error accepts a line within `wait`. If it is closed, it accepts lines and loses them.
 fn has_room(wait: Duration) -> bool {
     let wait = Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
     poll(&mut [PollFd::from_borrowed_fd(io::stderr().as_fd(), PollFlags::OUT)], Some(&wait)) != Ok(0)
@@ -105,7 +114,7 @@ struct Lines(Arc<Mutex<Waiting>>);
 #[derive(Default)]
 struct Waiting {
     text: Vec<u8>,
-    /// How many lines there was no room for.
+    /// The number of lines for which there was no room.
     lost: u64,
 }
 
@@ -114,18 +123,18 @@ impl Lines {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exchanges the lines for an empty buffer and writes them, while others go on adding. Both buffers keep their memory.
+    /// Exchanges the lines for an empty buffer and writes them, while other threads add lines. Both buffers keep their memory.
     fn write_out(&self, batch: &mut Vec<u8>) {
         let lost = self.take(batch);
         if lost > 0 {
-            // It stands behind the last line that was kept.
+            // This line comes after the last line that was kept.
             tracing::warn!(lost, "{lost} lines of the log were lost, because standard error was not read in time");
         }
         write_all(batch);
         batch.clear();
     }
 
-    /// Exchanges the lines for an empty buffer. Returns how many were lost since the last time.
+    /// Exchanges the lines for an empty buffer. Returns the number of lines that were lost since the last call.
     fn take(&self, empty: &mut Vec<u8>) -> u64 {
         let mut waiting = self.lock();
         std::mem::swap(&mut waiting.text, empty);
@@ -133,7 +142,7 @@ impl Lines {
     }
 }
 
-/// Writes to standard error, waiting for room also where another program made it non-blocking.
+/// Writes to standard error. Waits for room, even if another program made it non-blocking.
 fn write_all(mut text: &[u8]) {
     let mut stderr = io::stderr();
     while !text.is_empty() {
@@ -143,7 +152,7 @@ fn write_all(mut text: &[u8]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let _ = poll(&mut [PollFd::from_borrowed_fd(stderr.as_fd(), PollFlags::OUT)], None);
             }
-            Err(_) => return, // where it is closed, nobody wants to know
+            Err(_) => return, // it is closed, so nobody reads it
         }
     }
 }

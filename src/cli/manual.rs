@@ -45,7 +45,7 @@ pub(super) fn print_page() -> Result<()> {
 fn write_page(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let version = format!("usher {}", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone().subcommand_value_name("command")).title("USHER");
-    // An empty date would make the version one.
+    // With an empty date, the version would be shown in its place.
     let man = man.date(" ").source(version).manual("User Commands");
     man.render_title(page)?;
     man.render_name_section(page)?;
@@ -89,7 +89,7 @@ fn write_command(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// What help says at its end. Its lines are laid out already.
+/// The text at the end of the help. Its lines are formatted already.
 fn write_notes(man: &Man, page: &mut Vec<u8>) -> io::Result<()> {
     let mut notes = Vec::new();
     man.render_extra_section(&mut notes)?;

@@ -106,6 +106,8 @@ enum Command {
     Openapi,
     Completions(manual::Completions),
     /// Print the manual page, with all commands
+    ///
+    /// In the roff format. To read it: usher man | man -l -
     Man,
 }
 
@@ -174,7 +176,7 @@ fn end(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// The same as the store's own text, and the variable.
+/// The text of the store, with the name of the environment variable.
 fn missing(database: &Path) -> String {
     format!(
         "there is no database at {}; name another with --database or USHER_DATABASE, or create one with 'usher migrate' or \
@@ -205,7 +207,7 @@ fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output can't be written")
 }
 
-/// clap's message in one line, and where to read more: at the innermost command that was named.
+/// clap's message in one line, and the help to read: that of the innermost command that was named.
 fn usage(error: &clap::Error) -> String {
     let command = policy::named();
     let name = command.get_bin_name().unwrap_or("usher");
@@ -220,7 +222,7 @@ fn usage(error: &clap::Error) -> String {
     format!("{fault} (see '{name} --help')")
 }
 
-/// clap does not name the argument that is not text.
+/// Names the argument or variable that is not text. clap does not.
 fn no_text() -> String {
     if std::env::args_os().any(|argument| argument.to_str().is_none()) {
         return "an argument is not text in UTF-8".into();
@@ -231,7 +233,7 @@ fn no_text() -> String {
     format!("{} is not text in UTF-8", names.join(", "))
 }
 
-/// The first paragraph of clap's message in one line, and what may have been meant.
+/// The first paragraph of clap's message in one line, and its suggestion.
 fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));

@@ -12,12 +12,12 @@ use std::{
 };
 use tabwriter::TabWriter;
 
-/// Nobody reads standard output any more, as with `| head`: what was wanted has been shown.
+/// Nobody reads standard output any more, as with `| head`. This is not a failure.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub(super) struct Unread;
 
-/// Writes lines or JSON to look at to standard output; `print` is for what must not be lost.
+/// Writes lines or JSON to standard output for people to read. `print` is for results that must not be lost.
 pub(super) fn show(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let lines = text.split('\n').map(printable).collect::<Vec<_>>().join("\n");
@@ -40,9 +40,9 @@ pub(super) fn show_json(document: &impl Serialize) -> Result<()> {
     show(&json(document)?)
 }
 
-/// Escapes, as JSON does, what would act on a terminal or hide in it: controls, and what turns the direction of text,
-/// separates lines or is invisible (Unicode's general categories Cc, Cf, Zl and Zp). The names that clients give
-/// themselves, and whatever else is in the file, come through here. JSON stays the same document.
+/// Escapes, as JSON does, characters that would act on a terminal or hide in it: control characters, and those that change
+/// the direction of text, separate lines or are invisible (Unicode's general categories Cc, Cf, Zl and Zp). Everything
+/// from the file is shown through this function, such as the names of clients. The meaning of JSON does not change.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     static ACTS: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a character class"));
@@ -71,7 +71,7 @@ impl Table {
     }
 }
 
-/// What is there, or a hyphen.
+/// The value, or a hyphen if there is none.
 pub(super) fn or_hyphen(value: Option<impl Display>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }

@@ -32,7 +32,7 @@ impl PasswordSource {
         if self.password_stdin { from_stdin() } else { from_terminal() }
     }
 
-    /// Prints a password that was generated. Only once it is the account's.
+    /// Prints a generated password. Call it only after the account has this password.
     pub(super) fn reveal(&self, password: &str) -> Result<()> {
         if !self.generate_password {
             return Ok(());
@@ -46,7 +46,7 @@ fn generated() -> Zeroizing<String> {
     random_text(32)
 }
 
-/// One line, without its end. Nothing else is cut off.
+/// One line, without its line end. Nothing else is removed.
 fn from_stdin() -> Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::new());
     let read =

@@ -14,7 +14,7 @@ pub(super) type Stored = BTreeMap<String, String>;
 const BLOCKLIST: &str = "password-blocklist";
 const WEAK: &str = "allow-weak-passwords";
 
-/// The whole command line. Flags of commands have what is stored for their default; those of `serve` never do.
+/// The whole command line. The stored settings are the defaults of the commands' flags, except for those of `serve`.
 pub(super) fn command_line(stored: &Stored) -> clap::Command {
     Cli::command()
         .mut_subcommands(|command| if command.get_name() == "serve" { command } else { follow(command, stored) })
@@ -73,7 +73,7 @@ fn innermost<'l>(command: &'l clap::Command, given: &'l ArgMatches) -> (&'l clap
     inner.map_or((command, given), |(command, given)| innermost(command, given))
 }
 
-/// What is stored of a command's settings, except for those that its own flags and variables decide.
+/// The stored settings that a command follows, except for those that its own flags and variables set.
 fn followed(command: &clap::Command, given: &ArgMatches, database: &Path) -> Result<Stored> {
     let is_open = |argument: &&Arg| given.value_source(argument.get_id().as_str()).is_none_or(|by| by == DefaultValue);
     let settings = command.get_arguments().filter(|argument| name_of(argument).is_some());

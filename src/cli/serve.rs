@@ -21,7 +21,7 @@ use std::{
 };
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Settings by name, with values as one would type them.
+/// Settings by name, with values as users type them.
 type StoredPolicy = Vec<(&'static str, String)>;
 
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_BACKLOG: u32 = 1024;
 
 pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
-    let log = Log::start(settings.log.log_format)?;
+    let log = Arc::new(Log::start(settings.log.log_format)?);
     let workers = available_parallelism().map_or(2, usize::from);
     let max_connections = descriptors::raise_limit(settings.server.max_connections as usize, workers + 2)?;
     for text in check::misspelled() {
@@ -54,18 +54,29 @@ pub(super) fn run(database: &Path, mut settings: ServeSettings) -> Result<()> {
         settings.passwords.password_blocklist,
         stored,
         sockets,
+        end_at_once(&log),
     ))?;
     runtime.shutdown_timeout(Duration::from_millis(100)); // what is left has been given up already
     match stopped {
         Stopped::Drained => tracing::info!("stopped"),
         Stopped::TimedOut => tracing::warn!("stopped; requests that took longer than --shutdown-timeout were aborted"),
     }
-    drop(log);
+    log.end();
     Ok(())
 }
 
-/// Takes the lock of the database, and the ports. Where that fails it leaves no file that was not there: so the ports come
-/// first, unless the lock is one that is there already. Then a second server hears of the first one rather than of its port.
+/// What a second signal does. It waits for nothing but the log.
+fn end_at_once(log: &Arc<Log>) -> impl FnOnce() + Send + use<> {
+    let log = log.clone();
+    move || {
+        tracing::warn!("stopped at once by a second signal; requests in progress were cut off");
+        log.end();
+        std::process::exit(1)
+    }
+}
+
+/// Takes the lock of the database, and binds the ports. A failure must not leave a new lock file, so the ports come first.
+/// But if the lock file exists already, the lock comes first: then a second server reports the first one, and not its port.
 fn take(database: &Path, settings: &ServerSettings) -> Result<(Lock, Sockets)> {
     let is_there = database.exists() && database.with_added_extension("lock").exists();
     let lock = is_there.then(|| Store::lock(database)).transpose()?;
@@ -73,7 +84,7 @@ fn take(database: &Path, settings: &ServerSettings) -> Result<(Lock, Sockets)> {
     Ok((lock.map_or_else(|| Store::lock(database), Ok)?, sockets))
 }
 
-/// Ports that nobody else can have any more. Until they are listened on, connections to them are refused.
+/// Ports that are bound, so that no other program can take them. Connections are refused until the server listens.
 struct Sockets {
     public: Bound,
     metrics: Option<Bound>,
@@ -128,6 +139,7 @@ async fn serve(
     blocklist: Option<PathBuf>,
     stored: StoredPolicy,
     sockets: Sockets,
+    end_at_once: impl FnOnce() + Send + 'static,
 ) -> Result<Stopped> {
     let listeners = sockets.listen()?;
     let address = listeners.public.local_addr()?;
@@ -151,8 +163,8 @@ async fn serve(
         );
     }
     let reloading = app.clone();
-    // Beside the signals: a file that can't be read to its end must keep nobody from ending the server.
-    let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))));
+    // In a task of its own: even if reading the file never ends, signals still stop the server.
+    let shutdown = signals.stop(move || drop(tokio::spawn(reload(reloading.clone(), blocklist.clone()))), end_at_once);
     Ok(http::serve(listeners, app, settings, shutdown).await)
 }
 
@@ -176,7 +188,7 @@ fn report_metrics(address: SocketAddr) {
     }
 }
 
-/// Commands beside the server follow it from here on. A disk that takes no writes now may take them later.
+/// Stores the policy for other commands. If the disk can't be written now, it tries again later.
 async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     let Err(error) = app.store_policy(stored.clone()).await else { return };
     tracing::warn!(%error, "the policy could not be stored, so commands still follow the previous one; the server tries again");
@@ -189,7 +201,7 @@ async fn store_policy(app: &Arc<App>, stored: StoredPolicy) {
     });
 }
 
-/// Why a port can't be had, and what to do.
+/// Why a port can't be used, and what to do.
 fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::AddrInUse => {
@@ -205,7 +217,7 @@ fn refuse(address: SocketAddr, flag: &str, error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// Reads again what can be read again: the list of passwords to refuse. A faulty one leaves the one before in force.
+/// Reads the list of passwords to refuse again. If it is invalid, the previous one stays in use.
 async fn reload(app: Arc<App>, blocklist: Option<PathBuf>) {
     let (Some(file), Some(current)) = (blocklist, &app.policy().passwords.blocklist) else {
         tracing::info!("SIGHUP reads --password-blocklist again, but it is not set");

@@ -40,7 +40,7 @@ pub(super) struct List {
     #[command(flatten)]
     named: Named,
 
-    /// Print one JSON document, in the shape of GET /users/{user_id}/sessions
+    /// Print one JSON document, in the shape of GET /api/v1/users/{user_id}/sessions
     #[arg(long)]
     json: bool,
 

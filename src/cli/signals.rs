@@ -1,4 +1,4 @@
-//! The signals that a server is sent: SIGINT and SIGTERM end it, SIGHUP means one of two things.
+//! The signals of a server: SIGINT and SIGTERM end it. SIGHUP ends it, or reads files again.
 
 use std::{fs::File, io};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -8,9 +8,10 @@ pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
-    /// Whether SIGHUP says that the terminal is gone, and not that settings are to be read again.
+    /// Whether SIGHUP means that the terminal is gone. Otherwise it means to read files again.
     has_terminal: bool,
-    /// Unhandled, this one ends the process when a file reaches its size limit; handled, the write fails like on a full disk.
+    /// If this signal were not handled, it would end the process when a file reaches its size limit. Now the write fails
+    /// instead, as on a full disk.
     _file_size_limit: Signal,
 }
 
@@ -26,9 +27,9 @@ impl Signals {
         })
     }
 
-    /// Ends at the first SIGINT or SIGTERM, or where there is a terminal at the first SIGHUP. Another SIGINT or SIGTERM ends
-    /// the program at once; a terminal that closes may send more than one SIGHUP.
-    pub async fn stop(mut self, reload: impl Fn()) {
+    /// Completes at the first SIGINT or SIGTERM, or SIGHUP if there is a terminal. Another SIGINT or SIGTERM calls `second`.
+    /// Another SIGHUP does not, because a terminal that closes may send more than one.
+    pub async fn stop(mut self, reload: impl Fn(), second: impl FnOnce() + Send + 'static) {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => break,
@@ -44,12 +45,12 @@ impl Signals {
                 _ = self.interrupt.recv() => {},
                 _ = self.terminate.recv() => {},
             }
-            std::process::exit(1);
+            second();
         });
     }
 }
 
-/// Whether the program was started so that it survives its terminal, as by `nohup`. Only Linux says so.
+/// Whether the program was started to survive its terminal, as by `nohup`. This is known on Linux only.
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,7 +1,7 @@
-//! A terminal that does not show what is typed on it, and that shows it again whatever happens.
+//! A terminal that does not show what is typed. It is always restored, whatever happens.
 //!
-//! The kernel's line editing stays on, and so do its signals. Those that end or stop the program are caught, so that the
-//! terminal is first set back to what it was.
+//! Line editing and signals of the kernel stay on. Signals that end or stop the program are caught, so that the terminal is
+//! restored first.
 
 use anyhow::{Context, Result, bail};
 use rustix::{
@@ -18,13 +18,13 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-/// A signal came while a line was waited for.
+/// A signal came while the program waited for a line.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted; nothing was done")]
 pub(super) struct Interrupted(i32);
 
 impl Interrupted {
-    /// The exit status that shells give a program which a signal ended.
+    /// The exit status that shells use for a program that was ended by a signal.
     pub(super) fn status(&self) -> u8 {
         u8::try_from(128 + self.0).unwrap_or(u8::MAX)
     }
@@ -85,7 +85,7 @@ impl Asking {
 
 const UNREADABLE: &str = "the terminal can't be read";
 
-/// The terminal as it was, which it is again when this is dropped.
+/// The terminal's previous state. It is restored when this is dropped.
 struct Silenced {
     terminal: File,
     before: Termios,
@@ -99,7 +99,7 @@ impl Silenced {
         Ok(silenced)
     }
 
-    /// Also drops what was typed before the question.
+    /// Also discards what was typed before the question.
     fn silence(&self) -> io::Result<()> {
         let mut silent = self.before.clone();
         silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
@@ -139,7 +139,7 @@ fn signals() -> io::Result<Receiver<Signal>> {
     Ok(receiver)
 }
 
-/// Lines with their ends, as they are typed. Nobody waits for the thread that reads them: it may wait for ever.
+/// Lines with their ends, as they are typed. Nobody waits for the thread that reads them, because it may block forever.
 fn lines(mut terminal: File) -> Receiver<io::Result<Zeroizing<String>>> {
     let (sender, receiver) = channel(1);
     std::thread::spawn(move || {

@@ -14,7 +14,7 @@ pub struct AuditSettings {
     #[arg(long, env = "USHER_AUDIT_RETENTION", value_name = "DURATION", default_value = typed(AuditLimits::DEFAULT.retention), value_parser = duration)]
     pub audit_retention: Duration,
 
-    /// The maximum number of entries. Beyond it, the oldest are deleted at any age. A million entries take about 260 MiB
+    /// The maximum number of entries. Above this number, the oldest are deleted at any age. A million entries take about 260 MiB
     #[arg(long, env = "USHER_AUDIT_MAX_ROWS", value_name = "COUNT", default_value_t = AuditLimits::DEFAULT.max_rows, value_parser = number(1..=u32::MAX))]
     pub audit_max_rows: u32,
 }

@@ -4,11 +4,12 @@ use super::{Unusable, unusable, values::number};
 use crate::hashing::Cost;
 use clap::Args;
 
-/// What a password hash costs, in memory and time, for us and for a thief of the file.
+/// What a password hash costs, in memory and time, for this server and for somebody who has stolen the file.
 #[derive(Debug, Clone, Copy, Args)]
 #[command(next_help_heading = "Password hashing (Argon2id)")]
 pub struct CostSettings {
-    /// Memory of one hash in KiB, from 8 for each lane to 65536. A change takes effect at the next sign-in of each account
+    /// KiB of memory for one hash: at least 8 for each lane (--argon2-parallelism), at most 65536. A change takes effect at the
+    /// next sign-in of each account
     #[arg(long, env = "USHER_ARGON2_MEMORY", value_name = "KIB", default_value_t = Cost::DEFAULT.memory, value_parser = number(8..=Cost::MAX.memory))]
     pub argon2_memory: u32,
 
@@ -32,8 +33,8 @@ pub struct HashingSettings {
     #[arg(long, env = "USHER_HASH_THREADS", value_name = "COUNT", value_parser = number(1..=256_u16))]
     pub hash_threads: Option<u16>,
 
-    /// The number of hashes that may wait. Beyond it, sign-ins, registrations and new passwords are answered with 503 at once.
-    /// Networks (IPv4 /24, IPv6 /48) take turns. Each may use a quarter of the places, including those of --hash-threads.
+    /// The number of hashes that may wait. Above this number, sign-ins, registrations and new passwords are answered with 503 at
+    /// once. Networks (IPv4 /24, IPv6 /48) take turns. Each may use a quarter of the places, including those of --hash-threads.
     /// All clients behind a proxy that is not in --trusted-proxy count as one network
     #[arg(long, env = "USHER_HASH_QUEUE", value_name = "COUNT", default_value_t = 128, value_parser = number(1..=u16::MAX))]
     pub hash_queue: u16,
@@ -46,11 +47,13 @@ impl CostSettings {
             iterations: self.argon2_iterations,
             parallelism: self.argon2_parallelism,
         };
-        let most = Cost::MAX;
+        // The parsers have checked each number alone.
         cost.is_valid().then_some(cost).ok_or_else(|| {
             unusable(format!(
-                "--argon2-memory {}, --argon2-iterations {} and --argon2-parallelism {} don't go together: memory is 8 KiB for each lane to {} KiB, iterations 1 to {}, lanes 1 to {}",
-                cost.memory, cost.iterations, cost.parallelism, most.memory, most.iterations, most.parallelism
+                "--argon2-memory {} is too little for --argon2-parallelism {}: it must be at least {} (8 KiB for each lane)",
+                cost.memory,
+                cost.parallelism,
+                8 * cost.parallelism
             ))
         })
     }

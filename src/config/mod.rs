@@ -1,5 +1,6 @@
 //! Settings: each is a flag and an environment variable, documented where it is defined. Each section is one file, and
-//! turns itself into its part of the policy. There is no configuration file.
+//! turns itself into its part of the policy. A setting that other commands must follow also goes into `stored.rs`. Every
+//! setting has a row in `README.md`. There is no configuration file.
 
 mod audit;
 mod database;

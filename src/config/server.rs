@@ -32,7 +32,7 @@ pub struct ServerSettings {
     #[arg(long, env = "USHER_METRICS_LISTEN", value_name = "ADDRESS:PORT", value_parser = socket_address)]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// The maximum number of open connections. Beyond it, the connection that has not completed a request for the longest
+    /// The maximum number of open connections. Above this number, the connection that has not completed a request for the longest
     /// time is closed. One network (IPv4 /24, IPv6 /48) may have a quarter of them, unless it is a --trusted-proxy. If the
     /// limit of open files is too low, the number is lowered with a warning
     #[arg(long, env = "USHER_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 4096, value_parser = number(1..=u32::MAX))]

@@ -28,7 +28,7 @@ pub struct SessionSettings {
     #[command(flatten)]
     pub lifetimes: LifetimeSettings,
 
-    /// The maximum number of sessions of an account, from 1 to 10000. Beyond it, a sign-in ends the oldest session
+    /// The maximum number of sessions of an account, from 1 to 10000. Above this number, a sign-in ends the oldest session
     #[arg(long, env = "USHER_MAX_SESSIONS_PER_USER", value_name = "COUNT", default_value_t = SessionLimits::DEFAULT.max_per_user, value_parser = number(1..=SessionLimits::MAX_PER_USER))]
     pub max_sessions_per_user: u32,
 

@@ -63,7 +63,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `10.0.0.0/8`, or an IP address that stands for itself alone.
+/// `10.0.0.0/8`, or a single IP address.
 pub fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
@@ -71,7 +71,7 @@ pub fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "expected an IP address or a network in CIDR form, such as 127.0.0.1 or 10.0.0.0/8".to_owned())
 }
 
-/// IPv4 networks that were written inside IPv6 become IPv4, as the peers do that are held against them.
+/// Converts IPv4 networks that are written inside IPv6 to IPv4. The peers that are compared with them are converted, too.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(inner) = network else { return network };
     let (address, prefix) = (inner.addr().to_ipv4_mapped(), inner.prefix_len().checked_sub(96));
@@ -79,7 +79,7 @@ fn canonical(network: IpNet) -> IpNet {
     mapped.map_or(network, IpNet::V4)
 }
 
-/// An origin, with the space that follows a comma.
+/// An origin. Spaces around it are allowed, such as after a comma.
 pub fn origin(text: &str) -> Result<Origin, String> {
     Origin::parse(text.trim()).map_err(Into::into)
 }

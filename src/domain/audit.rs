@@ -147,8 +147,8 @@ impl AuditEvent {
     }
 }
 
-/// An entry as it is read, by whatever version it was written: an action that only a later version knows, or an id that no account can
-/// have, is shown as it stands.
+/// An entry as it is read. An action that only a later version knows, or an id that no account can have, is shown as it is
+/// stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     pub id: i64,
@@ -200,8 +200,8 @@ pub struct AuditLimits {
 impl AuditLimits {
     pub const DEFAULT: Self = Self { retention: Duration::from_hours(90 * 24), max_rows: 1_000_000 };
 
-    /// At each hourly sweep, age takes away no more than this span of the log, so that a clock that jumps ahead by years
-    /// leaves a week to notice: ninety days go in as many half days, one an hour.
+    /// Each hourly sweep deletes at most this span of the log because of its age. If the clock jumps ahead by years, ninety
+    /// days of entries last a week, in which somebody can notice.
     pub const MAX_SWEEP_SPAN: Duration = Duration::from_hours(12);
 }
 

@@ -12,9 +12,9 @@ use std::{
 pub enum Actor {
     /// A caller without a token.
     Anonymous,
-    /// Someone with a valid session. What it says was true when the request came; a write reads it again.
+    /// A user with a valid session. The account is as it was when the request came; a write reads it again.
     SignedIn(Arc<SignedIn>),
-    /// Somebody who can run the program on the database file, or the service itself.
+    /// The command line (anyone who can open the database file), or the service itself.
     Shell,
 }
 
@@ -24,12 +24,12 @@ pub const UNDECLARED_PROXY: &str = "a proxy on this machine (PROXY) sends X-Forw
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Client {
-    /// `None` where it can't be known: behind a proxy that nobody declared, or at the shell.
+    /// `None` if it is not known: behind an undeclared proxy, or on the command line.
     pub ip: Option<IpAddr>,
 }
 
 impl Client {
-    /// The unit that attempts to guess are counted for.
+    /// The unit by which guesses are counted.
     pub fn prefix(self) -> Option<ClientPrefix> {
         self.ip.map(ClientPrefix::of)
     }
@@ -51,7 +51,7 @@ impl ClientPrefix {
         })
     }
 
-    /// The first of the addresses.
+    /// The first of the IP addresses.
     pub fn first(self) -> IpAddr {
         self.0
     }
@@ -99,7 +99,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The shell, and the service's own housekeeping.
+    /// The command line, and the service's own maintenance.
     pub fn shell() -> Self {
         Self { actor: Actor::Shell, client: Client::default(), request_id: None }
     }

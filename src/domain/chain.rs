@@ -1,19 +1,19 @@
-//! The chain of the audit log: each entry carries a hash over itself and the hash of the one before.
+//! The chain of the audit log: each entry has a hash over itself and the hash of the previous entry.
 //!
-//! An owner of the file can compute a new chain that holds. What nobody can compute is one that holds and also contains a point
-//! of the old one that is kept elsewhere.
+//! The owner of the file can compute a new, valid chain. But nobody can compute a different chain that is valid and also
+//! contains a point of the old one. So keeping a point elsewhere proves that the log was not rebuilt.
 
 use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt};
 
-/// The hash of one entry, which the next one contains.
+/// The hash of one entry. The hash of the next entry covers it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChainHash(pub [u8; 32]);
 
 impl ChainHash {
-    /// What stands before the first entry.
+    /// The hash before the first entry.
     pub const START: ChainHash = ChainHash([0; 32]);
-    /// As text: so many lower-case hexadecimal digits.
+    /// The number of lower-case hexadecimal digits of a hash as text.
     pub const LENGTH: usize = 64;
     pub const PATTERN: &str = "^[0-9a-f]{64}$";
 
@@ -74,7 +74,7 @@ impl fmt::Display for ChainPoint {
     }
 }
 
-/// What an entry's hash covers, as it is stored.
+/// The stored fields that an entry's hash covers.
 #[derive(Debug, Clone, Copy)]
 pub struct ChainedEntry<'e> {
     pub id: i64,
@@ -118,17 +118,17 @@ impl ChainedEntry<'_> {
 /// A fault of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainFault {
-    /// An entry's hash is not that of its contents and of the hash before.
+    /// The entry's hash does not match its fields and the previous hash.
     Changed { id: i64 },
-    /// Entries between others are not there.
+    /// Entries are missing between others.
     Missing { first: i64, last: i64 },
-    /// An entry where retention has taken all away.
+    /// An entry from before the anchor, where retention has deleted everything.
     BeforeAnchor { id: i64 },
-    /// The last entries are not there.
+    /// The last entries are missing.
     Cut { last: i64, head: i64 },
-    /// An entry that was not written as others are.
+    /// An entry after the recorded end of the log.
     BeyondHead { id: i64 },
-    /// The last entry is there, with another hash than the one that was noted.
+    /// The last entry has another hash than the recorded one.
     OtherHead { id: i64 },
 }
 
@@ -146,7 +146,7 @@ impl fmt::Display for ChainFault {
     }
 }
 
-/// Follows a chain entry by entry, in the order of their ids, and keeps nothing of them.
+/// Checks a chain entry by entry, in the order of their ids, without keeping the entries.
 #[derive(Debug)]
 pub struct ChainWalk {
     anchor: ChainPoint,
@@ -161,7 +161,7 @@ impl ChainWalk {
     /// The maximum number of faults that are reported one by one.
     pub const MAX_REPORTED: usize = 5;
 
-    /// Begins after the last entry that retention took away.
+    /// Begins after the last entry that retention deleted.
     pub fn from(anchor: ChainPoint) -> Self {
         Self { anchor, last: anchor, entries: 0, faults: Vec::new(), broken: 0 }
     }
@@ -173,8 +173,8 @@ impl ChainWalk {
         }
     }
 
-    /// The next entry, with the hash that is stored beside it. From a fault on, the stored hash is what counts: one
-    /// changed entry is one fault.
+    /// Checks the next entry and its stored hash. After a fault, the check continues with the stored hash, so one changed
+    /// entry is one fault.
     pub fn next(&mut self, entry: &ChainedEntry<'_>, stored: ChainHash) {
         if entry.id <= self.anchor.id {
             return self.fault(ChainFault::BeforeAnchor { id: entry.id });
@@ -188,13 +188,13 @@ impl ChainWalk {
         self.last = ChainPoint { id: entry.id, hash: stored };
     }
 
-    /// An entry that can't even be read.
+    /// Records an entry that can't be read.
     pub fn next_unreadable(&mut self, id: i64) {
         self.fault(ChainFault::Changed { id });
         self.last.id = id;
     }
 
-    /// Where the walk stands: at the last entry, or at the anchor.
+    /// The last entry that was checked, or the anchor.
     pub fn last(&self) -> ChainPoint {
         self.last
     }
@@ -203,7 +203,7 @@ impl ChainWalk {
         self.entries
     }
 
-    /// Holds the end against what was noted as the end, and returns the faults (the first few) and their number.
+    /// Compares the end with the recorded end. Returns the first faults, and the number of all.
     pub fn end(mut self, head: ChainPoint) -> (Vec<ChainFault>, u64) {
         let last = self.last;
         match last.id.cmp(&head.id) {

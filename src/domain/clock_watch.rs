@@ -1,4 +1,4 @@
-//! Whether the clock can be trusted with deleting what is old.
+//! Decides whether the clock can be trusted enough to delete old data.
 
 use super::Timestamp;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// What is known of the clock, from one look to the next.
+/// What is known about the clock. It is updated regularly by `observe`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockWatch {
-    /// What it showed at the last look; `None` before the first.
+    /// The clock's time at the last observation; `None` before the first.
     pub seen_at: Option<Timestamp>,
-    /// Until when nothing is deleted because of its age. It stands until something has been deleted since; `None` where
-    /// there is no reason to wait.
+    /// Until then, nothing is deleted because of its age. It stays set until something has been deleted after that time.
+    /// `None` if there is no reason to wait.
     pub hold_until: Option<Timestamp>,
 }
 
 impl ClockWatch {
-    /// A machine that stands still every night, and whose clock so seems to jump, must come to its sweeps: a jump that is
-    /// shorter than this prolongs a hold by no more than itself. What has ended is kept for as long, see
+    /// A jump shorter than this prolongs a hold by its own length only. Otherwise a machine that is off every night, whose
+    /// clock seems to jump each time, would never delete anything. Ended sessions are kept for as long, see
     /// [`SessionLimits::RETENTION_AFTER_END`](super::SessionLimits::RETENTION_AFTER_END).
     const SHORT: Duration = super::SessionLimits::RETENTION_AFTER_END;
 
-    /// What is known after another look. `elapsed` is how long ago the last one was, by a clock that nobody sets; `None`
-    /// where that was before a restart: then a jump of more than a day can't be told from a long downtime, and counts as
-    /// one. A clock that is set back, which it is once somebody has noticed, needs no more than a day from then on either.
+    /// Returns what is known after another observation. `elapsed` is the time since the last one, by a clock that nobody
+    /// sets, or `None` after a restart. Then a jump of more than a day can't be distinguished from a long downtime, and
+    /// counts as a jump. When the clock is set back, the hold ends at most a day later.
     #[must_use]
     pub fn observe(self, now: Timestamp, elapsed: Option<Duration>) -> Self {
         let ahead = self.seen_at.map_or(Duration::ZERO, |seen_at| now.since(seen_at + elapsed.unwrap_or_default()));
@@ -38,8 +38,8 @@ impl ClockWatch {
         Self { seen_at: Some(now), hold_until }
     }
 
-    /// What the clock showed when the time was that at which stored times are taken up again after a restart. Where it was
-    /// set back, or has gone on by more than a day, that is what it showed last: nothing went by that anybody can rely on.
+    /// The time at which stored times continue after a restart. If the clock was set back, or is more than a day ahead of
+    /// the last observation, it is the time of that observation, because the time in between is not reliable.
     pub fn resumes_at(self, now: Timestamp) -> Timestamp {
         self.seen_at.filter(|seen_at| now < *seen_at || now.since(*seen_at) > DAY).unwrap_or(now)
     }

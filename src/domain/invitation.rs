@@ -1,4 +1,4 @@
-//! Invitations: who may register while not everybody may.
+//! Invitations, and who may register.
 
 use super::{EmailAddress, Faults, InvitationId, Role, Timestamp, TokenHash, UserId};
 use std::fmt;
@@ -7,18 +7,18 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
     pub id: InvitationId,
-    /// The only address that may register with it; it counts as verified then. `None`: any.
+    /// The only e-mail address that may register with it. It then counts as verified. `None` allows every e-mail address.
     pub email: Option<EmailAddress>,
     /// The role of the account that is created with it.
     pub role: Role,
-    /// The administrator who created it; `None`: the shell.
+    /// The administrator who created it; `None` for the command line.
     pub created_by: Option<UserId>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
 }
 
 impl Invitation {
-    /// Whether somebody with this address may use it.
+    /// Whether it can be used with this e-mail address.
     pub fn is_for(&self, email: &EmailAddress) -> bool {
         self.email.as_ref().is_none_or(|fixed| fixed.as_str().eq_ignore_ascii_case(email.as_str()))
     }

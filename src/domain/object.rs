@@ -1,11 +1,11 @@
-//! JSON objects that somebody sent or wrote, read strictly: a member that comes twice is a fault, not the last one's win.
+//! Strict reading of JSON objects: a repeated member is a fault. (Most parsers take the last one.)
 
 use super::Faults;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, fmt};
 
-/// Reads the members of one object, and notes those that come twice.
+/// Reads the members of one object, and adds a fault for each repeated one.
 pub struct StrictObject<'f>(pub &'f mut Faults);
 
 impl<'de> DeserializeSeed<'de> for StrictObject<'_> {
@@ -35,7 +35,7 @@ impl<'de> Visitor<'de> for StrictObject<'_> {
     }
 }
 
-/// Names are repeated only where they are plain; anything else could be a secret in the wrong place.
+/// Returns a member's name for use in messages if it is plain. Any other name could be a misplaced secret.
 pub fn plain_name(name: &str) -> Cow<'static, str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) { name.to_owned().into() } else { "(unknown)".into() }

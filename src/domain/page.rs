@@ -1,9 +1,9 @@
-//! Lists: how much of one is asked for, and where the next part begins.
+//! Pages of lists: their size, and where the next page begins.
 
 use super::{Role, User, UserId};
 use std::{borrow::Cow, fmt};
 
-/// How many entries a page has at most.
+/// The maximum number of entries of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize(u32);
 
@@ -29,7 +29,7 @@ impl Default for PageSize {
     }
 }
 
-/// A part of a list, and where the next one begins; at the end of the list there is none.
+/// A page of a list, and where the next one begins. `next` is `None` at the end of the list.
 #[derive(Debug, Clone)]
 pub struct Page<T, C> {
     pub items: Vec<T>,
@@ -37,7 +37,7 @@ pub struct Page<T, C> {
 }
 
 impl<T, C> Page<T, C> {
-    /// Cuts a page of `size` out of what was found, which is one more where the list goes on.
+    /// Makes a page of `size` entries. `found` has one entry more if the list continues.
     pub fn cut(mut found: Vec<T>, size: PageSize, cursor: impl Fn(&T) -> C) -> Self {
         let most = size.get() as usize;
         let goes_on = found.len() > most;
@@ -47,17 +47,17 @@ impl<T, C> Page<T, C> {
     }
 }
 
-/// What a list of accounts is sorted by. Accounts that are alike in it follow each other by id.
+/// The field that a list of accounts is sorted by. Accounts with the same value are sorted by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortKey {
     Id,
     Username,
     CreatedAt,
-    /// Who never signed in comes before everybody.
+    /// Accounts that have never signed in come first.
     LastLoginAt,
 }
 
-/// The order of a list of accounts. As text: a field's name, after a hyphen for the other way round.
+/// The order of a list of accounts. As text: the name of a field, with a leading hyphen for the reverse order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserSort {
     pub key: SortKey,
@@ -111,22 +111,22 @@ impl Default for UserSort {
 /// Which accounts are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFilter {
-    /// How the username or the address begins, in any case.
+    /// The beginning of the username or e-mail address, in any case.
     pub prefix: Option<SearchPrefix>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,
-    /// Accounts that are known to be damaged. A list with any other one of these fails.
+    /// Accounts that are known to be damaged, and left out. A list with any other damaged account fails.
     pub except: Vec<UserId>,
 }
 
-/// The beginning of a username or an address.
+/// The beginning of a username or an e-mail address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPrefix(String);
 
 impl SearchPrefix {
     pub const MAX_LENGTH: usize = super::EmailAddress::MAX_LENGTH;
 
-    /// Any text will do; one that no name begins with finds nobody.
+    /// Accepts any text. If no name begins with it, the search finds nothing.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if !(1..=Self::MAX_LENGTH).contains(&text.chars().count()) {
             return Err(format!("must have 1 to {} characters", Self::MAX_LENGTH).into());
@@ -139,7 +139,7 @@ impl SearchPrefix {
     }
 }
 
-/// Where an account stands in a list: what it is sorted by, and its id.
+/// The place of an account in a list: the value that it is sorted by, and its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserCursor {
     pub sort: UserSort,
@@ -147,7 +147,7 @@ pub struct UserCursor {
     pub id: UserId,
 }
 
-/// What an account is sorted by.
+/// The value that an account is sorted by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SortValue {
     /// The id alone.

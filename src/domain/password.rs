@@ -1,4 +1,4 @@
-//! Passwords, what is kept of them, and which ones are refused.
+//! Passwords, their stored hashes, and which passwords are refused.
 
 use std::{
     borrow::Cow,
@@ -16,17 +16,17 @@ pub struct Password(Zeroizing<String>);
 impl Password {
     /// In Unicode code points. Longer ones are refused before anything is hashed.
     pub const MAX_LENGTH: usize = 256;
-    /// Anything but NUL, which C libraries take for the end of a text.
+    /// Any character except NUL, which C libraries take for the end of a text.
     pub const PATTERN: &str = r"^[^\u0000]*$";
-    /// What `--password-min-length` can't go below (OWASP ASVS 5.0, 6.2.1; NIST SP 800-63B-4, 3.1.1.2).
+    /// The smallest `--password-min-length` (OWASP ASVS 5.0, 6.2.1; NIST SP 800-63B-4, 3.1.1.2).
     pub const MIN_LENGTH: usize = 8;
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A password typed by someone who claims to know it, or `None` where no account can have it: too long, or with a
-    /// NUL. No policy is asked, for it may have changed since the password was set.
+    /// A password that somebody tries. `None` if no account can have it: it is too long, or contains a NUL. The policy is
+    /// not applied, because it may have changed since the password was set.
     pub fn attempt(text: &str) -> Option<Self> {
         let possible = text.chars().nth(Self::MAX_LENGTH).is_none() && !text.contains('\0');
         possible.then(|| Self(Zeroizing::new(text.to_owned())))
@@ -39,13 +39,13 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What is stored of a password: algorithm, parameters, salt and hash in one text. A PHC string, or until the next
-/// sign-in of an account that came from another service, the form that one uses.
+/// A stored password hash: algorithm, parameters, salt and hash in one text. It is a PHC string. The hash of an imported
+/// account has the form of the other service until the next sign-in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Takes the string as it is; what can't be verified is found out when somebody tries.
+    /// Takes the text as it is. Whether it can be verified is found out at the next sign-in.
     pub fn from_text(text: String) -> Self {
         Self(text)
     }
@@ -64,7 +64,7 @@ impl fmt::Debug for PasswordHash {
 /// Passwords that too many people have.
 #[derive(Debug, Clone)]
 pub enum Blocklist {
-    /// The words in `common-passwords.txt`: those of Django's list that have the least length a password may have.
+    /// The words in `common-passwords.txt`: those of Django's list that are long enough to be a password.
     /// Source and licence stand beside it, in `common-passwords.LICENSE`.
     Bundled,
     /// An operator's own words, in lower case. Clones share them.
@@ -75,7 +75,7 @@ pub enum Blocklist {
 const BUNDLED: &str = include_str!("common-passwords.txt");
 
 impl Blocklist {
-    /// One word a line; empty lines are none.
+    /// One word per line. Empty lines are ignored.
     pub fn parse(text: &str) -> Self {
         let words = text.lines().filter(|line| !line.is_empty()).map(str::to_lowercase).collect();
         Self::Custom(Arc::new(RwLock::new(words)))
@@ -90,7 +90,7 @@ impl Blocklist {
         }
     }
 
-    /// Takes another list's words from now on, also where this one was cloned. The bundled one stays as it is.
+    /// Replaces the words by those of another list, also in all clones. The bundled list does not change.
     pub fn replace_words(&self, other: &Self) {
         if let (Self::Custom(words), Self::Custom(others)) = (self, other) {
             let others = others.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -121,12 +121,12 @@ fn is_line_of(lines: &str, wanted: &str) -> bool {
 pub struct PasswordPolicy {
     /// In Unicode code points.
     pub min_length: usize,
-    /// `None` accepts common passwords, and an account's own name or address.
+    /// `None` accepts common passwords, and an account's own username or e-mail address.
     pub blocklist: Option<Blocklist>,
 }
 
 impl PasswordPolicy {
-    /// Checks a new password for an account that has (or is about to have) these `names`: its username and address.
+    /// Checks a new password. `names` are the username and e-mail address that the account has or will have.
     pub fn accept(&self, text: &str, names: &[&str]) -> Result<Password, Cow<'static, str>> {
         let length = text.chars().count();
         if length < self.min_length {

@@ -1,9 +1,9 @@
-//! Sessions: how one is named, what is stored of it, and how long it lasts.
+//! Sessions: their ids, what is stored, and how long they last.
 
 use super::{AppId, Timestamp, TokenHash, User, UserId, random_text};
 use std::{borrow::Cow, net::IpAddr, time::Duration};
 
-/// The public name of a session. It says nothing and opens nothing.
+/// The public id of a session. It is no secret, and contains no information.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SessionId(String);
 
@@ -64,7 +64,7 @@ impl SessionKind {
     }
 }
 
-/// One sign-in that has not been ended.
+/// A sign-in that has not ended.
 #[derive(Debug, Clone)]
 pub struct Session {
     pub id: SessionId,
@@ -73,19 +73,19 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When its owner last showed the password.
     pub authenticated_at: Timestamp,
-    /// The last use that has been recorded; the true one may be a little later.
+    /// The last recorded use. The actual last use may be a little later.
     pub last_used_at: Timestamp,
-    /// The absolute end, whatever the use.
+    /// The session ends at this time, even if it is used.
     pub expires_at: Timestamp,
 }
 
-/// A session with where it was opened from, as a list shows it.
+/// A session as lists show it, with the client's IP address and name.
 #[derive(Debug, Clone)]
 pub struct SessionDetails {
     pub session: Session,
     /// Of a session with an app: the browser's session that it depends on, and the app.
     pub parent: Option<(SessionId, AppId)>,
-    /// `None` where it could not be known.
+    /// `None` if it was not known.
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
 }
@@ -101,7 +101,7 @@ pub struct NewSession {
     pub user_agent: Option<String>,
 }
 
-/// A session together with whose it is, as one look-up finds them.
+/// A session and its account, from one look-up.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
     pub user: User,
@@ -113,9 +113,9 @@ pub struct SignedIn {
 pub struct SessionLimits {
     /// A session that is not used for this long ends.
     pub idle_timeout: Duration,
-    /// A session ends this long after its sign-in, whatever the use.
+    /// A session ends this long after its sign-in, even if it is used.
     pub lifetime: Duration,
-    /// Beyond this, an account's oldest session goes.
+    /// Above this number, an account's oldest session ends.
     pub max_per_user: u32,
 }
 
@@ -125,20 +125,20 @@ impl Default for SessionLimits {
     }
 }
 
-/// How many characters are kept of what a client calls itself.
+/// The maximum number of characters that are kept of a client's `User-Agent`.
 pub const USER_AGENT_LENGTH: usize = 256;
 
 impl SessionLimits {
     pub const DEFAULT: Self =
         Self { idle_timeout: Duration::from_hours(7 * 24), lifetime: Duration::from_hours(30 * 24), max_per_user: 100 };
 
-    /// The most that can be chosen for `max_per_user`: a list of sessions is one answer.
+    /// The maximum of `max_per_user`. It is limited because a list of sessions is one answer, without pages.
     pub const MAX_PER_USER: u32 = 10_000;
 
     /// The most sessions with apps that an account may have; beyond it, the oldest go.
     pub const MAX_APP_SESSIONS: u32 = 10_000;
 
-    /// How long after their end the rows of sessions stay, so that a clock that jumps destroys nothing.
+    /// How long the rows of ended sessions are kept, so that a clock that jumps ahead destroys nothing.
     pub const RETENTION_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
     /// Whether a session that was last used at `last_used_at` can still be used.
@@ -146,13 +146,13 @@ impl SessionLimits {
         now < session.expires_at && now.since(last_used_at) < self.idle_timeout
     }
 
-    /// When a session ends that is not used any more after `last_used_at`.
+    /// When a session ends if it is not used after `last_used_at`.
     pub fn idle_end(&self, session: &Session, last_used_at: Timestamp) -> Timestamp {
         session.expires_at.min(last_used_at + self.idle_timeout)
     }
 
-    /// Whether the stored time of last use is old enough to be worth a write: a minute, or a tenth of the idle timeout. One
-    /// that lies as far ahead was stored while the clock was wrong.
+    /// Whether the stored time of the last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.
+    /// A time that is as far in the future was stored while the clock was wrong, and is replaced, too.
     pub fn is_worth_recording(&self, session: &Session, now: Timestamp) -> bool {
         let off = now.since(session.last_used_at).max(session.last_used_at.since(now));
         off > (self.idle_timeout / 10).min(Duration::from_mins(1))

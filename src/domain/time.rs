@@ -16,14 +16,14 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads RFC 3339 with any offset; what is finer than a millisecond is cut off.
+    /// Reads RFC 3339 with any offset. Digits finer than a millisecond are cut off.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let at = OffsetDateTime::parse(text, &Rfc3339);
         let millis = at.ok().and_then(|at| i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok());
         millis.map(Self).ok_or_else(|| "must be a time such as 2026-11-22T10:00:00Z".into())
     }
 
-    /// How long ago `earlier` was. A time that lies ahead (the clock was set back) counts as no time at all.
+    /// The time since `earlier`, or zero if `earlier` is in the future (the clock was set back).
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -45,7 +45,7 @@ impl std::ops::Sub<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339 knows the years 0000 to 9999; what lies outside (a clock gone mad) is shown as the nearest end.
+/// RFC 3339 has the years 0000 to 9999. A time outside them (the clock is wrong) is shown as the nearest one.
 const SHOWN: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 impl Timestamp {

@@ -1,4 +1,4 @@
-//! Tokens: secrets that open something, drawn by the operating system, and the little that is stored of them.
+//! Tokens: secrets from the operating system's random generator, and their stored hashes.
 
 use rand::{TryRng, rngs::SysRng};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 /// `length` characters of base62, each drawn uniformly by the operating system's generator.
 pub fn random_text(length: usize) -> Zeroizing<String> {
-    // 248 is the largest multiple of 62 in a byte; taking what lies above would favour the first characters.
+    // 248 is the largest multiple of 62 in a byte. Using larger values would favour the first characters.
     const FAIR: u8 = 248;
     let mut drawn = Zeroizing::new(String::with_capacity(length));
     let mut bytes = Zeroizing::new([0u8; 64]);
@@ -33,7 +33,7 @@ fn checksum(secret: &str) -> [u8; 6] {
     digits
 }
 
-/// What a kind of token opens, told by how it begins.
+/// A kind of token. Its prefix shows what it is for.
 pub trait Kind {
     const NAME: &str;
     const PREFIX: &str;
@@ -58,7 +58,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What a signed-in client of the API holds.
+    /// The token of a session.
     OfSession, SessionToken => "ush",
     /// What a signed-in browser holds, in the cookie of the public URL.
     OfBrowser, BrowserToken => "ushb",
@@ -77,8 +77,8 @@ kinds! {
 }
 
 /// A prefix, 43 characters of base62 (256 bits), and a checksum of those 43 in 6 more, so that a secret scanner can find
-/// one and a mistyped one is refused without a look-up. Never stored, and shown once. A token of one kind is never one
-/// of another.
+/// it and a mistyped one is refused without a look-up. It is never stored, and shown once. A token of one kind is never
+/// accepted as one of another.
 pub struct Token<K> {
     text: Zeroizing<String>,
     kind: PhantomData<K>,
@@ -98,7 +98,7 @@ impl<K: Kind> Token<K> {
         Self { text, kind: PhantomData }
     }
 
-    /// Accepts what `generate` can have drawn, and nothing else.
+    /// Accepts only texts that `generate` can return.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix(K::PREFIX)?;
         let base62 = text.len() == Self::LENGTH && rest.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -107,7 +107,7 @@ impl<K: Kind> Token<K> {
         (checksum(secret) == sum.as_bytes()).then_some(Self { text, kind: PhantomData })
     }
 
-    /// Whether a text begins as these tokens do, whole or not.
+    /// Whether a text has the prefix of these tokens, even if the rest is not valid.
     pub fn begins(text: &str) -> bool {
         text.starts_with(K::PREFIX)
     }
@@ -116,7 +116,7 @@ impl<K: Kind> Token<K> {
         TokenHash(Sha256::digest(self.text.as_bytes()).into())
     }
 
-    /// The secret itself, for the one answer that carries it.
+    /// The secret itself, for the one answer that contains it.
     pub fn reveal(&self) -> &str {
         &self.text
     }
@@ -128,7 +128,7 @@ impl<K: Kind> fmt::Debug for Token<K> {
     }
 }
 
-/// SHA-256 of a whole token: all that the database knows of it.
+/// SHA-256 of a whole token. The database stores nothing else of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash([u8; 32]);
 

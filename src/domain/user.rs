@@ -24,17 +24,18 @@ impl fmt::Display for DamagedUser {
     }
 }
 
-/// A text without regard to the case of its letters. Usernames and e-mail addresses are ASCII.
+/// Folds a text, so that texts that differ only in case become equal. Usernames and e-mail addresses are ASCII.
 pub fn fold(text: &str) -> String {
     text.to_ascii_lowercase()
 }
 
-/// A name to show and to sign posts with: ASCII, unique without regard to case, kept as typed.
+/// A username: ASCII, unique without regard to case, kept as typed. Apps show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username(String);
 
 impl Username {
-    /// In characters, which are bytes here.
+    /// In characters, which are bytes here. The same limit is in `schema.sql` (changing it needs a migration), in the help of
+    /// `--username`, and in the description of `NewUser`.
     pub const MAX_LENGTH: usize = 64;
     pub const PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
 
@@ -59,7 +60,7 @@ impl Username {
         &self.0
     }
 
-    /// What is equal for those that differ in case alone.
+    /// The same text for all that differ only in case.
     pub fn key(&self) -> String {
         fold(&self.0)
     }
@@ -75,7 +76,7 @@ impl EmailAddress {
     pub const MAX_LENGTH: usize = 254;
     pub const MAX_LOCAL_LENGTH: usize = 64;
     pub const MAX_LABEL_LENGTH: usize = 63;
-    /// What `parse` accepts, as one pattern. With `MAX_LENGTH` it says the same as `parse` does.
+    /// Together with `MAX_LENGTH`, this pattern matches exactly what `parse` accepts.
     pub const PATTERN: &str = "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$";
 
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
@@ -104,7 +105,7 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What is equal for those that differ in case alone.
+    /// The same text for all that differ only in case.
     pub fn key(&self) -> String {
         fold(&self.0)
     }
@@ -136,7 +137,7 @@ pub enum UserSelector {
 }
 
 impl UserSelector {
-    /// All digits are an id, what has an `@` is an address, and anything else a username.
+    /// Digits are an id, text with an `@` is an e-mail address, and anything else is a username.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
             return UserId::parse(text).map(Self::Id).ok_or_else(|| "is not an id: ids are 1, 2, 3 and so on".into());
@@ -181,13 +182,13 @@ impl Role {
     }
 }
 
-/// An account as everyone who may see it sees it.
+/// An account, as it is shown to everybody who may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: UserId,
     pub username: Username,
     pub email: EmailAddress,
-    /// False for an address that its owner only typed; true for one that an administrator or the shell fixed.
+    /// False if its owner only typed it. True if an administrator or the command line set it.
     pub email_verified: bool,
     pub role: Role,
     pub disabled: bool,
@@ -201,16 +202,16 @@ pub struct User {
     pub groups: Vec<GroupName>,
 }
 
-/// An account with what its password is checked against.
+/// An account, with the hash that its password is checked against.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub user: User,
     pub password_hash: PasswordHash,
-    /// Counts the account's passwords. The hash may be renewed without the password being another.
+    /// Counts the account's passwords. A new hash of the same password does not count.
     pub password_version: i64,
 }
 
-/// What it takes to create an account, the password already hashed.
+/// An account that is about to be stored, with the password already hashed.
 #[derive(Debug, Clone)]
 pub struct NewUser {
     pub username: Username,
@@ -220,7 +221,7 @@ pub struct NewUser {
     pub password_hash: PasswordHash,
 }
 
-/// An account as a file carries it from one service to another. It has no number: each service gives out its own.
+/// An account in a file that moves it from one service to another. It has no id, because each service assigns its own.
 #[derive(Debug, Clone)]
 pub struct UserRecord {
     pub username: Username,
@@ -230,18 +231,19 @@ pub struct UserRecord {
     pub disabled: bool,
     /// As the other service stored it.
     pub password_hash: PasswordHash,
-    /// `None`: when it is written down here.
+    /// `None` means the time of the import.
     pub created_at: Option<Timestamp>,
     pub display_name: Option<DisplayName>,
 }
 
-/// What a caller asks to change about an account; what is `None` stays. Not to be shown: it holds a password as typed.
+/// The changes that a caller requests. Fields that are `None` keep their values. It must not be logged or shown, because it
+/// contains a password as typed.
 #[derive(Clone, Default)]
 pub struct UserChanges {
     pub username: Option<Username>,
     pub email: Option<EmailAddress>,
     pub password: Option<Password>,
-    /// Shows that the caller knows the password that is about to be replaced.
+    /// Proves that the caller knows the current password.
     pub current_password: Option<String>,
     pub role: Option<Role>,
     pub disabled: Option<bool>,
@@ -249,7 +251,7 @@ pub struct UserChanges {
     pub display_name: Option<Option<DisplayName>>,
 }
 
-/// What is written to an account's row: each field as it shall stand.
+/// The new values of an account's row.
 #[derive(Debug, Clone)]
 pub struct UserUpdate {
     pub username: Username,
@@ -258,12 +260,12 @@ pub struct UserUpdate {
     pub role: Role,
     pub disabled: bool,
     pub display_name: Option<DisplayName>,
-    /// `None` leaves the password.
+    /// `None` keeps the password.
     pub password_hash: Option<PasswordHash>,
 }
 
 impl UserUpdate {
-    /// The account with nothing changed.
+    /// The values that the account has now.
     pub fn of(user: &User) -> Self {
         Self {
             username: user.username.clone(),

@@ -138,25 +138,15 @@ impl Place {
         self.run(false, move |memory| memory.hash(&password, cost)).await?
     }
 
-    /// Whether the password matches the hash. A hash that can't be verified (unknown, damaged or too expensive) matches
-    /// nothing: it costs as much as a new one, returns `Ok(false)` and logs an error. Fails with `Overloaded` if too
-    /// many slow hashes are waiting.
-    pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<bool, Error> {
-        let verified = self.find_out(password, hash).await?;
-        Ok(verified.unwrap_or_else(|| {
-            tracing::error!("a stored password hash can't be verified; set a new password for the account");
-            false
-        }))
-    }
-
     /// Does the work of a verification for an account that does not exist, with another account's hash if there is one.
     pub async fn verify_decoy(self, password: Password, decoy: Option<PasswordHash>) -> Result<(), Error> {
         let hash = decoy.unwrap_or_else(|| self.shared.decoy.clone());
-        self.find_out(password, hash).await.map(drop)
+        self.verify(password, hash).await.map(drop)
     }
 
-    /// Returns `None` if the hash can't be verified, after the same work as for a new hash.
-    async fn find_out(self, password: Password, hash: PasswordHash) -> Result<Option<bool>, Error> {
+    /// Whether the password matches the hash. Returns `None` if the hash can't be verified (unknown, damaged or too
+    /// expensive), after the same work as for a new hash. Fails with `Overloaded` if too many slow hashes are waiting.
+    pub async fn verify(self, password: Password, hash: PasswordHash) -> Result<Option<bool>, Error> {
         let stored = Stored::parse(&hash);
         let decoy = self.shared.decoy.clone();
         let slow = match &stored {

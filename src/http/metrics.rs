@@ -6,12 +6,13 @@
 use super::wire::{
     envelope,
     error::{ApiError, ErrorCode},
-    headers::put_security_headers,
+    headers::put_common_headers,
+    request_id::RequestIds,
 };
 use crate::app::{App, HashStats, Stats, StoreStats, Waits};
 use poem::{
     Endpoint, Request, Response,
-    http::{Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text},
@@ -176,6 +177,7 @@ impl EncodeMetric for WaitHistogram {
 pub(super) struct MetricsEndpoint {
     pub app: Arc<App>,
     pub metrics: Arc<Metrics>,
+    pub request_ids: RequestIds,
 }
 
 impl MetricsEndpoint {
@@ -196,9 +198,14 @@ impl Endpoint for MetricsEndpoint {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let mut response = match (request.method(), request.uri().path()) {
             (&Method::GET | &Method::HEAD, "/metrics") => self.answer().await,
+            (_, "/metrics") => {
+                let mut response = envelope::response(&ApiError::new(ErrorCode::MethodNotAllowed));
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+            }
             _ => envelope::response(&ApiError::new(ErrorCode::NotFound)),
         };
-        put_security_headers(&mut response);
+        put_common_headers(&mut response, &self.request_ids.next());
         Ok(response)
     }
 }

@@ -34,6 +34,7 @@ use tokio::{
     net::TcpListener,
     sync::{oneshot, watch},
 };
+use wire::request_id::RequestIds;
 
 const TRIM_EVERY: Duration = Duration::from_secs(5);
 
@@ -57,10 +58,10 @@ pub enum Stopped {
 /// Every path of the service.
 fn routes(app: &Arc<App>, docs: bool) -> Routes {
     let mut routes = Routes::default();
-    for (template, methods) in api::routes(app) {
-        routes.at(template, methods);
+    for (template, methods, without_query) in api::routes(app) {
+        routes.at(template, methods, without_query);
     }
-    let mut get = |path, endpoint| routes.at(path, [(Method::GET, endpoint)]);
+    let mut get = |path, endpoint| routes.at(path, [(Method::GET, endpoint)], &[]);
     get("/healthz", handler(probes::healthz));
     get("/readyz", handler(probes::readyz));
     get(api::SPEC_PATH, handler(docs::spec));
@@ -70,10 +71,10 @@ fn routes(app: &Arc<App>, docs: bool) -> Routes {
     }
     if has_pages(app) {
         for (template, methods) in pages::routes() {
-            routes.at(template, methods);
+            routes.at(template, methods, &[]);
         }
     } else if docs {
-        routes.at("/", [(Method::GET, handler(docs::to_docs))]);
+        routes.at("/", [(Method::GET, handler(docs::to_docs))], &[]);
     }
     routes
 }
@@ -148,7 +149,7 @@ async fn serve_metrics(metrics: Option<(TcpListener, Arc<Metrics>)>, app: Arc<Ap
     if let Some((listener, metrics)) = metrics {
         server::serve(
             listener,
-            Arc::new(MetricsEndpoint { app, metrics }),
+            Arc::new(MetricsEndpoint { app, metrics, request_ids: RequestIds::new() }),
             Limits::unshared(MetricsEndpoint::MAX_CONNECTIONS),
             stopping,
         )
@@ -196,7 +197,7 @@ mod tests {
             docs: false,
         };
         let mut routes = Routes::default();
-        routes.at("/panics", [(Method::GET, handler(panics))]);
+        routes.at("/panics", [(Method::GET, handler(panics))], &[]);
         let edge = Edge::new(routes, app(&folder), &settings, Arc::default(), None, None);
 
         let request = Request::builder().uri("/panics".parse().unwrap()).header("host", "usher").finish();

@@ -1,7 +1,7 @@
 //! The checks of a database that don't depend on the engine. They change nothing, and say what is wrong and what to do.
 
 use super::{Reader, sql::Fault, tables::Ends};
-use crate::domain::{ChainPoint, Error, Timestamp, UNDECLARED_PROXY, UserFilter};
+use crate::domain::{ChainPoint, Error, PasswordHash, Timestamp, UNDECLARED_PROXY, UserFilter, UserId};
 use std::time::Duration;
 
 /// How serious a finding is.
@@ -48,9 +48,15 @@ const CLOCK_SLACK: Duration = Duration::from_mins(1);
 /// 2026-01-01T00:00:00Z: usher did not exist before.
 const FIRST_YEAR: i64 = 1_767_225_600_000;
 
-/// Reports on what is stored, apart from the audit log: accounts, invitations and the throttle's key.
-pub(super) fn content(reader: &Reader<'_>, now: Timestamp, report: &mut dyn FnMut(Finding)) {
+/// Reports on what is stored, apart from the audit log: accounts, their passwords, invitations and the throttle's key.
+pub(super) fn content(
+    reader: &Reader<'_>,
+    now: Timestamp,
+    hash_fault: fn(&PasswordHash) -> Option<String>,
+    report: &mut dyn FnMut(Finding),
+) {
     report(accounts(reader));
+    passwords(reader, hash_fault).into_iter().for_each(&mut *report);
     invitations(reader, now).into_iter().for_each(&mut *report);
     groups(reader).into_iter().for_each(&mut *report);
     apps(reader).into_iter().for_each(&mut *report);
@@ -81,6 +87,18 @@ fn accounts(reader: &Reader<'_>) -> Finding {
         Ok((damaged, count)) if damaged.is_empty() => Finding::ok("accounts", format!("{count} can be read")),
         Ok((damaged, _)) => Finding::error("accounts", listed(&damaged)),
         Err::<_, Error>(error) => Finding::error("accounts", format!("{error}; restore a backup")),
+    }
+}
+
+/// Looks at every stored hash: with one that can't be verified, nobody signs in. `None` if there is none.
+fn passwords(reader: &Reader<'_>, hash_fault: fn(&PasswordHash) -> Option<String>) -> Option<Finding> {
+    let advice = |(id, fault): &(UserId, String)| {
+        format!("the stored password of account {id} {fault}; set a new one with 'usher user set-password {id}'")
+    };
+    match reader.faulty_hashes(hash_fault) {
+        Ok(faulty) if faulty.is_empty() => None,
+        Ok(faulty) => Some(Finding::error("passwords", listed(&faulty.iter().map(advice).collect::<Vec<_>>()))),
+        Err(error) => Some(Finding::error("passwords", format!("{error}; restore a backup"))),
     }
 }
 
@@ -182,8 +200,7 @@ fn chain(reader: &Reader<'_>, ends: &Ends, counted: i64) -> Result<Finding, Faul
 
 fn without_kept(head: ChainPoint) -> Finding {
     let text = format!(
-        "{head}; keep it elsewhere, and check the log against it later with --audit-head. Without it, the chain shows accidents \
-         and simple edits. It does not show that the owner of the file rebuilt the chain, or cut off its end"
+        "{head}. Keep it elsewhere, and pass it to --audit-head later. Without it, only accidents and simple edits can be found"
     );
     Finding::ok("audit head", text)
 }

@@ -13,7 +13,7 @@ mod tables;
 
 use crate::{
     clock::Clock,
-    domain::{Action, AuditEvent, Caller, ChainPoint, Error, Timestamp, UserId, UserRecord},
+    domain::{Action, AuditEvent, Caller, ChainPoint, Error, PasswordHash, Timestamp, UserId, UserRecord},
 };
 pub use check::{Finding, Verdict};
 use sql::Sql;
@@ -160,14 +160,16 @@ impl Store {
     }
 
     /// Checks a database, also while a server runs on it, and changes nothing. Calls `report` for each subject in turn.
-    /// If a point of the audit log was kept elsewhere (`kept`), checks that the log contains it.
+    /// If a point of the audit log was kept elsewhere (`kept`), checks that the log contains it. `hash_fault` says what
+    /// is wrong with a stored hash.
     pub fn examine(
         path: &Path,
         now: Timestamp,
         kept: Option<ChainPoint>,
+        hash_fault: fn(&PasswordHash) -> Option<String>,
         report: &mut dyn FnMut(Finding),
     ) -> Option<ChainPoint> {
-        sqlite::examine(path, now, kept, report)
+        sqlite::examine(path, now, kept, hash_fault, report)
     }
 
     /// Whether the database answers, and its files are still those that were opened.

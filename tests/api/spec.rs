@@ -1,6 +1,6 @@
 //! The spec: complete, and the same wherever it is found.
 
-use crate::support::{Server, spec};
+use crate::support::{Server, probes::Probes, spec};
 use serde_json::{Value, json};
 use usher::{
     domain::{App, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
@@ -224,4 +224,26 @@ fn the_page_can_be_turned_off() {
         server.anon().get(path).is(404, "not_found");
     }
     assert_eq!(server.anon().get("/openapi.json").status, 200);
+}
+
+#[test]
+fn an_operation_without_query_parameters_refuses_them_and_does_nothing() {
+    let server = Server::start();
+    let root = server.admin("root");
+    let before = server.rows();
+    for (path, operations) in spec()["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            if parameters.clone().any(|parameter| parameter["in"] == "query") {
+                continue;
+            }
+            let names = parameters.filter_map(|parameter| parameter["name"].as_str());
+            let path = names.fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), "1"));
+            let answer = root.send(&method.to_uppercase(), &format!("{path}?limit=1&limit=2&x"), &[], None);
+            assert_eq!(answer.faulty(), ["limit", "x"], "{method} {path}");
+        }
+    }
+    assert_eq!(server.rows(), before);
+    assert_eq!(root.get("/auth/me?").status, 200, "an empty query is none");
+    assert_eq!(root.send("HEAD", "/auth/me?x", &[], None).status, 400);
 }

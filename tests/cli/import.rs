@@ -129,7 +129,7 @@ fn a_hash_made_elsewhere_verifies_no_other_password() {
     for Made { by, password, hash } in made(HASHES) {
         let wrong = Password::attempt(&format!("x{password}")).unwrap();
         let verified = pool.admit(None).unwrap().verify(wrong, PasswordHash::from_text(hash));
-        assert_eq!(block_on(verified), Ok(false), "{by}");
+        assert_eq!(block_on(verified), Ok(Some(false)), "{by}");
     }
 }
 
@@ -170,7 +170,7 @@ fn a_dry_run_says_line_by_line_what_it_would_do_and_changes_nothing() {
     assert_eq!(complained.status.code(), Some(1));
     let fault = "line 5: email is that of line 1, too; username is that of line 1, too\n";
     assert_eq!(stdout(&complained), format!("{intents}{fault}"));
-    assert_eq!(complaint(&complained), "usher: 1 line of 4 is faulty; nothing was imported");
+    assert_eq!(complaint(&complained), "usher: 1 of 4 lines (empty ones not counted) is invalid; nothing was imported");
     assert_eq!(folder.user_count(), 0);
     assert_eq!(folder.audit_count(), 0);
 }
@@ -215,7 +215,7 @@ fn all_faults_of_all_lines_are_told_and_nothing_is_imported() {
         "line 9: is_staff is not a field of an account",
         "line 9: password_hash is required",
         "line 9: username must be given only once",
-        "usher: 8 lines of 9 are faulty; nothing was imported",
+        "usher: 8 of 9 lines (empty ones not counted) are invalid; nothing was imported",
     ];
     for fault in expected.iter().filter(|fault| !fault.starts_with("line 2: email")) {
         let (number, rest) = fault.split_once(": ").unwrap();
@@ -390,7 +390,7 @@ fn lines_that_are_refused_are_kept_to_be_fixed_and_the_others_are_imported() {
     let imported = import(folder.path(), text.join("\r\n"), &["--skip-refused", "refused.jsonl"]);
 
     // then
-    succeeded(&imported, "2 users imported\n5 of 7 lines were refused; see refused.jsonl");
+    succeeded(&imported, "2 users imported\n5 of 7 lines (empty ones not counted) were refused; see refused.jsonl");
     assert_eq!(folder.usernames(), ["root", "bob", "eve"]);
     let path = folder.path().join("refused.jsonl");
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
@@ -408,10 +408,13 @@ fn lines_that_are_refused_are_kept_to_be_fixed_and_the_others_are_imported() {
 
     // when it is imported as it is, what is refused is refused again, once
     let again = import(folder.path(), &refused, &["--skip-refused", "again.jsonl"]);
-    succeeded(&again, "0 users imported\n5 of 5 lines were refused; see again.jsonl");
+    succeeded(&again, "0 users imported\n5 of 5 lines (empty ones not counted) were refused; see again.jsonl");
     let again = fs::read_to_string(folder.path().join("again.jsonl")).unwrap();
     assert_eq!(again.matches("\"refused\"").count(), 5, "{again}");
     assert_eq!(again.lines().next().unwrap().matches("line ").count(), 1, "{again}");
+    let kept: Value = serde_json::from_str(again.lines().nth(2).unwrap()).unwrap();
+    let reason = "line 3: the line holds the text of a refused line; replace the object by the corrected one";
+    assert_eq!((&kept["refused"], &kept["line"]), (&json!(reason), &lines[2]["line"]));
 
     // and when it was fixed
     let fixed = refused.lines().next().unwrap().replace("Ada Lovelace", "ada");

@@ -229,6 +229,21 @@ fn a_reset_token_is_printed_alone() {
 }
 
 #[test]
+fn a_reset_token_for_a_disabled_account_comes_with_a_warning() {
+    let (folder, _serving) = serving(&[]);
+    let enabled = usher(folder.path(), &["user", "reset-token", "ada"]);
+    done(folder.path(), &["user", "disable", "ada"]);
+
+    let disabled = usher(folder.path(), &["user", "reset-token", "ada"]);
+
+    assert!(succeeded(&enabled).starts_with("ushr_") && succeeded(&disabled).starts_with("ushr_"));
+    assert!(!complaint(&enabled).contains("warning"), "{}", complaint(&enabled));
+    let warning = complaint(&disabled).lines().nth(1).map(str::to_owned);
+    let expected = "warning: ada is disabled and can't sign in; enable it with 'usher user enable ada'";
+    assert_eq!(warning.as_deref(), Some(expected));
+}
+
+#[test]
 fn an_invitation_for_an_address_that_has_an_account_is_created_with_a_warning() {
     let (folder, _serving) = serving(&[]);
 

@@ -50,6 +50,27 @@ fn a_body_over_64_kib_is_refused_by_its_length_and_in_chunks() {
 }
 
 #[test]
+fn an_operation_that_takes_no_body_refuses_one() {
+    let server = Server::start();
+    let (root, _ada) = (server.admin("root"), server.user("ada"));
+    for path in ["/users/2/unlock", "/users/2/password-reset"] {
+        for body in [&b"{}"[..], b"x", " ".repeat(65_536).as_bytes()] {
+            root.send("POST", path, &[("content-type", "application/json")], Some(body)).is(400, "malformed_request");
+        }
+        root.send("POST", path, &[], Some(" ".repeat(65_537).as_bytes())).is(413, "payload_too_large");
+    }
+    let chunked =
+        "POST /api/v1/users/2/unlock HTTP/1.1\r\nHost: usher\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n";
+    let chunked = format!("{chunked}Authorization: Bearer {}\r\n\r\n", root.token.as_deref().unwrap());
+    assert_eq!(statuses(&server.raw(format!("{chunked}1\r\n \r\n0\r\n\r\n"))), [400]);
+    assert_eq!(server.reset_count(), 0);
+
+    root.send("POST", "/users/2/unlock", &[], None).is(204, "");
+    root.send("POST", "/users/2/password-reset", &[], None).is(201, "");
+    assert_eq!(statuses(&server.raw(format!("{chunked}0\r\n\r\n"))), [204]);
+}
+
+#[test]
 fn a_body_that_is_announced_as_too_long_is_refused_before_it_comes() {
     let server = Server::start();
     let announced = "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nConnection: close\r\nContent-Type: application/json\r\n\

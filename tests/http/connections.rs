@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: usher\r\n\r\n";
+pub const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: usher\r\n\r\n";
 const HALF_A_HEAD: &str = "GET /api/v1/auth/me HTTP/1.1\r\nHost: ush";
 const HALF_A_BODY: &str = "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nContent-Type: application/json\r\n\
                            Content-Length: 100\r\n\r\n{\"email\": ";
@@ -18,10 +18,10 @@ const HALF_A_BODY: &str = "POST /api/v1/auth/login HTTP/1.1\r\nHost: usher\r\nCo
 const IDLE: usize = 400;
 
 /// A connection that stays open.
-struct Connection(TcpStream);
+pub struct Connection(pub TcpStream);
 
 impl Connection {
-    fn open(address: SocketAddr) -> Self {
+    pub fn open(address: SocketAddr) -> Self {
         Self::from(Ipv4Addr::LOCALHOST, address)
     }
 
@@ -35,7 +35,7 @@ impl Connection {
         Self(stream)
     }
 
-    fn send(&mut self, text: &str) -> &mut Self {
+    pub fn send(&mut self, text: &str) -> &mut Self {
         self.0.write_all(text.as_bytes()).expect("the server reads");
         self
     }
@@ -65,7 +65,7 @@ impl Connection {
     }
 
     /// Whether a request on it is still answered.
-    fn is_served(&mut self) -> bool {
+    pub fn is_served(&mut self) -> bool {
         self.0.write_all(HEALTH.as_bytes()).is_ok() && self.status() == Some(200)
     }
 

@@ -120,6 +120,9 @@ fn a_request_names_its_host_once() {
         &server,
         vec![
             ("no host (RFC 9112, section 3.2)", me(""), &[400]),
+            ("a host with a space and a slash", me("Host: a b/c\r\n"), &[400]),
+            ("a host with a user", me("Host: somebody@usher\r\n"), &[400]),
+            ("a host beyond ASCII", me("Host: \u{fc}sher\r\n"), &[400]),
             ("two hosts (RFC 9112, section 3.2)", me("Host: usher\r\nHost: canary.example\r\n"), &[400]),
         ],
     );

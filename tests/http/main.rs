@@ -12,3 +12,5 @@ mod metrics;
 mod paths;
 #[cfg(feature = "system-tests")]
 mod proxies;
+#[cfg(target_os = "linux")]
+mod untaken;

@@ -77,6 +77,42 @@ fn a_check_names_every_account_that_is_damaged_and_what_of_it() {
 }
 
 #[test]
+fn a_hash_that_cannot_be_verified_is_named_by_its_account_in_the_log_and_by_a_check() {
+    // given
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--throttle", "off"]);
+    let [ada, bob, _cy] = ["ada", "bob", "cy"].map(|name| serving.register(name).is(201, "").json()["id"].to_string());
+    let expensive = "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g";
+    assert!(works(folder.path(), &["check"]).contains("3 can be read"));
+    for (id, hash) in [(&ada, "nothing known"), (&bob, expensive)] {
+        serving.sql().execute("UPDATE users SET password_hash = ?1 WHERE id = ?2", [hash, id]).unwrap();
+    }
+
+    // when
+    let login = serving.client().login("ada@example.com", PASSWORD);
+    let check = usher(folder.path(), &["check"]);
+
+    // then
+    login.is(401, "invalid_credentials");
+    serving.until_logged(&format!("'usher user set-password {ada}' user={ada} request_id="));
+    let told = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(1));
+    let named = told.lines().find(|line| line.starts_with("error    passwords ")).unwrap_or_else(|| panic!("{told}"));
+    for (id, fault) in [(&ada, "is not a hash in a known format"), (&bob, "costs more than is allowed")] {
+        assert!(named.contains(&format!("account {id} {fault}")), "{told}");
+        assert!(named.contains(&format!("'usher user set-password {id}'")), "{told}");
+    }
+    assert_eq!(named.matches("account ").count(), 2, "{told}");
+
+    // and the advice is right
+    for id in [&ada, &bob] {
+        let set = ["user", "set-password", id, "--argon2-memory", "64", "--password-stdin"];
+        assert!(usher_reading(folder.path(), &set, format!("another {PASSWORD}\n")).status.success());
+    }
+    works(folder.path(), &["check"]);
+}
+
+#[test]
 fn damaged_accounts_are_repaired_or_deleted_by_their_ids() {
     // given
     let (folder, serving, damaged) = damaged();

@@ -44,7 +44,7 @@ fn accounts_of_version_1_are_found_in_any_case_and_a_damaged_one_can_still_be_re
     let change = "UPDATE users SET username = 'Ada', email = 'Ada@Example.COM' WHERE username = 'ada';
         INSERT INTO sessions SELECT 'older', zeroblob(32), user_id, created_at, last_used_at, expires_at, ip, user_agent
             FROM sessions;
-        INSERT INTO users SELECT 3, 'two words', 'eve@example.com', 1, '', 1, 'user', 0, 1, 0, 0, NULL";
+        INSERT INTO users SELECT 3, 'two words', 'eve@example.com', 1, password_hash, 1, 'user', 0, 1, 0, 0, NULL FROM users WHERE id = 2";
     Connection::open(folder.path().join("usher.db")).unwrap().execute_batch(change).unwrap();
 
     // when

@@ -121,7 +121,8 @@ impl PasswordCheck<'_> {
         let right = match (admitted, &found) {
             (None, _) => Ok(false),
             (Some((place, password)), Some(credentials)) => {
-                place.verify(password, credentials.password_hash.clone()).await
+                let verified = place.verify(password, credentials.password_hash.clone()).await;
+                verified.map(|right| right.unwrap_or_else(|| self.report_unverifiable(credentials.user.id)))
             }
             (Some((place, password)), None) => place.verify_decoy(password, decoy).await.map(|()| false),
         };
@@ -131,6 +132,16 @@ impl PasswordCheck<'_> {
             self.core.journal.record(Action::SignInFailed, self.caller, subject);
         }
         Ok(shown)
+    }
+
+    /// Logs whose stored hash matches no password.
+    fn report_unverifiable(&self, id: UserId) -> bool {
+        tracing::error!(
+            user = id.get(),
+            request_id = self.caller.request_id.as_deref(),
+            "a stored password hash can't be verified; set a new password with 'usher user set-password {id}'"
+        );
+        false
     }
 
     /// Looks up an account with its credentials, and how its attempts are counted. For an account that does not exist,

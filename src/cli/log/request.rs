@@ -1,5 +1,5 @@
-//! The line of an answered request, written by hand: under load there are tens of thousands a second, and what takes any
-//! event apart costs several times as much as the rest of the line.
+//! The log line of an answered request. It is formatted by hand, because there are tens of thousands a second under load,
+//! and the general formatter costs several times as much.
 
 use crate::{config::LogFormat, domain::Timestamp, http::REQUEST_TARGET};
 use std::{
@@ -78,7 +78,7 @@ fn write_time(writer: &mut Writer<'_>, now: SystemTime) -> fmt::Result {
     Ok(())
 }
 
-/// Writes each field as it comes. What a request's line holds needs neither quotes nor escapes.
+/// Writes each field as it comes. The fields of a request's line need neither quotes nor escapes.
 struct Fields<'w> {
     format: LogFormat,
     writer: Writer<'w>,

@@ -19,7 +19,7 @@ struct Target {
     #[command(flatten)]
     named: Named,
 
-    /// Print the account as JSON, in the shape of GET /users/{user_id}
+    /// Print the account as JSON, in the shape of GET /api/v1/users/{user_id}
     #[arg(long)]
     json: bool,
 }
@@ -175,7 +175,7 @@ pub(in crate::cli) struct SetPassword {
     #[command(flatten)]
     source: PasswordSource,
 
-    /// Print the account as JSON, in the shape of GET /users/{user_id}; not together with --generate-password
+    /// Print the account as JSON, in the shape of GET /api/v1/users/{user_id}; not together with --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     json: bool,
 

@@ -20,7 +20,7 @@ pub(in crate::cli) struct Create {
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
-    /// Print the account as JSON, in the shape of GET /users/{user_id}; not together with --generate-password
+    /// Print the account as JSON, in the shape of GET /api/v1/users/{user_id}; not together with --generate-password
     #[arg(long, conflicts_with = "generate_password")]
     json: bool,
 

@@ -22,7 +22,7 @@ use std::{
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {}
 
-/// A line. What is left out (ids, sessions, times of sign-ins) means nothing to another service.
+/// One line. It has no ids, sessions or times of sign-ins, because they mean nothing to another service.
 #[derive(Serialize)]
 struct Line<'r> {
     username: &'r Username,

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// No account needs more; a file without line ends must not fill the memory.
+/// The maximum length of a line. No account needs more, and a file without line ends must not fill the memory.
 const MAX_BYTES: usize = 16 * 1024;
 /// Faulty lines that are shown. The first ones show what is wrong with the others, too.
 const MAX_SHOWN: usize = 50;
@@ -52,16 +52,19 @@ pub(in crate::cli) struct Import {
 }
 
 const FORMAT: &str = "\
-Each line is one JSON object. Empty lines are counted and skipped.
+Each line is one JSON object. Empty lines are skipped; line numbers count them.
   username        required; letters, digits, dots, underscores, hyphens
   email           required
   display_name    at most 100 characters of any script (none)
   password_hash   required; as the other service stored it, see below
-  email_verified  true or false (false: only you know what it asked for)
-  role            \"user\" or \"admin\" (user)
-  disabled        true or false (false)
-  created_at      such as 2026-11-22T10:00:00Z (the time of the import)
+  email_verified  true or false (default: false). True only if the other
+                  service verified it
+  role            \"user\" or \"admin\" (default: user)
+  disabled        true or false (default: false)
+  created_at      such as 2026-11-22T10:00:00Z (default: the time of the import)
   refused         ignored; the reason that --skip-refused wrote
+  line            not a field: --skip-refused wrote the text of a refused line
+                  here. Replace the whole object by the corrected one
 
 A password hash may be one of these; ones that cost more are refused:
   Argon2   a PHC string, also behind Django's argon2;
@@ -71,14 +74,15 @@ A password hash may be one of these; ones that cost more are refused:
   PBKDF2   of Django, passlib, Werkzeug, or a PHC string, with SHA-1,
            SHA-256 or SHA-512; 2,000,000 iterations at most
   scrypt   of Django, passlib, Werkzeug, or a PHC string;
-           64 MiB of memory at most, and twice that with all of p
+           64 MiB of memory at most for one lane, 128 MiB for all p lanes
   none     empty, or ! and anything, as Django writes it: the account can
            sign in once its password is set ('usher user reset-token')
 
-It becomes Argon2id at its owner's first sign-in. Until then it costs what it
-costs; those that cost much more than ours wait for each other.
+A hash becomes Argon2id at its owner's first sign-in. Until then, checking it
+takes as long as in the other service. Hashes that take much longer than those
+of usher are checked one at a time.
 Other writes wait while the rows are inserted: about three quarters of a
-second for 100,000 accounts; cut files beyond 400,000 lines.";
+second for 100,000 accounts. Split larger files: at most 400,000 lines each.";
 
 impl Import {
     pub(super) fn run(&self, database: &Path) -> Result<()> {
@@ -147,7 +151,7 @@ fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
     Ok(())
 }
 
-/// Adds the lines that nothing is wrong with, and writes the others to a file: first, so that none is lost.
+/// Adds the valid lines, and writes the others to a file. The file is written first, so that no line is lost.
 fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) -> Result<()> {
     let (count, name) = (lines.len(), file.display());
     let with_texts = lines.iter().zip(texts);
@@ -161,7 +165,7 @@ fn add_but(app: &App, lines: Vec<ImportLine>, texts: &[Vec<u8>], file: &Path) ->
     refused::write(file, &refused)?;
     add(app, lines).inspect_err(|_| refused::remove(file))?;
     let (refused, were) = (refused.len(), if refused.len() == 1 { "was" } else { "were" });
-    eprint(&format!("{refused} of {count} lines {were} refused; see {name}"));
+    eprint(&format!("{refused} of {count} lines (empty ones not counted) {were} refused; see {name}"));
     Ok(())
 }
 
@@ -177,11 +181,12 @@ fn report_what_would_be(lines: Vec<ImportLine>) -> Result<()> {
     Ok(())
 }
 
+/// Line numbers count empty lines, but these totals don't.
 fn refuse_faulty(faulty: usize, of: usize) -> Result<()> {
     match faulty {
         0 => Ok(()),
-        1 => bail!("1 line of {of} is faulty; nothing was imported"),
-        _ => bail!("{faulty} lines of {of} are faulty; nothing was imported"),
+        1 => bail!("1 of {of} lines (empty ones not counted) is invalid; nothing was imported"),
+        _ => bail!("{faulty} of {of} lines (empty ones not counted) are invalid; nothing was imported"),
     }
 }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 
 /// List accounts
 ///
-/// Damaged accounts, which another program wrote to, are always shown, after all others: in the table as DAMAGED, in JSON as
+/// Accounts that another program has damaged are listed last, whatever the filter: in the table as DAMAGED, in JSON as
 /// `damaged`, with their ids and faults. They can be repaired or deleted by id.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
@@ -37,7 +37,7 @@ pub(in crate::cli) struct List {
     #[arg(long, value_name = "ORDER", default_value = "id", allow_hyphen_values = true, value_parser = |text: &str| UserSort::parse(text))]
     sort: UserSort,
 
-    /// Print one JSON document, in the shape of GET /users
+    /// Print one JSON document, in the shape of GET /api/v1/users
     #[arg(long)]
     json: bool,
 }

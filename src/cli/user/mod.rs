@@ -82,7 +82,7 @@ impl Named {
         found.map_err(explain).with_context(|| self.user.to_string())
     }
 
-    /// The same to change or delete it: a damaged one is found by its id.
+    /// Looks the account up to change or delete it. A damaged account is found by its id.
     pub(super) fn find_to_change(&self, app: &App) -> Result<User> {
         let found = block_on(app.accounts.find_to_change(&Caller::shell(), self.user.clone()));
         found.map_err(explain).with_context(|| self.user.to_string())

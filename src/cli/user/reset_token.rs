@@ -13,16 +13,16 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create and print a token that sets a new password for an account once
+/// Create and print a one-time token for a new password
 ///
-/// Give it to the owner of the account. It is used with POST /auth/password-reset, which ends all sessions of the account.
-/// Earlier reset tokens of the account stop working.
+/// Give it to the owner of the account. It is used with POST /api/v1/auth/password-reset, which ends all sessions of the
+/// account. Earlier reset tokens of the account stop working.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResetToken {
     #[command(flatten)]
     named: Named,
 
-    /// Print it as JSON, in the shape of POST /users/{user_id}/password-reset
+    /// Print it as JSON, in the shape of POST /api/v1/users/{user_id}/password-reset
     #[arg(long)]
     json: bool,
 
@@ -37,6 +37,12 @@ impl ResetToken {
         let user = self.named.find(&app)?;
         let issued = block_on(app.resets.issue(&Caller::shell(), Some(user.id))).map_err(explain)?;
         eprint(&format!("for {} ({}), until {}", user.username, user.email, issued.expires_at));
+        if user.disabled {
+            let name = &user.username;
+            eprint(&format!(
+                "warning: {name} is disabled and can't sign in; enable it with 'usher user enable {name}'"
+            ));
+        }
         if self.json {
             return print(&json(&answers::PasswordResetIssued::from(issued))?);
         }

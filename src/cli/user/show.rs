@@ -20,7 +20,7 @@ pub(in crate::cli) struct Show {
     #[command(flatten)]
     named: Named,
 
-    /// Print it as JSON, in the shape of GET /users/{user_id}
+    /// Print it as JSON, in the shape of GET /api/v1/users/{user_id}
     #[arg(long)]
     json: bool,
 }

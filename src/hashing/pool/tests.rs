@@ -27,8 +27,8 @@ fn a_hash_verifies_its_password_and_no_other() {
     let pool = pool();
     let hash = block_on(pool.admit(None).unwrap().hash(password("right"))).unwrap();
     assert!(hash.as_str().starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("right"), hash.clone())), Ok(true));
-    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("wrong"), hash)), Ok(false));
+    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("right"), hash.clone())), Ok(Some(true)));
+    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("wrong"), hash)), Ok(Some(false)));
     assert_eq!(pool.hashes(), 3);
 }
 
@@ -39,7 +39,7 @@ fn a_hash_made_elsewhere_verifies() {
         "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$iPOQ5f2O21FsjnBvo1AiFcDuSXciCnKUrXFO+yfgNoM";
     let (pool, hash) = (pool(), PasswordHash::from_text(HASH.into()));
     let verified = pool.admit(None).unwrap().verify(password("correct horse battery"), hash.clone());
-    assert_eq!(block_on(verified), Ok(true));
+    assert_eq!(block_on(verified), Ok(Some(true)));
     assert!(pool.is_outdated(&hash), "it has another cost than this pool's");
 }
 
@@ -58,7 +58,7 @@ fn what_cannot_be_verified_costs_one_hash_and_is_nobodys() {
     ];
     for (n, hash) in unverifiable.into_iter().enumerate() {
         let verified = pool.admit(None).unwrap().verify(password("x"), PasswordHash::from_text(hash.into()));
-        assert_eq!(block_on(verified), Ok(false), "{hash}");
+        assert_eq!(block_on(verified), Ok(None), "{hash}");
         assert_eq!(pool.hashes(), n as u64 + 1);
     }
     block_on(pool.admit(None).unwrap().verify_decoy(password("x"), None)).unwrap();
@@ -78,12 +78,12 @@ fn argon2_in_other_kinds_verifies_and_is_outdated() {
     ];
     for hash in hashes.map(|hash| PasswordHash::from_text(hash.into())) {
         let verified = pool.admit(None).unwrap().verify(password("correct horse battery"), hash.clone());
-        assert_eq!((block_on(verified), pool.is_outdated(&hash)), (Ok(true), true), "{}", hash.as_str());
+        assert_eq!((block_on(verified), pool.is_outdated(&hash)), (Ok(Some(true)), true), "{}", hash.as_str());
     }
     let django = PasswordHash::from_text(format!("argon2{}", current.as_str()));
     assert!(pool.is_outdated(&django));
     assert_eq!(recognize(&django).unwrap().to_string(), "argon2id (Django)");
-    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), django)), Ok(true));
+    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), django)), Ok(Some(true)));
 }
 
 /// A job that says when it begins, and ends when it is told to.
@@ -155,7 +155,7 @@ fn one_slow_hash_runs_at_a_time_and_others_pass_those_that_wait() {
     until("the second one to wait", || pool.shared.lock().jobs().count() == 1);
 
     let hash = block_on(pool.admit(None).unwrap().hash(password("x"))).unwrap();
-    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), hash)), Ok(true));
+    assert_eq!(block_on(pool.admit(None).unwrap().verify(password("x"), hash)), Ok(Some(true)));
     assert!(second.begun.try_recv().is_err(), "it waits for the first one");
 
     first.end();

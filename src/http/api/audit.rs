@@ -166,10 +166,10 @@ pub enum Listed {
 
 #[OpenApi]
 impl Audit {
-    /// List audit events
+    /// List the entries of the audit log
     ///
-    /// For administrators. The newest entries come first; `next_cursor` leads from page to page. An entry must match all
-    /// given parameters. The list contains everything up to this request, with two exceptions. Attempts that are counted by
+    /// For administrators. The newest entries come first. For the next page, send `next_cursor` as `cursor`. An entry must
+    /// match all given parameters. The list contains everything up to this request, with two exceptions. Attempts that are counted by
     /// the minute appear when the minute is over. Refused attempts that can't be recorded at the moment (the disk is full,
     /// another process is writing) appear later. `--audit-retention` and `--audit-max-rows` decide which older entries have
     /// been deleted. Unknown and repeated parameters are refused.

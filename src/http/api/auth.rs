@@ -131,9 +131,10 @@ impl Auth {
     ///
     /// An unknown e-mail address, a wrong password and a disabled account get the same answer after the same time. A session
     /// token is optional, but if it is sent it must be valid. Too many failures from one IP address or for one account are
-    /// answered with `429`, whether or not the account exists. An IP address that has signed in to the account before,
-    /// registered it or used its reset token is not slowed down by failures from elsewhere. Other IP addresses must wait,
-    /// unless an administrator unlocks the account. A sign-in or a new password of its owner does not shorten the wait.
+    /// answered with `429`, whether or not the account exists. Failures from elsewhere do not slow down an IP
+    /// address that the account knows. It knows the IP addresses that signed in to it, registered it or used its reset
+    /// token. Other IP addresses must wait, unless an administrator unlocks the account. A sign-in or a new password of its
+    /// owner does not shorten the wait.
     #[oai(path = "/auth/login", method = "post", operation_id = "login")]
     async fn login(&self, caller: AnyCaller, headers: &HeaderMap, body: Body<Login>) -> Result<SignedIn, ApiError> {
         let Login { email, password } = body.0;

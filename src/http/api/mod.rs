@@ -17,7 +17,10 @@ mod verify;
 use super::wire::error::ErrorCode;
 use crate::app::App;
 use poem::{endpoint::BoxEndpoint, http::Method};
-use poem_openapi::OpenApi;
+use poem_openapi::{
+    OpenApi,
+    registry::{MetaOperation, MetaParamIn, MetaPath},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock},
@@ -71,20 +74,34 @@ resources! {
 
 type Handlers = HashMap<Method, BoxEndpoint<'static>>;
 
-/// Every path of the API, as the spec spells it, with its handlers.
-pub fn routes(app: &Arc<App>) -> impl Iterator<Item = (&'static str, Handlers)> {
+/// Every path of the API, as the spec spells it, with its handlers, and the methods that take no query parameters.
+pub fn routes(app: &Arc<App>) -> impl Iterator<Item = (&'static str, Handlers, &'static [Method])> {
     let mut handlers = HashMap::new();
     resources(app).add_routes(&mut handlers);
-    templates().iter().map(move |template| {
+    paths().iter().map(move |Path { template, without_query }| {
         let spelling = router_spelling(&template[PREFIX.len()..]);
-        (template.as_str(), handlers.remove(&spelling).expect("every path has handlers"))
+        (template.as_str(), handlers.remove(&spelling).expect("every path has handlers"), without_query.as_slice())
     })
 }
 
-fn templates() -> &'static [String] {
-    static TEMPLATES: OnceLock<Vec<String>> = OnceLock::new();
-    let paths = || Resources::meta().into_iter().flat_map(|resource| resource.paths);
-    TEMPLATES.get_or_init(|| paths().map(|path| format!("{PREFIX}{}", path.path)).collect())
+struct Path {
+    template: String,
+    without_query: Vec<Method>,
+}
+
+fn paths() -> &'static [Path] {
+    static PATHS: OnceLock<Vec<Path>> = OnceLock::new();
+    let takes_query =
+        |operation: &MetaOperation| operation.params.iter().any(|given| given.in_type == MetaParamIn::Query);
+    let read = |path: MetaPath| {
+        let without_query = path.operations.iter().filter(|operation| !takes_query(operation));
+        Path {
+            template: format!("{PREFIX}{}", path.path),
+            without_query: without_query.map(|operation| operation.method.clone()).collect(),
+        }
+    };
+    let all = || Resources::meta().into_iter().flat_map(|resource| resource.paths);
+    PATHS.get_or_init(|| all().map(read).collect())
 }
 
 /// The generator renames a path's parameters in its table of handlers: the first is `:param0`.

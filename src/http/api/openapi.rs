@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, HashMap};
 const TITLE: &str = "usher";
 const DESCRIPTION: &str = "Accounts and sessions for self-hosted apps.
 
-Bodies are JSON both ways. A request that fails is answered with an `ErrorResponse`; unknown and repeated fields are refused, and \
-all faulty fields are reported at once. Every answer carries `Cache-Control: no-store`, `X-Content-Type-Options: nosniff` and an \
-`X-Request-Id`, under which the server's log and its audit log know the request.
+Requests and answers are JSON. A failed request is answered with an `ErrorResponse`. Unknown and repeated fields and \
+query parameters are refused. All invalid ones are reported at once. Every answer has an `X-Request-Id`; the log and the audit log contain the same id. Every answer \
+also has `Cache-Control: no-store` and `X-Content-Type-Options: nosniff`.
 
 Sign in with `POST /auth/login`, and send the token as `Authorization: Bearer <token>` from then on.";
 
@@ -209,7 +209,13 @@ fn mark_optional_security(operation: &mut Value) {
 /// The codes that an operation can answer with: those that follow from its form, and its own.
 fn codes(operation: &Value) -> Vec<ErrorCode> {
     use ErrorCode as Code;
-    let mut codes = vec![Code::MalformedRequest, Code::InternalError, Code::Overloaded, Code::StorageUnavailable];
+    let mut codes = vec![
+        Code::MalformedRequest,
+        Code::ValidationFailed,
+        Code::InternalError,
+        Code::Overloaded,
+        Code::StorageUnavailable,
+    ];
     let security = operation["security"].as_array().cloned().unwrap_or_default();
     if !security.is_empty() {
         codes.push(Code::InvalidToken);
@@ -217,13 +223,8 @@ fn codes(operation: &Value) -> Vec<ErrorCode> {
     if !security.is_empty() && !security.contains(&json!({})) {
         codes.insert(0, Code::AuthenticationRequired);
     }
-    let takes_query = operation["parameters"].as_array().into_iter().flatten().any(|given| given["in"] == "query");
-    if takes_query {
-        codes.push(Code::ValidationFailed);
-    }
     if operation.get("requestBody").is_some() {
-        codes.extend([Code::ValidationFailed, Code::RequestTimeout]);
-        codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
+        codes.extend([Code::RequestTimeout, Code::PayloadTooLarge, Code::UnsupportedMediaType]);
     }
     let id = operation["operationId"].as_str().expect("every operation has an operationId");
     let own = failures().find(|(name, _)| *name == id);

@@ -10,7 +10,7 @@ use crate::{
     http::{
         auth::{AnyCaller, SignedInCaller},
         wire::{
-            body::{Body, Json, body},
+            body::{Body, Json, NoBody, body},
             error::{ApiError, ErrorCode},
             if_match::IfMatch,
             path::Path,
@@ -55,8 +55,14 @@ pub const FAILURES: &[(&str, &[ErrorCode])] = &[
             ErrorCode::TooManyAttempts,
         ],
     ),
-    ("createPasswordReset", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
-    ("unlockUser", &[ErrorCode::Forbidden, ErrorCode::UserNotFound]),
+    (
+        "createPasswordReset",
+        &[ErrorCode::Forbidden, ErrorCode::UserNotFound, ErrorCode::RequestTimeout, ErrorCode::PayloadTooLarge],
+    ),
+    (
+        "unlockUser",
+        &[ErrorCode::Forbidden, ErrorCode::UserNotFound, ErrorCode::RequestTimeout, ErrorCode::PayloadTooLarge],
+    ),
     (
         "deleteUser",
         &[
@@ -256,7 +262,7 @@ impl Users {
 
     /// List accounts
     ///
-    /// For administrators. `next_cursor` leads from page to page. Accounts that are created or deleted in the meantime
+    /// For administrators. For the next page, send `next_cursor` as `cursor`. Accounts that are created or deleted in the meantime
     /// neither repeat nor hide others. Unknown and repeated parameters are refused. If another program has damaged an
     /// account in the database, the list fails with `internal_error` and does not leave the account out. `usher check`
     /// shows its id, by which it can still be changed or deleted.
@@ -274,7 +280,7 @@ impl Users {
     /// Read an account
     ///
     /// Users can read their own account; administrators can read every account. Other callers get the same `404` whether
-    /// or not the account exists. An id that is not a positive integer in canonical decimal form is answered with `404`,
+    /// or not the account exists. An id that is not written as 1, 2, 3 … (no sign, no leading zero) is answered with `404`,
     /// too.
     #[oai(path = "/users/:user_id", method = "get", operation_id = "getUser")]
     async fn read(
@@ -334,6 +340,7 @@ impl Users {
         caller: SignedInCaller,
         /// The account's id
         user_id: Path<Option<UserId>>,
+        _body: NoBody,
     ) -> Result<ResetIssued, ApiError> {
         let issued = self.app.resets.issue(&caller.0, user_id.0).await?;
         Ok(ResetIssued::Token(Json(issued.into())))
@@ -351,6 +358,7 @@ impl Users {
         caller: SignedInCaller,
         /// The account's id
         user_id: Path<Option<UserId>>,
+        _body: NoBody,
     ) -> Result<Unlocked, ApiError> {
         self.app.accounts.unlock(&caller.0, user_id.0).await?;
         Ok(Unlocked::Done)

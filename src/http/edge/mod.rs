@@ -21,7 +21,8 @@ use super::{
     settings::HttpSettings,
     wire::{
         error::{ApiError, ErrorCode},
-        headers::put_security_headers,
+        headers::put_common_headers,
+        request_id::RequestIds,
     },
 };
 use crate::app::App;
@@ -29,8 +30,7 @@ use access_log::Answered;
 use cors::{Cors, Grant};
 use failure::Renderers;
 use futures_util::FutureExt;
-use poem::{Addr, Endpoint, Request, Response, http::HeaderValue};
-use request_id::{REQUEST_ID, RequestIds};
+use poem::{Addr, Endpoint, Request, Response};
 use routes::Route;
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -139,12 +139,5 @@ impl Endpoint for Edge {
         }
         access_log::write(&answered);
         Ok(response)
-    }
-}
-
-fn put_common_headers(response: &mut Response, request_id: &str) {
-    put_security_headers(response);
-    if let Ok(id) = HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
     }
 }

@@ -1,6 +1,9 @@
 //! All routes in one flat table: first the path is matched, then the method.
 
-use crate::http::wire::error::{ApiError, ErrorCode};
+use crate::http::wire::{
+    error::{ApiError, ErrorCode},
+    query,
+};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 use poem::{
@@ -15,15 +18,23 @@ pub struct Route {
     pub template: &'static str,
     pub allow: HeaderValue,
     methods: Vec<(Method, BoxEndpoint<'static>)>,
+    /// Of these, the ones that take no query parameters.
+    without_query: &'static [Method],
 }
 
 #[derive(Default)]
 pub struct Routes(Router<Route>);
 
 impl Routes {
-    pub fn at(&mut self, template: &'static str, methods: impl IntoIterator<Item = (Method, BoxEndpoint<'static>)>) {
+    /// Adds a path. For the methods `without_query`, query parameters are refused; others read or ignore them.
+    pub fn at(
+        &mut self,
+        template: &'static str,
+        methods: impl IntoIterator<Item = (Method, BoxEndpoint<'static>)>,
+        without_query: &'static [Method],
+    ) {
         let methods: Vec<_> = methods.into_iter().collect();
-        let route = Route { template, allow: allow(&methods), methods };
+        let route = Route { template, allow: allow(&methods), methods, without_query };
         self.0.insert(template, route).expect("no two paths collide");
     }
 
@@ -58,6 +69,11 @@ impl Route {
     pub async fn call(&self, request: Request) -> poem::Result<Response> {
         let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         let endpoint = self.method(method).ok_or_else(|| ApiError::new(ErrorCode::MethodNotAllowed))?;
+        if let Some(query) = request.uri().query()
+            && self.without_query.contains(method)
+        {
+            query::refuse(query)?;
+        }
         endpoint.call(request).await
     }
 

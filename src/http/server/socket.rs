@@ -4,6 +4,10 @@ use super::{
     CLIENT_TIMEOUT,
     connection::{Connection, Phase},
 };
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::sockopt::set_socket_send_buffer_size,
+};
 use std::{
     io,
     mem::MaybeUninit,
@@ -12,7 +16,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::Sleep,
 };
@@ -20,17 +24,44 @@ use tokio::{
 /// The maximum size of one read, so that little is buffered of what a client sends ahead.
 const MAX_READ_BYTES: usize = 4 * 1024;
 
+/// What the kernel keeps of an answer that its client has not taken. Linux doubles it for its own records. Without a bound
+/// it is some MiB for each client that reads nothing.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// The same once nothing more is written: see `is_taken`.
+const LAST_SEND_BUFFER_BYTES: usize = 4 * 1024;
+
 /// A socket whose writes fail if the client reads nothing for `CLIENT_TIMEOUT`. It notices a reset while a request is
 /// being answered.
+/// Nothing of it outlives it in the kernel: if its client has not taken what was written, it ends with a reset.
 pub(super) struct TimeoutSocket {
     stream: TcpStream,
     connection: Arc<Connection>,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether the client has been told that nothing more comes.
+    is_shut_down: bool,
 }
 
 impl TimeoutSocket {
     pub(super) fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, stalled: None }
+        let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
+        Self { stream, connection, stalled: None, is_shut_down: false }
+    }
+
+    /// Whether the client has taken what was written, but for a few kilobytes: so much fits into a buffer made small, which
+    /// can be written to then. To be asked only once nothing more is written.
+    fn is_taken(&self) -> bool {
+        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let _ = set_socket_send_buffer_size(&self.stream, LAST_SEND_BUFFER_BYTES);
+        let mut looked_at = [PollFd::new(&self.stream, PollFlags::OUT)];
+        poll(&mut looked_at, Some(&AT_ONCE)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_taken = || if self.is_taken() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        while self.stream.try_io(Interest::WRITABLE, is_taken).is_err() {
+            ready!(self.stream.poll_write_ready(cx))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Starts the deadline when a write has to wait, and stops it at the next write that does not.
@@ -97,8 +128,20 @@ impl AsyncWrite for TimeoutSocket {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// A connection that is closed is counted no more, so it is kept until its client has taken the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let taken = self.poll_taken(cx);
+        ready!(self.watch(cx, taken))?;
+        self.is_shut_down = true;
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for TimeoutSocket {
+    fn drop(&mut self) {
+        if !self.is_shut_down && !self.is_taken() {
+            let _ = self.stream.set_zero_linger();
+        }
     }
 }
 

@@ -102,6 +102,30 @@ pub(super) async fn receive(request: &Request, body: &mut RequestBody, media_typ
     Ok(bytes)
 }
 
+/// A body that must be empty, of an operation that takes none. Of any media type.
+pub struct NoBody;
+
+impl<'a> ApiExtractor<'a> for NoBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::PoemExtractor];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let context = Context::of(request).map_err(ApiError::from)?;
+        refuse_announced_size(request.headers())?;
+        let bytes = read(body).await?;
+        context.connection.has_complete_request();
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        Err(ApiError::with_message(ErrorCode::MalformedRequest, "this request takes no body").into())
+    }
+}
+
 /// The right media type, in UTF-8 (RFC 8259, section 8.1), and not compressed.
 fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
     let unsupported = || ApiError::new(ErrorCode::UnsupportedMediaType);

@@ -57,7 +57,7 @@ error_codes! {
     TooManyGroups "too_many_groups" CONFLICT "an account can be in 32 groups at most",
     HostTaken "host_taken" CONFLICT "this host, whatever the port, belongs to another app or to the public URL",
     LastAdmin "last_admin" CONFLICT "the last enabled administrator can't be deleted, disabled or demoted",
-    PreconditionFailed "precondition_failed" PRECONDITION_FAILED "the account has changed; read it again for its current ETag",
+    PreconditionFailed "precondition_failed" PRECONDITION_FAILED "If-Match is not the account's current ETag; read the account again, and send its ETag unchanged, with its quotes",
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "the body is larger than 64 KiB",
     UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "the body must be application/json in UTF-8, without Content-Encoding",
     TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS "too many attempts; wait before the next one",

@@ -8,4 +8,5 @@ pub mod headers;
 pub mod if_match;
 pub mod path;
 pub mod query;
+pub mod request_id;
 pub mod schema;

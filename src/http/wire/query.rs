@@ -47,9 +47,15 @@ impl<'a, T: FromParameters> ApiExtractor<'a> for Query<T> {
     }
 }
 
+/// Refuses the query of an operation that takes no parameters. An empty one is none.
+pub fn refuse(query: &str) -> Result<(), ApiError> {
+    let mut parameters = Parameters::of(query);
+    parameters.refuse_unknown();
+    if parameters.faults.is_empty() { Ok(()) } else { Err(ApiError::invalid(parameters.faults)) }
+}
+
 fn parse<T: FromParameters>(query: &str) -> Result<T, ApiError> {
-    let mut parameters =
-        Parameters { values: form_urlencoded::parse(query.as_bytes()).collect(), ..Default::default() };
+    let mut parameters = Parameters::of(query);
     let read = T::read(&mut parameters);
     parameters.refuse_unknown();
     match read {
@@ -66,7 +72,11 @@ pub struct Parameters<'q> {
     faults: Faults,
 }
 
-impl Parameters<'_> {
+impl<'q> Parameters<'q> {
+    fn of(query: &'q str) -> Self {
+        Self { values: form_urlencoded::parse(query.as_bytes()).collect(), ..Default::default() }
+    }
+
     /// A parameter that may be left out, which gives `Some(None)`. `None` means that a fault was added.
     pub fn optional<T: FromParameter>(&mut self, name: &'static str) -> Option<Option<T>> {
         self.known.push(name);

@@ -8,7 +8,7 @@ use super::{
     paths::{folder_of, with_suffix},
 };
 use crate::{
-    domain::{ChainPoint, Timestamp},
+    domain::{ChainPoint, PasswordHash, Timestamp},
     store::{
         Reader,
         check::{self, Finding, Verdict},
@@ -16,7 +16,10 @@ use crate::{
     },
 };
 use rusqlite::Connection;
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::{
+    fs::{StatVfsMountFlags, statvfs},
+    process::geteuid,
+};
 use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
@@ -30,6 +33,7 @@ pub fn examine(
     path: &Path,
     now: Timestamp,
     kept: Option<ChainPoint>,
+    hash_fault: fn(&PasswordHash) -> Option<String>,
     report: &mut dyn FnMut(Finding),
 ) -> Option<ChainPoint> {
     let opened = lock::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
@@ -48,7 +52,7 @@ pub fn examine(
         report(integrity(connection));
         if is_current {
             let reader = Reader { sql: connection };
-            check::content(&reader, now, report);
+            check::content(&reader, now, hash_fault, report);
             head = audit(connection, kept, report);
             check::observations(&reader, now, report);
             hold = reader.clock_watch().ok().and_then(|watch| watch.hold_until);
@@ -135,12 +139,12 @@ fn modes(path: &Path) -> Finding {
             wrong.push((Verdict::Error, text));
         }
     }
-    if owner.is_some() && file::is_read_only(path) {
-        let name = path.display();
-        wrong.push((Verdict::Error, format!("{name} is read-only, so every change is refused: chmod u+w {name}")));
+    if let Some(owner) = owner.filter(|_| file::is_read_only(path)) {
+        wrong.push((Verdict::Error, read_only(path, owner)));
     }
     if !shared.is_empty() {
-        let text = format!("{}, so other users can access them: chmod 600 {}", shared.join(", "), names.join(" "));
+        let what = if names.len() == 1 { "it" } else { "them" };
+        let text = format!("{}, so other users may access {what}: chmod 600 {}", shared.join(", "), names.join(" "));
         wrong.push((Verdict::Error, text));
     }
     if let Some((folder, mode)) = file::open_folder(path) {
@@ -149,6 +153,17 @@ fn modes(path: &Path) -> Finding {
         wrong.push((Verdict::Warning, text));
     }
     Finding::of("modes", wrong, || "only their owner can read and write the files".to_owned())
+}
+
+/// Why the current user can't write the file. Only its owner can change its mode.
+fn read_only(path: &Path, owner: u32) -> String {
+    let name = path.display();
+    if owner == geteuid().as_raw() {
+        return format!("{name} is read-only, so every change is refused: chmod u+w {name}");
+    }
+    format!(
+        "{name} belongs to another user (uid {owner}): run the command as that user, or change the owner with chown"
+    )
 }
 
 fn disk(path: &Path) -> Finding {

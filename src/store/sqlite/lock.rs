@@ -22,8 +22,9 @@ use std::{
 /// Drop it after the last connection: closing the database file drops the locks that SQLite holds on it.
 #[derive(Debug)]
 pub struct Lock {
-    name: File,
+    /// Released before `name`: if the name is free, so is the database.
     _database: Option<File>,
+    name: File,
 }
 
 impl Lock {
@@ -112,13 +113,20 @@ fn is_locked(file: &File) -> bool {
 /// Refuses a database if its server has other files open than those in place: writes would be lost. For processes that
 /// work while a server runs. Call it before this process opens the database (see `inspect`).
 pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
+    refuse_displaced_with(path, || ())
+}
+
+/// The same, with what others do at its most delicate moment.
+fn refuse_displaced_with(path: &Path, meanwhile: impl FnOnce()) -> Result<(), OpenError> {
     // Under another name of the file, it would look as if the server's log was missing.
     if let Ok(metadata) = std::fs::metadata(path) {
         file::refuse_links(path, &metadata)?;
     }
-    let lock = open_regular(&with_suffix(path, ".lock"));
-    let is_served = lock.as_ref().is_some_and(is_locked);
-    let checked = match lock.and_then(|_| OpenFiles::recorded(path)) {
+    let lock = with_suffix(path, ".lock");
+    // If the lock is free, it is held until the end, so that nobody starts between the first look and the last.
+    let name = open_regular(&lock);
+    let is_served = name.as_ref().is_some_and(is_locked);
+    let checked = match name.as_ref().and_then(|_| OpenFiles::recorded(path)) {
         Some(recorded) => recorded.check(),
         None if is_served => return Ok(()), // the server is starting
         None => OPEN_FILES
@@ -127,12 +135,15 @@ pub(super) fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
             .find(|name| !name.exists())
             .map_or(Ok(()), |name| Err(Displaced(name))),
     };
-    match checked {
-        Err(displaced) if is_served || open_regular(path).as_ref().is_some_and(is_locked) => {
-            Err(OpenError::Displaced { path: path.to_owned(), displaced })
-        }
-        _ => Ok(()),
+    meanwhile();
+    let Err(displaced) = checked else { return Ok(()) };
+    if !is_served && !open_regular(path).as_ref().is_some_and(is_locked) {
+        return Ok(());
     }
+    if name.is_none() && lock.exists() {
+        return refuse_displaced(path); // the holder of the database has only just created it
+    }
+    Err(OpenError::Displaced { path: path.to_owned(), displaced })
 }
 
 #[cfg(test)]
@@ -170,6 +181,20 @@ mod tests {
             assert!(is_locked(&File::open(&path).unwrap()));
             Ok(())
         })
+    }
+
+    /// As several `usher migrate` do to each other: the files that a server adds are not there.
+    #[test]
+    fn a_database_that_is_taken_while_it_is_looked_at_is_not_one_whose_server_lost_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("usher.db");
+        for is_first in [true, false] {
+            let mut taken = None;
+            let looked = refuse_displaced_with(&database, || taken = Lock::acquire(&database).ok());
+            assert!(looked.is_ok(), "{looked:?}");
+            assert_eq!(taken.is_some(), is_first, "a lock that is known to be free is not taken meanwhile");
+        }
+        assert!(Lock::acquire(&database).is_ok());
     }
 
     #[test]

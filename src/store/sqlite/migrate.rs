@@ -111,6 +111,7 @@ pub(super) fn require_current_in(path: &Path, connection: &Connection) -> Result
         .map_err(|error| OpenError::sqlite(path, &error))?;
     let (path, known) = (path.to_owned(), CURRENT.version());
     match found.cmp(&known) {
+        _ if found < 1 => Err(OpenError::NoVersion { path, found }),
         std::cmp::Ordering::Less => Err(OpenError::Older { path, found, known }),
         std::cmp::Ordering::Equal => Ok(found),
         std::cmp::Ordering::Greater => Err(OpenError::Newer { path, found, known }),
@@ -165,6 +166,9 @@ fn existing(path: &Path, schema: &Schema) -> Result<Option<Existing>, OpenError>
     let found: i64 = version.map_err(|error| OpenError::sqlite(path, &error))?;
     if found > schema.version() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version() });
+    }
+    if found < 1 {
+        return Err(OpenError::NoVersion { path: path.to_owned(), found });
     }
     Ok(Some(Existing { version: found, is_in_use: is_in_use(&connection) }))
 }

@@ -32,6 +32,11 @@ pub enum OpenError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} has schema version {found}, and this usher needs version {known}; stop the server and run 'usher migrate'", .path.display())]
     Older { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{} says that it is a database of usher, but not which version its schema has (user_version is {found}), so another program \
+         has changed it; it was left untouched, restore a backup", .path.display()
+    )]
+    NoVersion { path: PathBuf, found: i64 },
     #[error("{} is in use by another 'usher serve' or 'usher migrate', perhaps under another name; stop that one first", .0.display())]
     InUse(PathBuf),
     #[error("there is something at {} already, and it is left as it is; choose another name", .0.display())]
@@ -58,8 +63,10 @@ pub enum OpenError {
     Displaced { path: PathBuf, displaced: Displaced },
     #[error("{} is on a network file system ({kind}), where SQLite's locks can't be trusted; keep it on a local disk", .path.display())]
     NetworkDisk { path: PathBuf, kind: &'static str },
-    #[error("{} can't be {action}: {reason}; check the folder and its permissions", .path.display())]
+    #[error("{} can't be {action}: {reason}; check the permissions of the file and its folder", .path.display())]
     Io { path: PathBuf, action: &'static str, reason: String },
+    #[error("{} can't be written by this user; run the command as its owner, or check the permissions of the file and its folder", .0.display())]
+    NotWritable(PathBuf),
     #[error(
         "SQLite {found} is in use, and versions before {needed} can lose committed data (the WAL-reset bug); build against a newer one"
     )]
@@ -85,6 +92,7 @@ impl OpenError {
             Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
                 Self::Damaged { path, reason: error.to_string() }
             }
+            Some(rusqlite::ErrorCode::ReadOnly) => Self::NotWritable(path),
             _ => Self::Io { path, action: "opened", reason: error.to_string() },
         }
     }

@@ -124,7 +124,7 @@ pub(super) fn user_from(row: &dyn Columns) -> Result<User, Fault> {
 }
 
 fn with_password(user: User, row: &dyn Columns) -> Result<Credentials, Fault> {
-    let password_hash = PasswordHash::from_text(row.text(USER_WIDTH)?.to_owned());
+    let password_hash = PasswordHash::from_text(text(row, USER_WIDTH)?.into_owned());
     Ok(Credentials { user, password_hash, password_version: row.number(USER_WIDTH + 1)? })
 }
 
@@ -161,6 +161,22 @@ impl Reader<'_> {
     pub fn user(&self, id: UserId) -> Result<Option<User>, Error> {
         const SQL: &str = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
         Ok(self.sql.first(SQL, values![id], user_from)?)
+    }
+
+    /// The accounts whose stored hash has a fault, and which. Scans all.
+    pub fn faulty_hashes(
+        &self,
+        fault: impl Fn(&PasswordHash) -> Option<String>,
+    ) -> Result<Vec<(UserId, String)>, Error> {
+        let mut faulty = Vec::new();
+        self.sql.rows("SELECT u.id, u.password_hash FROM users u ORDER BY u.id", &[], &mut |row| {
+            let hash = PasswordHash::from_text(text(row, 1)?.into_owned());
+            if let Some((id, fault)) = UserId::new(row.number(0)?).zip(fault(&hash)) {
+                faulty.push((id, fault));
+            }
+            Ok(true)
+        })?;
+        Ok(faulty)
     }
 
     /// An account and its password hash. For `point`.

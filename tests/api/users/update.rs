@@ -131,6 +131,9 @@ fn if_match_admits_only_the_revision_it_names() {
         ada.put_if(&ada.me(), Some(&refused), body("x")).is(412, "precondition_failed");
         ada.send("DELETE", &ada.me(), &[("if-match", &refused)], None).is(412, "precondition_failed");
     }
+    let unquoted = ada.put_if(&ada.me(), Some(tag.trim_matches('"')), body("x"));
+    let message = "If-Match is not the account's current ETag; read the account again, and send its ETag unchanged, with its quotes";
+    assert_eq!((unquoted.status, &unquoted.json()["error"]["message"]), (412, &json!(message)));
     assert_eq!(ada.put_if(&ada.me(), Some(&tag), body("a")).status, 200);
     ada.put_if(&ada.me(), Some(&tag), body("b")).is(412, "precondition_failed");
     assert_eq!(ada.put_if(&ada.me(), Some("*"), body("c")).status, 200);

@@ -129,7 +129,7 @@ fn files_that_others_may_use_and_settings_that_cannot_be_used_are_told() {
 
     std::fs::set_permissions(folder.path().join("usher.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let found = broken(folder.path(), &[]);
-    assert!(found.contains("usher.db has mode 644") && found.contains("chmod 600"), "{found}");
+    assert!(found.contains("usher.db has mode 644, so other users may access it: chmod 600 "), "{found}");
     std::fs::set_permissions(folder.path().join("usher.db"), std::fs::Permissions::from_mode(0o600)).unwrap();
 
     for (name, value, told, status) in [
@@ -159,7 +159,7 @@ fn modes_are_told_of_files_that_are_there_with_one_command_for_all() {
     let advice = |names: &[&str]| {
         let path = folder.path().canonicalize().unwrap();
         let names: Vec<String> = names.iter().map(|name| path.join(name).display().to_string()).collect();
-        format!("so other users can access them: chmod 600 {}", names.join(" "))
+        format!("so other users may access them: chmod 600 {}", names.join(" "))
     };
 
     // when: SQLite gives its own files the mode of the database, and the check takes them away with it

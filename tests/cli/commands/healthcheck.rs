@@ -41,7 +41,8 @@ fn a_server_that_is_not_ready_is_unhealthy_and_one_line_says_why() {
     assert!(line.contains(" answers 503: "), "{line}");
     drop(serving);
     let line = ask(&url);
-    assert!(line.contains("can't be reached"), "{line}");
+    assert!(line.contains("can't be reached: Connection refused"), "{line}");
+    assert!(line.ends_with("; is the server running there? Name its --listen or --url"), "{line}");
 }
 
 #[test]

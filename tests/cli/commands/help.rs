@@ -157,13 +157,14 @@ fn the_help_says_what_surprised_people() {
             &[
                 "reason as its first member, \"refused\"",
                 "as text in a member \"line\"",
+                "Replace the whole object by the corrected one",
                 "The exit status is 0, even if lines were refused",
                 "--dry-run",
             ],
         ),
         (&["session", "revoke"], &["'usher session list'"]),
         (&["invitation", "delete"], &["'usher invitation list'"]),
-        (&["invite"], &["POST /users", "prints a warning"]),
+        (&["invite"], &["field `invitation` of POST /api/v1/users", "prints a warning"]),
         (&["check"], &["the accounts", "the policy that commands follow"]),
     ] {
         let help = in_words(&help(command));

@@ -132,7 +132,11 @@ fn a_bad_value_is_refused_with_what_is_expected_and_the_variable_that_it_came_fr
         }
     }
     for (arguments, expected) in [
-        (&["audit", "--limit", "ten"][..], "expected a whole number from 0 to 4294967295"),
+        (
+            &["serve", "--argon2-memory", "8", "--argon2-parallelism", "4"][..],
+            "--argon2-memory 8 is too little for --argon2-parallelism 4: it must be at least 32 (8 KiB for each lane)",
+        ),
+        (&["audit", "--limit", "ten"], "expected a whole number from 0 to 4294967295"),
         (&["user", "list", "--disabled", "yes"], "[possible values: true, false]"),
         (&["serve", "--registration", "all"], "[possible values: open, invite, closed]"),
     ] {

@@ -248,7 +248,8 @@ fn a_second_signal_ends_it_at_once_with_another_status() {
 
         // then
         let (status, log) = serving.wait();
-        assert!(status.is_some_and(|status| status != 0), "{status:?} {log}");
+        assert_eq!(status, Some(1), "{log}");
+        assert!(log.lines().last().unwrap().contains("stopped at once by a second signal"), "{log}");
         let again = Serving::start(folder.path(), &[]);
         again.register("ada").is(201, "");
     }

@@ -105,17 +105,24 @@ fn a_database_half_made_on_a_full_disk_is_made_whole_once_there_is_room() {
     assert!(create_admin(disk.path(), "ada").status.success());
 }
 
+const NOBODY: u32 = 65534;
+
+/// The program in a folder where every user can run it.
+fn program_for_everyone() -> TempDir {
+    let folder = tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_usher"), folder.path().join("usher")).unwrap();
+    folder
+}
+
 /// Root may write what nobody may, so this is another user's.
 #[test]
 fn a_file_that_can_only_be_read_at_the_start_can_be_changed_as_soon_as_it_can_be_written() {
     // given: a database that its owner may only read, and the program where they can reach it
-    const NOBODY: u32 = 65534;
     let folder = tempdir().unwrap();
     let path = folder.path().join("usher.db");
     assert!(create_admin_in_new(folder.path(), "ada").status.success());
-    let program = tempdir().unwrap();
-    std::fs::set_permissions(program.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_usher"), program.path().join("usher")).unwrap();
+    let program = program_for_everyone();
     for owned in [folder.path().to_owned(), path.clone(), beside(&path, ".lock")] {
         std::os::unix::fs::chown(owned, Some(NOBODY), Some(NOBODY)).unwrap();
     }
@@ -142,6 +149,35 @@ fn a_file_that_can_only_be_read_at_the_start_can_be_changed_as_soon_as_it_can_be
     serving.signal("TERM");
     assert_eq!(serving.wait().0, Some(0));
     assert_eq!(Serving::start(folder.path(), &[]).sign_in("ada").get("/auth/me").json()["username"], "lovelace");
+}
+
+#[test]
+fn a_file_of_another_user_is_reported_as_that_and_not_as_read_only() {
+    // given
+    let (folder, program) = (tempdir().unwrap(), program_for_everyone());
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(usher(folder.path(), &["migrate"]).status.success());
+    let as_nobody = |command: &str| {
+        let mut usher = Command::new(program.path().join("usher"));
+        usher.current_dir(folder.path()).env_clear().uid(NOBODY).gid(NOBODY).arg(command).output().unwrap()
+    };
+    let found = || String::from_utf8(as_nobody("check").stdout).unwrap();
+
+    // when, then: it can't even be read
+    assert!(found().contains("usher.db belongs to another user (uid 0): run the command as that user"), "{}", found());
+    assert!(!found().contains("chmod u+w"), "{}", found());
+
+    // when, then: it can be read
+    let path = folder.path().join("usher.db");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    refused(&as_nobody("audit"), &["usher.db can't be written by this user; run the command as its owner"]);
+
+    // when, then: it is read-only for its owner
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
+    for owned in [folder.path().to_owned(), path.clone(), beside(&path, ".lock")] {
+        std::os::unix::fs::chown(owned, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    assert!(found().contains("usher.db is read-only, so every change is refused: chmod u+w "), "{}", found());
 }
 
 /// While the server has its files open the system refuses to make the disk read-only, so this is the start.

@@ -68,6 +68,26 @@ fn a_newer_database_is_left_untouched() {
 }
 
 #[test]
+fn a_database_whose_version_another_program_took_away_is_left_untouched() {
+    for version in [0, -1] {
+        let unknown = |path: &Path| {
+            make_database(path);
+            sql(path, &format!("PRAGMA user_version = {version}"));
+        };
+        is_refused_untouched(unknown, &["another program", &format!("user_version is {version}"), "restore a backup"]);
+
+        let folder = tempdir().unwrap();
+        unknown(&folder.path().join("usher.db"));
+        for arguments in [&["user", "list"][..], &["backup", "copy.db"], &["check"]] {
+            let ended = usher(folder.path(), arguments);
+            let told = format!("{}{}", complaint(&ended), String::from_utf8_lossy(&ended.stdout));
+            assert_eq!(ended.status.code(), Some(1), "{told}");
+            assert!(told.contains(&format!("user_version is {version}")) && !told.contains("usher migrate"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_newer_database_whose_version_is_still_in_its_log_is_left_untouched() {
     let newer = |path: &Path| {
         let source = beside(path, "-source");

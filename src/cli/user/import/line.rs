@@ -13,18 +13,24 @@ type Fault = Cow<'static, str>;
 const FIELDS: [&str; 8] =
     ["username", "email", "display_name", "password_hash", "email_verified", "role", "disabled", "created_at"];
 
-/// Where an earlier import wrote why it refused the line. It says nothing of the account.
+/// The member in which an earlier import wrote why it refused the line. It is ignored.
 pub(super) const REFUSED: &str = "refused";
+/// The member in which it kept the text of a line that was not an object, or that repeated a member.
+pub(super) const LINE: &str = "line";
 
 pub(super) fn too_long(number: u64) -> ImportLine {
     unreadable(number, "is longer than any account's")
 }
 
-/// Reads a line, whose end may be there or not.
+/// Reads a line, with or without its line end.
 pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
     let mut line = ImportLine::new(number);
     let Ok(members) = object(text, &mut line.faults) else { return unreadable(number, "is not one JSON object") };
+    if members.len() == 2 && members.contains_key(REFUSED) && members.contains_key(LINE) {
+        line.faults.add("the line", "holds the text of a refused line; replace the object by the corrected one");
+        return line;
+    }
     let mut fields = Fields { members, faults: &mut line.faults };
     line.username = fields.required("username", |value| Username::parse(text_of(value)?));
     line.email = fields.required("email", |value| EmailAddress::parse(text_of(value)?));
@@ -39,7 +45,7 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     line
 }
 
-/// The members of a line that is one object, and says nothing twice.
+/// The members of a line that is one object without repeated members.
 pub(super) fn members(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut faults = Faults::default();
     let members = object(std::str::from_utf8(bytes).ok()?, &mut faults).ok()?;

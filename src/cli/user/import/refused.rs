@@ -10,15 +10,15 @@ use std::{
     path::Path,
 };
 
-/// A refused line with the reason in front. What is not a JSON object, or says something twice, stands as a text in
-/// `line`, so that nothing of it is lost; without a text where it was too long to be read.
+/// A refused line with the reason as its first member. A line that is not a JSON object, or that repeats a member, is kept
+/// as text in `line`, so that nothing is lost. A line that was too long to be read is left out.
 pub(super) fn line(fault: &str, text: &[u8]) -> String {
     let mut members = Map::from_iter([(line::REFUSED.to_owned(), Value::from(fault))]);
     match line::members(text) {
         Some(given) => members.extend(given.into_iter().filter(|(name, _)| name != line::REFUSED)),
         None if text.is_empty() => {}
         None => {
-            members.insert("line".to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
+            members.insert(line::LINE.to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
         }
     }
     Value::Object(members).to_string()
