@@ -85,6 +85,11 @@ pub trait Probes {
     }
 
     /// Writes what the schema does not allow.
+    /// How many rows refer to one that is not there.
+    fn broken_reference_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM pragma_foreign_key_check")
+    }
+
     /// Changes what the apps are to what no program of ours writes, such as `access = 'all'`.
     fn damage_apps(&self, change: &str) {
         self.damage(&format!("UPDATE apps SET {change}"));
