@@ -54,7 +54,7 @@ fn apps_are_registered_beside_a_server_and_by_its_public_url() {
     let add = |url| ["app", "add", "--name", "x", "--url", url];
     fails(path, &add("https://auth.example.com:8443"), 1, "belongs to another app or to the public URL");
     fails(path, &add("http://wiki.example.com"), 1, "url must begin with https://");
-    fails(path, &add("https://wiki.example.com/"), 2, "browsers send it as https://wiki.example.com");
+    fails(path, &add("https://wiki.example.com/"), 2, "write it as browsers send it: https://wiki.example.com");
     fails(path, &[&add("https://w.example.com")[..], &["--access", "groups"]].concat(), 1, "must name a group");
     fails(path, &[&add("https://w.example.com")[..], &["--access", "all"]].concat(), 2, "must be \"everyone\"");
     fails(path, &["group", "delete", "family"], 1, "an app lets this group in");

@@ -123,7 +123,7 @@ fn a_reset_forgets_the_browsers() {
     let server = Server::with_pages();
     let (root, ada) = (server.admin("root"), server.user("ada"));
     known(&server, "ada");
-    let reset = root.post(&format!("{}/password-reset", ada.me()), serde_json::json!({})).json();
+    let reset = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None).json();
     let body = serde_json::json!({"token": reset["token"], "password": "another battery"});
     assert_eq!(server.anon().post("/auth/password-reset", body).status, 204);
     assert!(server.known_browsers().is_empty());

@@ -132,12 +132,12 @@ fn a_script_or_a_websocket_is_refused_and_never_redirected() {
         ("DELETE", &[("origin", MUSIC)], 403, 403),
         ("PUT", &[("origin", NOTES)], 401, 200),
         ("POST", &[("origin", "null")], 403, 403),
-        ("POST", &[], 403, 403),
+        ("POST", &[], 401, 403),
         ("BREW", &[("sec-fetch-site", "cross-site")], 403, 403),
         ("GET", &[websocket, ("origin", NOTES)], 401, 200),
         ("GET", &[websocket, ("origin", MUSIC)], 403, 403),
         ("GET", &[websocket, ("sec-fetch-site", "cross-site")], 403, 403),
-        ("GET", &[websocket], 403, 403),
+        ("GET", &[websocket], 401, 403),
     ] {
         for (visitor, expected) in [(&stranger, of_stranger), (&inside, of_ada)] {
             let answer = visitor.verify(NOTES, method, "/", headers);

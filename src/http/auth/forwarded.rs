@@ -167,7 +167,7 @@ impl<'a> ApiExtractor<'a> for ForwardedRequest {
             path: AppPath::of(uri),
             // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
             kind: if uri.starts_with("/_usher/") { RequestKind::Other } else { RequestKind::of(method, headers)? },
-            is_forged: !with_token && is_forged(method, headers, app)?,
+            is_forged: !with_token && is_forged(method, headers, app, app_cookie.is_some())?,
             app_cookie,
             context: context.clone(),
             to,
@@ -182,8 +182,9 @@ fn is_ours(headers: &HeaderMap) -> bool {
     values.flat_map(str::split_whitespace).any(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
 }
 
-/// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own.
-fn is_forged(method: &str, headers: &HeaderMap, app: &Origin) -> Result<bool, ApiError> {
+/// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own. One of which a
+/// browser says nothing may, if it carries the cookie; without a cookie it opens nothing.
+fn is_forged(method: &str, headers: &HeaderMap, app: &Origin, with_cookie: bool) -> Result<bool, ApiError> {
     let is_safe = Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe());
     if is_safe && !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
         return Ok(false);
@@ -191,7 +192,7 @@ fn is_forged(method: &str, headers: &HeaderMap, app: &Origin) -> Result<bool, Ap
     if let Some(site) = only(headers, &SEC_FETCH_SITE)? {
         return Ok(site != "same-origin" && site != "none");
     }
-    Ok(only(headers, &header::ORIGIN)?.is_none_or(|origin| origin != app.as_str()))
+    Ok(only(headers, &header::ORIGIN)?.map_or(with_cookie, |origin| origin != app.as_str()))
 }
 
 /// So long that tabs which a browser restores share it: each would get another, and only the last one would do.
