@@ -14,6 +14,7 @@ mod lists;
 mod names;
 mod permissions;
 mod races;
+mod service;
 mod sessions;
 mod sign_in;
 mod spec;

@@ -167,6 +167,7 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
         [401, 403, 204],
     ),
     ("deleteInvitation", "none", |c| c.client.delete("/invitations/99999"), [401, 403, 404]),
+    ("getService", "", |c| c.client.get("/service"), [200, 200, 200]),
     ("createGroup", "", |c| c.client.post("/groups", json!({"name": Cell::name()})), [401, 403, 201]),
     ("listGroups", "", |c| c.client.get("/groups"), [401, 403, 200]),
     ("getGroup", "", |c| c.client.get(&c.group()), [401, 403, 200]),

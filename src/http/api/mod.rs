@@ -9,6 +9,7 @@ mod auth;
 mod groups;
 mod invitations;
 pub mod openapi;
+mod service;
 mod sessions;
 mod user;
 mod users;
@@ -69,6 +70,7 @@ resources! {
     groups::Groups Tag { name: "Groups", description: "Groups of accounts" };
     apps::Apps Tag { name: "Apps", description: "Apps behind a proxy, which people enter with one sign-in" };
     invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
+    service::Service Tag { name: "Service", description: "What a client needs to know about the server" };
     audit::Audit Tag { name: "Audit", description: "The audit log" };
 }
 

@@ -194,7 +194,7 @@ fn complete(operation: &mut Value, components: &Value) {
 }
 
 /// Operations that do the same for everybody. A token that is sent with them must be valid, but opens nothing.
-const WITHOUT_TOKEN: [&str; 2] = ["login", "resetPassword"];
+const WITHOUT_TOKEN: [&str; 3] = ["login", "resetPassword", "getService"];
 
 /// Marks the operations that need no token. The choice of none comes first, because tools offer the first one.
 fn mark_optional_security(operation: &mut Value) {

@@ -3,7 +3,8 @@
 
 use crate::domain::{
     App, AppAccess, AppId, ChainHash, DisplayName, EmailAddress, GroupId, GroupName, InvitationId, Kind, Origin,
-    PageSize, Password, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort, Username,
+    PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort,
+    Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -202,6 +203,7 @@ pub(in crate::http) use string_enum;
 string_enum!(Role);
 string_enum!(AppAccess);
 string_enum!(SessionKind);
+string_enum!(Registration);
 
 /// One property of an object, as an answer shows it or a body takes it.
 pub struct Property {
