@@ -205,7 +205,7 @@ fn the_padlocks_of_the_page_are_open_and_stand_where_a_token_may_be_sent() {
     let shown = |state: &str| page.matches(&format!("aria-label=\"authorization button {state}\"")).count();
     let with_token = operations().filter(|(_, operation)| operation["security"] != json!([])).count();
     assert_eq!((shown("locked"), shown("unlocked")), (0, with_token));
-    assert_eq!(with_token, operations().count() - 2);
+    assert_eq!(with_token, operations().count() - 3);
 }
 
 #[test]
