@@ -3,6 +3,7 @@
 use super::{AppId, Origin, Session, SessionId, SignedIn, Timestamp, TokenHash};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use std::{fmt, time::Duration};
 
@@ -19,13 +20,21 @@ impl AppPath {
     pub fn of(text: &str) -> Self {
         let is_path = text.starts_with('/') && !text.starts_with("//");
         let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-        let stays = is_path && is_plain && text.len() <= Self::MAX_LENGTH && !text.starts_with("/_usher/");
+        let stays = is_path && is_plain && text.len() <= Self::MAX_LENGTH && !leads_to_us(text);
         Self(if stays { text.to_owned() } else { "/".to_owned() })
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a path is, or becomes in a browser or a proxy, one of those that are passed on to us: without percent-encoding,
+/// and with dot segments removed (RFC 3986, section 5.2.4). Those with dot segments count as such.
+fn leads_to_us(path: &str) -> bool {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    path.starts_with("/_usher/") || path.split('/').any(|segment| segment == "." || segment == "..")
 }
 
 impl fmt::Display for AppPath {
@@ -184,6 +193,13 @@ mod tests {
             "/%0a\u{0}",
             "javascript:alert(1)",
             "/_usher/sign-out",
+            "/./_usher/start",
+            "/x/../_usher/start",
+            "/%2e/_usher/start",
+            "/x/%2E%2e/_usher/start",
+            "/%5fusher/start",
+            "/%5Fusher%2fstart",
+            "/..",
             "/_usher/start?to=/x",
         ] {
             assert_eq!(AppPath::of(other).as_str(), "/", "{other:?}");

@@ -158,6 +158,8 @@ fn the_host_of_an_app_that_may_be_entered_in_a_request_to_another() {
         ("a list", &[https, ("x-forwarded-host", "notes.example.test, music.example.org")]),
         ("a path", &[https, ("x-forwarded-host", "notes.example.test/music.example.org")]),
         ("somebody in front", &[https, ("x-forwarded-host", "x@notes.example.test")]),
+        ("a host in the scheme", &[("x-forwarded-proto", "https://notes.example.test/"), ("x-forwarded-host", music)]),
+        ("a capital scheme", &[("x-forwarded-proto", "HTTPS"), ("x-forwarded-host", notes)]),
         ("no scheme", &[("x-forwarded-host", notes)]),
         ("two schemes", &[https, https, ("x-forwarded-host", notes)]),
         ("no host", &[https]),

@@ -119,6 +119,31 @@ fn ending_all_sessions_forgets_the_browsers() {
 }
 
 #[test]
+fn a_sign_in_to_another_account_gives_nobody_more_guesses() {
+    let server = Server::with_pages();
+    server.user("ada");
+    server.user("mallory");
+    let person = known(&server, "ada");
+    exhaust(&server, "ada");
+    for _ in 0..10 {
+        person.sign_in("ada", "wrong").says(401, "is wrong");
+    }
+    person.sign_in("mallory", PASSWORD).leads_to("/");
+    for login in ["ada", "ada@example.com"] {
+        assert_eq!(person.sign_in(login, PASSWORD).status, 429, "{login}");
+    }
+}
+
+#[test]
+fn a_new_password_forgets_the_browsers() {
+    let server = Server::with_pages();
+    let ada = server.user("ada");
+    known(&server, "ada");
+    assert_eq!(ada.put(&ada.me(), serde_json::json!({"password": "another battery"})).status, 200);
+    assert!(server.known_browsers().is_empty());
+}
+
+#[test]
 fn a_reset_forgets_the_browsers() {
     let server = Server::with_pages();
     let (root, ada) = (server.admin("root"), server.user("ada"));

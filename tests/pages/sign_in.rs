@@ -214,19 +214,34 @@ fn too_many_attempts_are_told_to_wait() {
 }
 
 #[test]
-fn a_username_and_its_email_address_share_one_budget() {
-    let server = Server::with_pages();
-    server.user("ada");
-    let person = server.person();
-    for n in 0..10 {
-        let login = if n % 2 == 0 { "ADA" } else { "ada@example.com" };
-        person.sign_in(login, "wrong").says(401, "is wrong");
+fn that_a_username_and_an_email_address_belong_together_is_not_seen_from_what_is_refused() {
+    for [first, second] in [["ada", "ada@example.com"], ["ada@example.com", "ada"], ["ghost", "ghost@example.com"]] {
+        let server = Server::with_pages();
+        server.user("ada");
+        let person = server.person();
+        for n in 0..10 {
+            let login = if n % 2 == 0 { first.to_uppercase() } else { first.to_owned() };
+            person.sign_in(&login, "wrong").says(401, "is wrong");
+        }
+        assert_eq!(person.sign_in(first, PASSWORD).status, 429, "{first}");
+        person.sign_in(second, "wrong").says(401, "is wrong");
     }
+}
+
+#[test]
+fn unlocking_clears_what_was_tried_by_username_and_by_email_address() {
+    let server = Server::with_pages();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    server.forget_known_addresses();
+    let person = server.person();
     for login in ["ada", "ada@example.com"] {
+        (0..10).for_each(|_| drop(person.sign_in(login, "wrong")));
         assert_eq!(person.sign_in(login, PASSWORD).status, 429, "{login}");
     }
-    server.anon().login("ada@example.com", PASSWORD).is(429, "too_many_attempts");
-    assert_eq!(person.sign_in("nobody", "wrong").status, 401, "another account");
+    root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
+    for login in ["ada", "ada@example.com"] {
+        person.sign_in(login, "wrong").says(401, "is wrong");
+    }
 }
 
 #[test]

@@ -200,7 +200,7 @@ pub trait Probes {
         let sql = format!(
             "INSERT INTO entry_codes SELECT randomblob(32), s.id, a.id, randomblob(32), '/', {until}, 0
                  FROM sessions s, apps a WHERE s.user_id = {user} LIMIT 1;
-             INSERT INTO known_browsers SELECT randomblob(32), id, last_login_at FROM users WHERE id = {user};
+             INSERT INTO known_browsers SELECT randomblob(32), id, randomblob(16), last_login_at FROM users WHERE id = {user};
              INSERT INTO setup_link VALUES (1, randomblob(32), {until})"
         );
         self.connection().execute_batch(&sql).expect("it can be written");
@@ -382,7 +382,7 @@ pub trait Probes {
             .execute_batch(&format!(
                 "DELETE FROM sign_in_addresses; DELETE FROM sessions;
                  INSERT INTO sign_in_addresses VALUES (1, 'stays', {kept}), (1, 'goes', {kept} - 1);
-                 INSERT INTO known_browsers VALUES (zeroblob(32), 1, {kept}), (randomblob(32), 1, {kept} - 1);
+                 INSERT INTO known_browsers VALUES (zeroblob(32), 1, zeroblob(16), {kept}), (randomblob(32), 1, zeroblob(16), {kept} - 1);
                  INSERT INTO throttle_accounts VALUES (1, zeroblob(16), {now} + 1), (2, zeroblob(16), {now});
                  INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
                     FROM (SELECT 0 AS value UNION ALL SELECT 1);

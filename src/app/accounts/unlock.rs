@@ -13,8 +13,11 @@ impl Accounts {
             .change(caller, Operation::Unlock(target), move |writer, _| {
                 let id = target.ok_or(Error::UserNotFound)?;
                 let user = writer.user(id)?.ok_or(Error::UserNotFound)?;
-                let key = AccountKey::of(&writer.throttle_secret()?, user.email.as_str());
-                writer.unlock(key.unlock_group())?;
+                let secret = writer.throttle_secret()?;
+                for name in [user.email.as_str(), user.username.as_str()] {
+                    writer.unlock(AccountKey::of(&secret, name).unlock_group())?;
+                }
+                writer.forget_browsers(id)?;
                 writer.record(Action::UserUnlocked, Some(id));
                 Ok(())
             })

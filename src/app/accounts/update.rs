@@ -228,6 +228,7 @@ fn end_sessions(writer: &mut Writer<'_>, caller: &Caller, id: UserId, update: &U
         let own = caller.signed_in().filter(|signed_in| signed_in.user.id == id);
         writer.delete_sessions(id, own.map(|signed_in| &signed_in.session.id))?;
         writer.delete_password_resets(id)?;
+        writer.forget_browsers(id)?;
     }
     Ok(())
 }

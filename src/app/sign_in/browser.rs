@@ -13,6 +13,11 @@ const UNKEPT_LIFETIME: Duration = Duration::from_hours(12);
 /// How many accounts a browser is known to.
 const MAX_USERS: u32 = 4;
 
+/// Under what attempts are counted in a browser that is new to an account.
+fn new_lane() -> [u8; 16] {
+    *KnownBrowserToken::generate().hash().as_bytes().first_chunk().expect("a hash is longer")
+}
+
 /// What a browser sends with a sign-in.
 #[derive(Debug)]
 pub struct BrowserVisit {
@@ -58,7 +63,7 @@ impl SignIns {
             user_agent: visit.user_agent,
         };
         let current = caller.signed_in().map(|signed_in| (signed_in.session.id.clone(), signed_in.user.id));
-        let (earlier, new) = (visit.known, known.hash());
+        let (earlier, new, lane) = (visit.known, known.hash(), new_lane());
         let store = move |writer: &mut Writer<'_>, opening: &Opening| {
             let id = opening.session.user_id;
             let is_renewed = match &current {
@@ -73,7 +78,7 @@ impl SignIns {
             if let Some((session, _)) = current.as_ref().filter(|(_, owner)| *owner != id) {
                 writer.delete_session(session)?;
             }
-            writer.remember_browser(id, earlier.as_ref(), &new, [MAX_USERS, MAX_ADDRESSES])?;
+            writer.remember_browser(id, earlier.as_ref(), &new, lane, [MAX_USERS, MAX_ADDRESSES])?;
             Ok(true)
         };
         let (user, _) = self.open_session(caller, proven, password, session, store).await?;

@@ -29,8 +29,8 @@ struct Found {
     decoy: Option<PasswordHash>,
     /// Whether somebody has signed in to the account from the caller's IP address before.
     is_known_client: bool,
-    /// The caller's browser, where somebody has signed in to the account in it before.
-    known_browser: Option<TokenHash>,
+    /// The lane of the caller's browser, where somebody has signed in to the account in it before.
+    browser_lane: Option<[u8; 16]>,
     /// How often the account's group has been unlocked.
     unlocks: i64,
 }
@@ -45,11 +45,12 @@ impl PasswordCheck<'_> {
     /// Checks the password of a sign-in. `email` may be any text. Returns `None` for a failed attempt.
     pub async fn for_sign_in(&self, email: &str, typed: &str) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(typed)?;
-        self.check(admitted, email, None).await
+        self.check(admitted, email, self.core.throttle.account(email), None).await
     }
 
     /// The same for what somebody types into the form of a page: a username will do, and a browser in which somebody has
-    /// signed in to the account before is counted apart.
+    /// signed in to the account before is counted apart. Attempts are counted under what is typed: if a username and an
+    /// e-mail address shared a budget, strangers would learn that they belong together, and that there is an account.
     pub async fn for_sign_in_in_browser(
         &self,
         login: &str,
@@ -57,15 +58,16 @@ impl PasswordCheck<'_> {
         browser: Option<TokenHash>,
     ) -> Result<Option<Proven>, Error> {
         let admitted = self.admit(typed)?;
+        let key = self.core.throttle.account(login);
         if login.contains('@') {
-            return self.check(admitted, login, browser).await;
+            return self.check(admitted, login, key, browser).await;
         }
         let email = self.email_of_username(login).await?;
-        self.check(admitted, &email, browser).await
+        self.check(admitted, &email, key, browser).await
     }
 
-    /// The e-mail address of the account with a username, under which attempts at it are counted. Where there is none: what
-    /// was typed, which is no e-mail address. As in `find`, the same is asked of the database either way.
+    /// The e-mail address of the account with a username. Where there is none: what was typed, which is no e-mail address.
+    /// As in `find`, the same is asked of the database either way.
     async fn email_of_username(&self, login: &str) -> Result<String, Error> {
         let (typed, place) = (login.to_owned(), self.core.throttle.account(login).place());
         let read = move |reader: &Reader<'_>| reader.email_of_username_or_decoy(&typed, place);
@@ -76,13 +78,14 @@ impl PasswordCheck<'_> {
         &self,
         admitted: Admitted,
         email: &str,
+        key: AccountKey,
         browser: Option<TokenHash>,
     ) -> Result<Option<Proven>, Error> {
-        let (prefix, key) = (self.caller.client.prefix(), self.core.throttle.account(email));
+        let prefix = self.caller.client.prefix();
         let found = self.find(email, key, prefix, browser).await?;
-        let Found { credentials: found, decoy, is_known_client, known_browser, unlocks } = found;
+        let Found { credentials: found, decoy, is_known_client, browser_lane, unlocks } = found;
         let subject = found.as_ref().map(|credentials| credentials.user.id);
-        let target = Target { account: key, unlocks, is_known_client, known_browser };
+        let target = Target { account: key, unlocks, is_known_client, browser_lane };
         let attempt = self.core.throttle.reserve_sign_in(prefix, target);
         let attempt = self.core.record_refusal(self.caller, subject, attempt)?;
         match self.evaluate(admitted, found, decoy).await {
@@ -159,15 +162,15 @@ impl PasswordCheck<'_> {
                 let found = reader.credentials_or_decoy(&email, key.place())?;
                 let id = found.as_ref().map(|(credentials, _)| credentials.user.id);
                 let (knows, unlocks) = (reader.knows_address(id, prefix, since)?, reader.unlocks(key.unlock_group())?);
-                let knows_browser = browser.map_or(Ok(false), |browser| reader.knows_browser(id, &browser, since))?;
+                let lane = browser.map_or(Ok(None), |browser| reader.browser_lane(id, &browser, since))?;
                 let (credentials, decoy) = match found {
                     Some((credentials, true)) => (Some(credentials), None),
                     Some((other, false)) => (None, Some(other.password_hash)),
                     None => (None, None),
                 };
-                let known_browser = browser.filter(|_| knows_browser && credentials.is_some());
+                let browser_lane = lane.filter(|_| credentials.is_some());
                 let is_known_client = knows && credentials.is_some();
-                Ok(Found { credentials, decoy, is_known_client, known_browser, unlocks })
+                Ok(Found { credentials, decoy, is_known_client, browser_lane, unlocks })
             })
             .await
     }

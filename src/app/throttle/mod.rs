@@ -16,7 +16,7 @@ mod limits;
 
 use crate::{
     clock::Clock,
-    domain::{ClientPrefix, Error, Timestamp, TokenHash, UserId, random_text},
+    domain::{ClientPrefix, Error, Timestamp, UserId, random_text},
 };
 use budgets::{BudgetState, Budgets};
 pub(super) use keys::AccountKey;
@@ -57,8 +57,8 @@ pub(super) struct Target {
     pub unlocks: i64,
     /// Whether somebody has signed in to the account from the caller's IP address before.
     pub is_known_client: bool,
-    /// The browser, where somebody has signed in to the account in it before.
-    pub known_browser: Option<TokenHash>,
+    /// The lane of the browser, where somebody has signed in to the account in it before.
+    pub browser_lane: Option<[u8; 16]>,
 }
 
 pub(super) struct Throttle {
@@ -98,13 +98,13 @@ impl Throttle {
     /// Callers whose IP address is unknown are charged to the account's budget, which is stricter than ten times that
     /// of a client or a network, and so replaces both.
     pub fn reserve_sign_in(&self, prefix: Option<ClientPrefix>, target: Target) -> Result<Attempt, Error> {
-        let Target { account, unlocks, is_known_client, known_browser } = target;
+        let Target { account, unlocks, is_known_client, browser_lane } = target;
         let of_account =
             |limit: Limit, whose: &[u8]| self.charge(limit, limit.rate(), &[&unlocks.to_be_bytes(), &account.0, whose]);
         let mut charges = self.by_address(Limit::Address, prefix);
         charges.truncate(if is_known_client { 1 } else { charges.len() });
-        if let Some(browser) = known_browser {
-            charges.push(of_account(Limit::Browser, browser.as_bytes()));
+        if let Some(lane) = browser_lane {
+            charges.push(self.charge(Limit::Browser, Limit::Browser.rate(), &[&lane]));
             return self.reserve(charges);
         }
         if let Some(prefix) = prefix {

@@ -19,7 +19,7 @@ type Attempting<'t> = Box<dyn FnMut(u32) -> Result<Attempt, Error> + 't>;
 
 /// What nobody knows the secret of needs none that is drawn.
 fn target(email: &str) -> Target {
-    Target { account: AccountKey::of(b"secret", email), unlocks: 0, is_known_client: false, known_browser: None }
+    Target { account: AccountKey::of(b"secret", email), unlocks: 0, is_known_client: false, browser_lane: None }
 }
 
 /// How many attempts are let through at once, and how long the next one has to wait.

@@ -36,11 +36,16 @@ impl CookieName {
 
 /// The value of a cookie. One that is sent twice counts as none: one of the two may come from somebody else.
 pub fn read(headers: &HeaderMap, name: CookieName, secure: bool) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter(|(found, _)| *found == name.text(secure)).map(|(_, value)| value);
+    // As bytes: others' cookies may hold anything, and must not hide ours.
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let of_name = |pair: &'_ [u8]| {
+        let pair = pair.trim_ascii();
+        let value = pair.strip_prefix(name.text(secure).as_bytes())?.strip_prefix(b"=")?;
+        Some(pair.len() - value.len())
+    };
+    let mut values = pairs.filter_map(|pair| of_name(pair).map(|at| &pair.trim_ascii()[at..]));
     let only = values.next()?;
-    values.next().is_none().then_some(only)
+    if values.next().is_some() { None } else { std::str::from_utf8(only).ok() }
 }
 
 /// A `Set-Cookie` header. Without `max_age` the cookie goes when the browser is closed.
@@ -65,7 +70,7 @@ mod tests {
     fn headers(lines: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(header::COOKIE, line.parse().unwrap());
+            headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         }
         headers
     }
@@ -79,6 +84,7 @@ mod tests {
             (&["__Host-usher-known=x"], None),
             (&["__host-usher=x"], None),
             (&["a=__Host-usher=x"], None),
+            (&["a=José; __Host-usher=x; b=\u{1f36a}"], Some("x")),
             (&[], None),
         ] {
             assert_eq!(read(&headers(lines), CookieName::Session, true), found, "{lines:?}");
@@ -88,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_sent_twice_counts_as_none() {
-        for lines in [&["usher=x; usher=y"] as &[_], &["usher=x", "usher=x"], &["usher=x; usher="]] {
+        let with_other = &["usher=x", "usher=y; a=José"] as &[_];
+        for lines in [with_other, &["usher=x; usher=y"] as &[_], &["usher=x", "usher=x"], &["usher=x; usher="]] {
             assert_eq!(read(&headers(lines), CookieName::Session, false), None, "{lines:?}");
         }
     }

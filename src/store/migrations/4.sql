@@ -81,6 +81,7 @@ CREATE INDEX entry_codes_by_expires_at ON entry_codes (expires_at);
 CREATE TABLE known_browsers (
     token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
     user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    lane            BLOB    NOT NULL CHECK (length(lane) = 16),
     last_at         INTEGER NOT NULL,
     PRIMARY KEY (token_hash, user_id)
 ) STRICT, WITHOUT ROWID;

@@ -26,13 +26,17 @@ impl Reader<'_> {
         Ok(self.sql.only(SQL, values![user, address.as_ref(), since], |row| row.flag(0))?)
     }
 
-    /// Whether somebody has signed in to the account in a browser since a moment. Asked for nobody, too, so that the work is
-    /// the same. For the point door.
-    pub fn knows_browser(&self, user: Option<UserId>, browser: &TokenHash, since: Timestamp) -> Result<bool, Error> {
-        const SQL: &str =
-            "SELECT EXISTS (SELECT 1 FROM known_browsers WHERE token_hash = ?1 AND user_id = ?2 AND last_at >= ?3)";
+    /// Under what attempts at an account are counted in a browser in which somebody has signed in to it since a moment.
+    /// Asked for nobody, too, so that the work is the same. For `point`.
+    pub fn browser_lane(
+        &self,
+        user: Option<UserId>,
+        browser: &TokenHash,
+        since: Timestamp,
+    ) -> Result<Option<[u8; 16]>, Error> {
+        const SQL: &str = "SELECT lane FROM known_browsers WHERE token_hash = ?1 AND user_id = ?2 AND last_at >= ?3";
         let user = user.map_or(0, UserId::get);
-        Ok(self.sql.only(SQL, values![browser, user, since], |row| row.flag(0))?)
+        Ok(self.sql.first(SQL, values![browser, user, since], |row| row.array(0))?)
     }
 
     /// How often a group of accounts has been unlocked. For `point`.
@@ -72,16 +76,18 @@ impl Writer<'_> {
     }
 
     /// Remembers in which browser somebody signed in. What was known of it under its earlier token is known under the new
-    /// one. A browser keeps its latest `max_users` accounts, and an account its latest `max_browsers` browsers.
+    /// one, and counted in the same lane: a sign-in to one account gives nobody more guesses at another. `lane` is for an
+    /// account that is new in this browser. A browser keeps its latest `max_users` accounts, and an account its latest `max_browsers` browsers.
     pub fn remember_browser(
         &mut self,
         user: UserId,
         earlier: Option<&TokenHash>,
         browser: &TokenHash,
+        lane: [u8; 16],
         [max_users, max_browsers]: [u32; 2],
     ) -> Result<(), Error> {
         const RENAME: &str = "UPDATE known_browsers SET token_hash = ?2 WHERE token_hash = ?1";
-        const REMEMBER: &str = "INSERT INTO known_browsers (token_hash, user_id, last_at) VALUES (?1, ?2, ?3)
+        const REMEMBER: &str = "INSERT INTO known_browsers (token_hash, user_id, lane, last_at) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (token_hash, user_id) DO UPDATE SET last_at = excluded.last_at";
         const FORGET_USERS: &str = "DELETE FROM known_browsers WHERE token_hash = ?1 AND user_id IN
             (SELECT user_id FROM known_browsers WHERE token_hash = ?1
@@ -92,7 +98,7 @@ impl Writer<'_> {
         if let Some(earlier) = earlier {
             self.sql.change(RENAME, values![earlier, browser])?;
         }
-        self.sql.change(REMEMBER, values![browser, user, self.now])?;
+        self.sql.change(REMEMBER, values![browser, user, &lane[..], self.now])?;
         self.sql.change(FORGET_USERS, values![browser, user, max_users])?;
         self.sql.change(FORGET_BROWSERS, values![browser, user, max_browsers])?;
         Ok(())
