@@ -49,6 +49,8 @@ pub(super) enum Phase {
     Receiving,
     /// The server: the request is complete.
     Answering,
+    /// Nothing: its client is told that it has ended, and it is about to be removed.
+    Closed,
 }
 
 impl Default for Connection {

@@ -106,8 +106,11 @@ impl Table {
     /// Closes the quietest connection among those that match.
     fn close_quietest(&mut self, is_one: impl Fn(&Connection) -> bool) {
         // Clients that wait for an answer are closed last, so that others can't displace them by merely opening
-        // connections.
-        let rank = |connection: &Connection| (connection.is_in(Phase::Answering), connection.quiet_since());
+        // connections. Those that have ended, but are still in the table, come first.
+        let rank = |connection: &Connection| {
+            let (is_open, is_answering) = (!connection.is_in(Phase::Closed), connection.is_in(Phase::Answering));
+            (is_open, is_answering, connection.quiet_since())
+        };
         let some = self.by_number.iter().filter(|(_, connection)| is_one(connection));
         let quietest = some.min_by_key(|(_, connection)| rank(connection)).map(|(number, _)| *number);
         if let Some(connection) = quietest.and_then(|number| self.remove(number)) {

@@ -132,6 +132,7 @@ impl AsyncWrite for TimeoutSocket {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let taken = self.poll_taken(cx);
         ready!(self.watch(cx, taken))?;
+        self.connection.enter(Phase::Closed); // before its client can know, and so open another one
         self.is_shut_down = true;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
