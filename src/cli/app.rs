@@ -2,14 +2,14 @@
 
 use super::{
     eprint, explain, open,
-    output::{Table, json, show, show_json},
+    output::{Table, all_pages, json, show, show_json},
     print,
 };
 use crate::{
     app::{self, Policy},
     config::PublicUrlSettings,
     domain::{
-        App, AppAccess, AppChanges, AppId, AppSelector, Caller, DisplayName, GroupName, NewApp, Origin, Page, PageSize,
+        App, AppAccess, AppChanges, AppId, AppSelector, Caller, DisplayName, GroupName, NewApp, Origin, PageSize,
     },
     http::answers,
 };
@@ -120,21 +120,13 @@ pub(super) struct List {
 impl List {
     fn run(&self, database: &Path) -> Result<()> {
         let app = opened(database)?;
-        let (shell, mut all, mut after) = (Caller::shell(), Vec::new(), None);
-        loop {
-            let listed = app.apps.list(&shell, after, PageSize::MAX_SIZE);
-            let Page { items, next } = block_on(listed).map_err(explain)?;
-            all.extend(items);
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let shell = Caller::shell();
+        let all = all_pages(|after| block_on(app.apps.list(&shell, after, PageSize::MAX_SIZE)))?;
         if self.json {
-            return show_json(&answers::AppList::from(Page { items: all, next: None }));
+            return show_json(&answers::AppList::from(all));
         }
         let mut table = Table::new(&["ID", "NAME", "URL", "ACCESS", "GROUPS"])?;
-        for app in all {
+        for app in all.items {
             let (id, name, url) = (app.id.to_string(), app.name.to_string(), app.url.to_string());
             table.row(&[id, name, url, app.access.to_string(), groups_of(&app)])?;
         }

@@ -2,13 +2,13 @@
 
 use super::{
     eprint, explain, open,
-    output::{Table, USER_COLUMNS, json, show_json, user_row},
+    output::{Table, USER_COLUMNS, all_pages, json, show_json, user_row},
     print,
     user::Named,
 };
 use crate::{
     app::{App, Policy},
-    domain::{Caller, Error, GroupId, GroupName, GroupSelector, Page, PageSize},
+    domain::{Caller, Error, GroupId, GroupName, GroupSelector, PageSize},
     http::answers,
 };
 use anyhow::{Context, Result, bail};
@@ -88,22 +88,13 @@ pub(super) struct List {
 
 impl List {
     fn run(&self, app: &App) -> Result<()> {
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let shell = Caller::shell();
-            let listed = app.groups.list(&shell, after, PageSize::MAX_SIZE);
-            let Page { items, next } = block_on(listed).map_err(explain)?;
-            all.extend(items);
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let shell = Caller::shell();
+        let all = all_pages(|after| block_on(app.groups.list(&shell, after, PageSize::MAX_SIZE)))?;
         if self.json {
-            return show_json(&answers::GroupList::from(Page { items: all, next: None }));
+            return show_json(&answers::GroupList::from(all));
         }
         let mut table = Table::new(&["ID", "NAME"])?;
-        for group in all {
+        for group in all.items {
             table.row(&[group.id.to_string(), group.name.to_string()])?;
         }
         table.flush()
@@ -123,22 +114,13 @@ pub(super) struct Show {
 
 impl Show {
     fn run(&self, app: &App) -> Result<()> {
-        let (id, mut all, mut after) = (self.meant.find(app)?, Vec::new(), None);
-        loop {
-            let shell = Caller::shell();
-            let listed = app.groups.members(&shell, id, after, PageSize::MAX_SIZE);
-            let Page { items, next } = block_on(listed).map_err(explain)?;
-            all.extend(items);
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let (id, shell) = (self.meant.find(app)?, Caller::shell());
+        let all = all_pages(|after| block_on(app.groups.members(&shell, id, after, PageSize::MAX_SIZE)))?;
         if self.json {
-            return show_json(&answers::MemberList::from(Page { items: all, next: None }));
+            return show_json(&answers::MemberList::from(all));
         }
         let mut table = Table::new(&USER_COLUMNS)?;
-        all.iter().try_for_each(|user| table.row(&user_row(user)))?;
+        all.items.iter().try_for_each(|user| table.row(&user_row(user)))?;
         table.flush()
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{
     eprint, explain, open,
-    output::{Table, json, or_hyphen, show_json},
+    output::{Table, all_pages, json, or_hyphen, show_json},
     print,
 };
 use crate::{
     app::{App, Invite as Invitation, Policy},
     config::InvitationSettings,
-    domain::{Caller, EmailAddress, InvitationId, Page, PageSize, Role, User, UserSelector},
+    domain::{Caller, EmailAddress, InvitationId, PageSize, Role, User, UserSelector},
     http::answers,
 };
 use anyhow::Result;
@@ -98,22 +98,13 @@ pub(super) struct List {
 impl List {
     fn run(&self, database: &Path) -> Result<()> {
         let app = open(database, Policy::default())?;
-        let (mut all, mut after) = (Vec::new(), None);
-        loop {
-            let shell = Caller::shell();
-            let listed = app.invitations.list(&shell, after, PageSize::MAX_SIZE);
-            let Page { items, next } = block_on(listed).map_err(explain)?;
-            all.extend(items);
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let shell = Caller::shell();
+        let all = all_pages(|after| block_on(app.invitations.list(&shell, after, PageSize::MAX_SIZE)))?;
         if self.json {
-            return show_json(&answers::InvitationList::from(Page { items: all, next: None }));
+            return show_json(&answers::InvitationList::from(all));
         }
         let mut table = Table::new(&["ID", "EMAIL", "ROLE", "CREATED BY", "CREATED", "EXPIRES"])?;
-        for invitation in all {
+        for invitation in all.items {
             table.row(&[
                 invitation.id.to_string(),
                 or_hyphen(invitation.email),

@@ -1,6 +1,6 @@
 //! How results are shown: as tables and lines for people, or as JSON in the API's shape.
 
-use crate::domain::{Timestamp, User};
+use crate::domain::{Error, Page, Timestamp, User};
 use anyhow::{Context, Result};
 use regex::{Captures, Regex};
 use serde::Serialize;
@@ -28,6 +28,19 @@ fn shown(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Unread.into()),
         written => written.context("standard output can't be written"),
+    }
+}
+
+/// Reads a list to its end, page by page, as the one page that a command shows.
+pub(super) fn all_pages<T, P>(mut page: impl FnMut(Option<P>) -> Result<Page<T, P>, Error>) -> Result<Page<T, P>> {
+    let (mut items, mut after) = (Vec::new(), None);
+    loop {
+        let next = page(after).map_err(super::explain)?;
+        items.extend(next.items);
+        after = next.next;
+        if after.is_none() {
+            return Ok(Page { items, next: None });
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub use session::{
 pub use time::Timestamp;
 pub use token::{
     AppSessionToken, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, ResetToken, SessionToken,
-    SetupToken, Token, TokenHash, random_text,
+    Token, TokenHash, begins_as_a_token, random_text,
 };
 pub use user::{
     Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserRecord, UserSelector, UserUpdate,

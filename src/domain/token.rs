@@ -54,7 +54,12 @@ macro_rules! kinds {
 
         $(#[doc = $doc])*
         pub type $token = Token<$kind>;
-    )*};
+    )*
+
+    /// Whether a text begins as a token of any kind, whole or not.
+    pub fn begins_as_a_token(text: &str) -> bool {
+        [$(<$kind as Kind>::PREFIX),*].iter().any(|prefix| text.starts_with(prefix))
+    }};
 }
 
 kinds! {
@@ -68,8 +73,6 @@ kinds! {
     OfKnownBrowser, KnownBrowserToken => "ushk",
     /// Lets a browser that is signed in enter an app, once.
     OfEntry, EntryCode => "ushe",
-    /// Lets its holder create the first administrator, once.
-    OfSetup, SetupToken => "ushs",
     /// Lets its holder set a new password, once.
     OfReset, ResetToken => "ushr",
     /// Lets its holder register, once.

@@ -46,7 +46,12 @@ impl Context {
     }
 
     pub fn of(request: &Request) -> Result<&Context, NoContext> {
-        request.data::<Arc<Context>>().map(Arc::as_ref).ok_or(NoContext)
+        Self::shared(request).map(Arc::as_ref)
+    }
+
+    /// The same for what keeps it beyond the request.
+    pub fn shared(request: &Request) -> Result<&Arc<Context>, NoContext> {
+        request.data::<Arc<Context>>().ok_or(NoContext)
     }
 }
 

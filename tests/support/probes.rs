@@ -194,14 +194,13 @@ pub trait Probes {
         connection.last_insert_rowid()
     }
 
-    /// One row of each kind that browsers leave behind: a code for an app, a browser that is known, a set-up link.
+    /// One row of each kind that browsers leave behind: a code for an app, and a browser that is known.
     fn add_what_browsers_leave(&self, user: i64) {
         let until = i64::MAX;
         let sql = format!(
             "INSERT INTO entry_codes SELECT randomblob(32), s.id, a.id, randomblob(32), '/', {until}, 0
                  FROM sessions s, apps a WHERE s.user_id = {user} LIMIT 1;
-             INSERT INTO known_browsers SELECT randomblob(32), id, randomblob(16), last_login_at FROM users WHERE id = {user};
-             INSERT INTO setup_link VALUES (1, randomblob(32), {until})"
+             INSERT INTO known_browsers SELECT randomblob(32), id, randomblob(16), last_login_at FROM users WHERE id = {user}"
         );
         self.connection().execute_batch(&sql).expect("it can be written");
     }

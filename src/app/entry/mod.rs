@@ -73,7 +73,7 @@ impl Entry {
         self.core.policy.public_url.as_ref().is_some_and(|url| url.host() == host)
     }
 
-    /// Whether a proxy that asks about an origin asks about an app. It is noted, so that whoever sets up the proxy sees it.
+    /// Whether a proxy that asks about an origin asks about an app. It is noted, so that those who set it up see it.
     pub async fn is_asked(&self, origin: &Origin, proxy: IpAddr) -> Result<bool, Error> {
         let door = self.door(origin).await?;
         if let Some(door) = &door {
@@ -191,9 +191,14 @@ impl Entry {
         if state.is_spent || !is_meant {
             self.core.journal.record_counted(Action::EntryCodeRefused, caller, owner);
         }
-        if !is_meant {
-            self.burn(caller, code, state.is_spent).await?;
-            return Ok(Redeemed::Refused);
+        match (is_meant, state.is_spent) {
+            (false, true) => return Ok(Redeemed::Refused),
+            (false, false) => {
+                self.burn(caller, code).await?;
+                return Ok(Redeemed::Refused);
+            }
+            (true, true) => return Ok(Redeemed::Again { path: state.path }),
+            (true, false) => {}
         }
         let (token, path) = (AppSessionToken::generate(), state.path.clone());
         let spending = Spending { code, state, token: token.hash(), user_agent };
@@ -201,11 +206,8 @@ impl Entry {
         Ok(if is_in { Redeemed::Entered { token, path } } else { Redeemed::Again { path } })
     }
 
-    /// Uses a code up that was shown where it does not belong. Nobody can have that written twice.
-    async fn burn(&self, caller: &Caller, code: TokenHash, is_spent: bool) -> Result<(), Error> {
-        if is_spent {
-            return Ok(());
-        }
+    /// Uses a code up that was shown where it does not belong.
+    async fn burn(&self, caller: &Caller, code: TokenHash) -> Result<(), Error> {
         self.core.change(caller, Operation::RedeemCode, move |writer, _| writer.spend_entry_code(&code).map(drop)).await
     }
 }

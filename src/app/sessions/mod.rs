@@ -59,18 +59,18 @@ pub(super) fn use_with_app(core: &Core, browser: &Session, with_app: &Session) -
 /// Moves each session with an app behind the browser's session that it depends on. One whose browser's session has ended
 /// has ended with it.
 fn behind_their_parents(listed: Vec<ListedSession>) -> Vec<ListedSession> {
-    let (mut with_apps, mut sorted) = (HashMap::<SessionId, Vec<ListedSession>>::new(), Vec::new());
-    let (children, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|session| session.parent.is_some());
-    for session in children {
-        let parent = session.parent.as_ref().map(|(parent, _)| parent.clone());
-        with_apps.entry(parent.expect("they were chosen for it")).or_default().push(session);
+    let (mut with_apps, mut others) = (HashMap::<SessionId, Vec<ListedSession>>::new(), Vec::new());
+    for session in listed {
+        match session.parent.as_ref().map(|(parent, _)| parent.clone()) {
+            Some(parent) => with_apps.entry(parent).or_default().push(session),
+            None => others.push(session),
+        }
     }
-    for session in others {
-        let behind = with_apps.remove(&session.id);
-        sorted.push(session);
-        sorted.extend(behind.into_iter().flatten());
-    }
-    sorted
+    let mut family = |session: ListedSession| {
+        let behind = with_apps.remove(&session.id).unwrap_or_default();
+        std::iter::once(session).chain(behind)
+    };
+    others.into_iter().flat_map(&mut family).collect()
 }
 
 /// Which sessions of an account to end.

@@ -1,9 +1,9 @@
 //! Signing in in a browser.
 
-use super::{Opening, PasswordCheck, SignIns, insert};
+use super::{Opening, PasswordCheck, SignIns, Wanted, insert};
 use crate::{
     app::{ADDRESS_RETENTION, MAX_ADDRESSES},
-    domain::{BrowserToken, Caller, Error, KnownBrowserToken, NewSession, SessionId, SessionKind, TokenHash, User},
+    domain::{BrowserToken, Caller, Error, KnownBrowserToken, SessionKind, TokenHash, User},
     store::Writer,
 };
 use std::time::Duration;
@@ -54,14 +54,8 @@ impl SignIns {
         let (token, known) = (BrowserToken::generate(), KnownBrowserToken::generate());
         let longest = self.core.policy.sessions.lifetime;
         let lifetime = if visit.keep { longest } else { longest.min(UNKEPT_LIFETIME) };
-        let session = |user_id| NewSession {
-            id: SessionId::generate(),
-            token_hash: token.hash(),
-            user_id,
-            kind: SessionKind::Browser,
-            expires_at: self.core.clock.now() + lifetime,
-            user_agent: visit.user_agent,
-        };
+        let wanted =
+            Wanted { kind: SessionKind::Browser, token_hash: token.hash(), lifetime, user_agent: visit.user_agent };
         let current = caller.signed_in().map(|signed_in| (signed_in.session.id.clone(), signed_in.user.id));
         let (earlier, new, lane) = (visit.known, known.hash(), new_lane());
         let store = move |writer: &mut Writer<'_>, opening: &Opening| {
@@ -81,7 +75,7 @@ impl SignIns {
             writer.remember_browser(id, earlier.as_ref(), &new, lane, [MAX_USERS, MAX_ADDRESSES])?;
             Ok(true)
         };
-        let (user, _) = self.open_session(caller, proven, password, session, store).await?;
+        let (user, _) = self.open_session(caller, proven, password, wanted, store).await?;
         Ok(BrowserSignIn { token, lifetime, known, known_for: ADDRESS_RETENTION, user })
     }
 }

@@ -9,12 +9,12 @@ use super::{MAX_ADDRESSES, access::Operation, core::Core};
 use crate::{
     domain::{
         Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionKind, SessionLimits,
-        SessionToken, Timestamp, User, UserId,
+        SessionToken, Timestamp, TokenHash, User,
     },
     store::Writer,
 };
 use password::{PasswordCheck, Proven};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The result of a sign-in. The token is not stored, so it can be shown only now.
 #[derive(Debug)]
@@ -41,15 +41,9 @@ impl SignIns {
     ) -> Result<SignIn, Error> {
         let proven = PasswordCheck { core: &self.core, caller }.for_sign_in(email, password).await?;
         let token = SessionToken::generate();
-        let session = |user_id| NewSession {
-            id: SessionId::generate(),
-            token_hash: token.hash(),
-            user_id,
-            kind: SessionKind::Api,
-            expires_at: self.core.clock.now() + self.core.policy.sessions.lifetime,
-            user_agent,
-        };
-        let (user, expires_at) = self.open_session(caller, proven, password, session, insert).await?;
+        let lifetime = self.core.policy.sessions.lifetime;
+        let wanted = Wanted { kind: SessionKind::Api, token_hash: token.hash(), lifetime, user_agent };
+        let (user, expires_at) = self.open_session(caller, proven, password, wanted, insert).await?;
         Ok(SignIn { token, expires_at, user })
     }
 
@@ -60,14 +54,16 @@ impl SignIns {
         caller: &Caller,
         proven: Option<Proven>,
         password: &str,
-        session: impl FnOnce(UserId) -> NewSession,
+        wanted: Wanted,
         store: impl Fn(&mut Writer<'_>, &Opening) -> Result<bool, Error> + Send + 'static,
     ) -> Result<(User, Timestamp), Error> {
         let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
         let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
-        let (session, limits) = (session(user_id), self.core.policy.sessions.clone());
-        let expires_at = session.expires_at;
+        let expires_at = self.core.clock.now() + wanted.lifetime;
+        let Wanted { kind, token_hash, user_agent, .. } = wanted;
+        let session = NewSession { id: SessionId::generate(), token_hash, user_id, kind, expires_at, user_agent };
+        let limits = self.core.policy.sessions.clone();
         let opening = Opening { session, credentials, rehashed, limits };
         let opened = self.core.change(caller, Operation::SignIn, move |writer, _| {
             if store(writer, &opening)? { opening.record(writer).map(Some) } else { Ok(None) }
@@ -97,6 +93,14 @@ impl SignIns {
         let password = Password::attempt(password)?;
         self.core.hashing.admit(caller.client.network()).ok()?.hash(password).await.ok()
     }
+}
+
+/// The session that a caller asks for.
+struct Wanted {
+    kind: SessionKind,
+    token_hash: TokenHash,
+    lifetime: Duration,
+    user_agent: Option<String>,
 }
 
 /// A session that is about to be stored, and the account as it was when its password was checked.

@@ -2,15 +2,15 @@
 
 use crate::{
     app,
-    domain::{self, AppAccess, AppChanges, AppId, DisplayName, Origin, PageSize},
+    domain::{self, AppAccess, AppChanges, AppId, DisplayName, Origin},
     http::{
         auth::SignedInCaller,
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
             path::Path,
-            query::{self, Cursor, Query, query},
-            schema::{AppGroups, Example, Item, Nullable, answer},
+            query::{Part, Query, page_answer},
+            schema::{AppGroups, Example, Item, answer},
         },
     },
 };
@@ -107,7 +107,7 @@ impl From<domain::App> for App {
 }
 
 impl Item for App {
-    const MAX: u32 = PageSize::MAX;
+    const MAX: u32 = domain::PageSize::MAX;
 }
 
 impl Example for App {
@@ -118,36 +118,9 @@ impl Example for App {
     }
 }
 
-query! {
-    /// Which part of the list.
-    ListApps as "ListAppsQuery" {
-        /// The maximum number of apps on a page
-        limit: PageSize,
-        /// The `next_cursor` of the previous page
-        cursor: Cursor,
-    }
-}
-
-answer! {
+page_answer! {
     /// A page of apps.
-    AppList as "AppList" {
-        apps: Vec<App>,
-        /// Where the next page begins; null on the last page
-        next_cursor: Nullable<String>,
-    }
-}
-
-impl From<domain::Page<domain::App, AppId>> for AppList {
-    fn from(page: domain::Page<domain::App, AppId>) -> Self {
-        let next_cursor = Nullable(page.next.map(|id| Cursor::text_of(&id.to_string())));
-        Self { apps: page.items.into_iter().map(App::from).collect(), next_cursor }
-    }
-}
-
-impl Example for AppList {
-    fn example() -> Value {
-        json!({"apps": [App::example()], "next_cursor": null})
-    }
+    AppList as "AppList" { apps: App, from domain::App, by AppId }
 }
 
 #[derive(ApiResponse)]
@@ -200,10 +173,9 @@ impl Apps {
     ///
     /// For administrators. Lists the oldest first. Unknown and repeated parameters are refused.
     #[oai(path = "/apps", method = "get", operation_id = "listApps")]
-    async fn list(&self, caller: SignedInCaller, query: Query<ListApps>) -> Result<Listed, ApiError> {
-        let ListApps { limit, cursor } = query.0;
-        let after = query::place(cursor, AppId::parse)?;
-        let page = self.app.apps.list(&caller.0, after, limit.unwrap_or_default()).await?;
+    async fn list(&self, caller: SignedInCaller, query: Query<Part>) -> Result<Listed, ApiError> {
+        let (after, limit) = query.0.read(AppId::parse)?;
+        let page = self.app.apps.list(&caller.0, after, limit).await?;
         Ok(Listed::Apps(Json(page.into())))
     }
 

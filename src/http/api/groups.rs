@@ -3,15 +3,15 @@
 use super::user::User;
 use crate::{
     app::App,
-    domain::{self, GroupId, GroupName, PageSize, UserId},
+    domain::{self, GroupId, GroupName, UserId},
     http::{
         auth::SignedInCaller,
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
             path::Path,
-            query::{self, Cursor, Query, query},
-            schema::{Example, Item, Nullable, answer},
+            query::{Part, Query, page_answer},
+            schema::{Example, Item, answer},
         },
     },
 };
@@ -87,7 +87,7 @@ impl From<domain::Group> for Group {
 }
 
 impl Item for Group {
-    const MAX: u32 = PageSize::MAX;
+    const MAX: u32 = domain::PageSize::MAX;
 }
 
 impl Example for Group {
@@ -96,68 +96,14 @@ impl Example for Group {
     }
 }
 
-query! {
-    /// Which part of the list.
-    ListGroups as "ListGroupsQuery" {
-        /// The maximum number of groups on a page
-        limit: PageSize,
-        /// The `next_cursor` of the previous page
-        cursor: Cursor,
-    }
-}
-
-answer! {
+page_answer! {
     /// A page of groups.
-    GroupList as "GroupList" {
-        groups: Vec<Group>,
-        /// Where the next page begins; null on the last page
-        next_cursor: Nullable<String>,
-    }
+    GroupList as "GroupList" { groups: Group, from domain::Group, by GroupId }
 }
 
-impl From<domain::Page<domain::Group, GroupId>> for GroupList {
-    fn from(page: domain::Page<domain::Group, GroupId>) -> Self {
-        let next_cursor = Nullable(page.next.map(|id| Cursor::text_of(&id.to_string())));
-        Self { groups: page.items.into_iter().map(Group::from).collect(), next_cursor }
-    }
-}
-
-impl Example for GroupList {
-    fn example() -> Value {
-        json!({"groups": [Group::example()], "next_cursor": null})
-    }
-}
-
-query! {
-    /// Which part of the list.
-    ListGroupMembers as "ListGroupMembersQuery" {
-        /// The maximum number of accounts on a page
-        limit: PageSize,
-        /// The `next_cursor` of the previous page
-        cursor: Cursor,
-    }
-}
-
-answer! {
+page_answer! {
     /// A page of the accounts in a group.
-    MemberList as "MemberList" {
-        users: Vec<User>,
-        /// Where the next page begins; null on the last page
-        next_cursor: Nullable<String>,
-    }
-}
-
-impl From<domain::Page<domain::User, UserId>> for MemberList {
-    fn from(page: domain::Page<domain::User, UserId>) -> Self {
-        let next_cursor = Nullable(page.next.map(|id| Cursor::text_of(&id.to_string())));
-        Self { users: page.items.into_iter().map(User::from).collect(), next_cursor }
-    }
-}
-
-impl Example for MemberList {
-    fn example() -> Value {
-        json!({"users": [User::example()], "next_cursor": null})
-    }
+    MemberList as "MemberList" { users: User, from domain::User, by UserId }
 }
 
 #[derive(ApiResponse)]
@@ -237,10 +183,9 @@ impl Groups {
     ///
     /// For administrators. Lists the oldest first. Unknown and repeated parameters are refused.
     #[oai(path = "/groups", method = "get", operation_id = "listGroups")]
-    async fn list(&self, caller: SignedInCaller, query: Query<ListGroups>) -> Result<Listed, ApiError> {
-        let ListGroups { limit, cursor } = query.0;
-        let after = query::place(cursor, GroupId::parse)?;
-        let page = self.app.groups.list(&caller.0, after, limit.unwrap_or_default()).await?;
+    async fn list(&self, caller: SignedInCaller, query: Query<Part>) -> Result<Listed, ApiError> {
+        let (after, limit) = query.0.read(GroupId::parse)?;
+        let page = self.app.groups.list(&caller.0, after, limit).await?;
         Ok(Listed::Groups(Json(page.into())))
     }
 
@@ -295,11 +240,10 @@ impl Groups {
         caller: SignedInCaller,
         /// The group's id
         group_id: Path<Option<GroupId>>,
-        query: Query<ListGroupMembers>,
+        query: Query<Part>,
     ) -> Result<Members, ApiError> {
-        let ListGroupMembers { limit, cursor } = query.0;
-        let after = query::place(cursor, UserId::parse)?;
-        let page = self.app.groups.members(&caller.0, group_id.0, after, limit.unwrap_or_default()).await?;
+        let (after, limit) = query.0.read(UserId::parse)?;
+        let page = self.app.groups.members(&caller.0, group_id.0, after, limit).await?;
         Ok(Members::Users(Json(page.into())))
     }
 

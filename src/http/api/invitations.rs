@@ -2,14 +2,14 @@
 
 use crate::{
     app::{App, Invite, IssuedInvitation},
-    domain::{self, EmailAddress, InvitationId, InvitationToken, PageSize, Role, Timestamp, UserId},
+    domain::{self, EmailAddress, InvitationId, InvitationToken, Role, Timestamp, UserId},
     http::{
         auth::SignedInCaller,
         wire::{
             body::{Body, Json, body},
             error::{ApiError, ErrorCode},
             path::Path,
-            query::{self, Cursor, Query, query},
+            query::{Part, Query, page_answer},
             schema::{Example, Item, Nullable, Seconds, answer},
         },
     },
@@ -70,7 +70,7 @@ impl From<domain::Invitation> for Invitation {
 }
 
 impl Item for Invitation {
-    const MAX: u32 = PageSize::MAX;
+    const MAX: u32 = domain::PageSize::MAX;
 }
 
 impl Example for Invitation {
@@ -115,36 +115,9 @@ impl Example for CreatedInvitation {
     }
 }
 
-query! {
-    /// Which part of the list.
-    ListInvitations as "ListInvitationsQuery" {
-        /// The maximum number of invitations on a page
-        limit: PageSize,
-        /// The `next_cursor` of the previous page
-        cursor: Cursor,
-    }
-}
-
-answer! {
+page_answer! {
     /// A page of the invitations that can still be used.
-    InvitationList as "InvitationList" {
-        invitations: Vec<Invitation>,
-        /// Where the next page begins; null on the last page
-        next_cursor: Nullable<String>,
-    }
-}
-
-impl From<domain::Page<domain::Invitation, InvitationId>> for InvitationList {
-    fn from(page: domain::Page<domain::Invitation, InvitationId>) -> Self {
-        let next_cursor = Nullable(page.next.map(|id| Cursor::text_of(&id.to_string())));
-        Self { invitations: page.items.into_iter().map(Invitation::from).collect(), next_cursor }
-    }
-}
-
-impl Example for InvitationList {
-    fn example() -> Value {
-        json!({"invitations": [Invitation::example()], "next_cursor": null})
-    }
+    InvitationList as "InvitationList" { invitations: Invitation, from domain::Invitation, by InvitationId }
 }
 
 #[derive(ApiResponse)]
@@ -186,10 +159,9 @@ impl Invitations {
     /// For administrators. Lists the invitations that can still be used, the oldest first. Unknown and repeated
     /// parameters are refused.
     #[oai(path = "/invitations", method = "get", operation_id = "listInvitations")]
-    async fn list(&self, caller: SignedInCaller, query: Query<ListInvitations>) -> Result<Listed, ApiError> {
-        let ListInvitations { limit, cursor } = query.0;
-        let after = query::place(cursor, InvitationId::parse)?;
-        let page = self.app.invitations.list(&caller.0, after, limit.unwrap_or_default()).await?;
+    async fn list(&self, caller: SignedInCaller, query: Query<Part>) -> Result<Listed, ApiError> {
+        let (after, limit) = query.0.read(InvitationId::parse)?;
+        let page = self.app.invitations.list(&caller.0, after, limit).await?;
         Ok(Listed::Invitations(Json(page.into())))
     }
 

@@ -4,7 +4,7 @@ use crate::{
     app::{App, Shown},
     domain::{Caller, Error, GroupName, Origin, Role, User},
     http::{
-        auth::{ForwardedRequest, RequestKind},
+        auth::{ForwardedRequest, RequestKind, start_of},
         wire::{
             error::{ApiError, ErrorCode},
             query::{FromParameter, Query, query},
@@ -12,7 +12,6 @@ use crate::{
         },
     },
 };
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use poem_openapi::{
     ApiResponse, OpenApi,
     registry::{MetaSchema, MetaSchemaRef},
@@ -162,8 +161,7 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
     let has_pages = request.has_pages();
     match request.kind {
         RequestKind::Navigation if has_pages && by_cookie && (is_unknown || is_kept_out) => {
-            let path = utf8_percent_encode(request.path.as_str(), NON_ALPHANUMERIC);
-            let location = format!("{app}/_usher/start?to={path}");
+            let location = start_of(app, &request.path);
             if !refuse {
                 return Ok(Verified::Elsewhere(location));
             }

@@ -6,13 +6,10 @@ use crate::{
     http::context::Context,
 };
 use poem::{
-    Request, RequestBody,
+    Request,
     http::{HeaderMap, header},
 };
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaSecurityScheme, Registry},
-};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use std::sync::Arc;
 
 pub(super) const SCHEME: &str = "sessionToken";
@@ -49,7 +46,7 @@ pub(super) fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
 }
 
 /// Identifies the caller, and stores the account for the access log.
-pub(super) async fn caller(request: &Request) -> Result<Caller, ApiError> {
+async fn caller(request: &Request) -> Result<Caller, ApiError> {
     let context = Context::of(request)?;
     let actor = match sent(request.headers())? {
         Sent::Nothing => Actor::Anonymous,
@@ -74,54 +71,53 @@ pub(super) fn register_scheme(registry: &mut Registry) {
     registry.create_security_scheme(SCHEME, scheme);
 }
 
-impl<'a> ApiExtractor<'a> for SignedInCaller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+/// Implements the extractor of a type with a method `read`, and documents its operations as taking a session token.
+macro_rules! takes_session_token {
+    ($type:ty, optional: $optional:literal) => {
+        impl<'a> poem_openapi::ApiExtractor<'a> for $type {
+            const TYPES: &'static [poem_openapi::ApiExtractorType] = &[poem_openapi::ApiExtractorType::SecurityScheme];
+            type ParamType = ();
+            type ParamRawType = ();
 
-    fn register(registry: &mut Registry) {
-        register_scheme(registry);
-    }
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                $crate::http::auth::bearer::register_scheme(registry);
+            }
 
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
+            fn security_schemes() -> Vec<&'static str> {
+                vec![$crate::http::auth::bearer::SCHEME]
+            }
 
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
+            fn has_security_fallback() -> bool {
+                $optional
+            }
+
+            async fn from_request(
+                request: &'a poem::Request,
+                _body: &mut poem::RequestBody,
+                _options: poem_openapi::ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                Ok(Self::read(request).await?)
+            }
+        }
+    };
+}
+pub(super) use takes_session_token;
+
+takes_session_token!(SignedInCaller, optional: false);
+takes_session_token!(AnyCaller, optional: true);
+
+impl SignedInCaller {
+    pub(super) async fn read(request: &Request) -> Result<Self, ApiError> {
         let caller = caller(request).await?;
         match caller.actor {
             Actor::SignedIn(_) => Ok(Self(caller)),
-            Actor::Anonymous | Actor::Shell => Err(ApiError::new(ErrorCode::AuthenticationRequired).into()),
+            Actor::Anonymous | Actor::Shell => Err(ApiError::new(ErrorCode::AuthenticationRequired)),
         }
     }
 }
 
-impl<'a> ApiExtractor<'a> for AnyCaller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        register_scheme(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    fn has_security_fallback() -> bool {
-        true
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
+impl AnyCaller {
+    async fn read(request: &Request) -> Result<Self, ApiError> {
         Ok(Self(caller(request).await?))
     }
 }

@@ -1,22 +1,22 @@
 //! What a proxy says of the request that it asks about, and of the host for which it hands one over.
 
 use super::{
-    bearer::{SCHEME, Sent, register_scheme, sent},
+    bearer::{Sent, SignedInCaller, sent, takes_session_token},
     cookie::{self, CookieName},
     user_agent,
 };
 use crate::{
-    domain::{Actor, AppPath, AppSessionToken, Caller, Origin, SignedIn},
+    domain::{Actor, AppPath, AppSessionToken, Caller, Origin, SignedIn, begins_as_a_token},
     http::{
         context::Context,
         wire::error::{ApiError, ErrorCode},
     },
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, HeaderName, Method, header},
 };
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions, registry::Registry};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -91,6 +91,14 @@ impl ForwardedRequest {
     }
 }
 
+/// What is escaped in a parameter of a query: all but letters, digits, and what signed text is made of.
+pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// Where the way to a place in an app begins, on the host of the app.
+pub fn start_of(app: &Origin, path: &AppPath) -> String {
+    format!("{app}/_usher/start?to={}", utf8_percent_encode(path.as_str(), QUERY))
+}
+
 /// What a browser does with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
@@ -120,33 +128,14 @@ impl RequestKind {
     }
 }
 
-impl<'a> ApiExtractor<'a> for ForwardedRequest {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+takes_session_token!(ForwardedRequest, optional: false);
 
-    fn register(registry: &mut Registry) {
-        register_scheme(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let context =
-            request.data::<Arc<Context>>().ok_or_else(|| ApiError::internal("a request without a context"))?;
-        let headers = request.headers();
+impl ForwardedRequest {
+    async fn read(request: &Request) -> Result<Self, ApiError> {
+        let (context, headers) = (Context::shared(request)?, request.headers());
         let to = origin(context, headers)?;
         let Some(app) = &to else {
-            let caller = super::bearer::caller(request).await?;
-            if caller.signed_in().is_none() {
-                return Err(ApiError::new(ErrorCode::AuthenticationRequired).into());
-            }
+            let SignedInCaller(caller) = SignedInCaller::read(request).await?;
             let (path, kind) = (AppPath::of("/"), RequestKind::Other);
             return Ok(Self { caller, to, path, kind, is_forged: false, app_cookie: None, context: context.clone() });
         };
@@ -154,10 +143,8 @@ impl<'a> ApiExtractor<'a> for ForwardedRequest {
         let uri = headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/");
         // What an app itself puts into `Authorization` is none of ours.
         let actor = match sent(headers) {
-            Ok(Sent::Token(token)) => {
-                Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await.map_err(ApiError::from)?))
-            }
-            Err(invalid) if is_ours(headers) => return Err(invalid.into()),
+            Ok(Sent::Token(token)) => Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)),
+            Err(invalid) if is_ours(headers) => return Err(invalid),
             Ok(Sent::Nothing) | Err(_) => Actor::Anonymous,
         };
         let with_token = matches!(actor, Actor::SignedIn(_));
@@ -178,8 +165,7 @@ impl<'a> ApiExtractor<'a> for ForwardedRequest {
 /// Whether a value of `Authorization` begins as our tokens do.
 fn is_ours(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-    let prefixes = ["ush_", "ushb_", "usha_", "ushr_", "ushi_", "ushk_", "ushe_", "ushs_"];
-    values.flat_map(str::split_whitespace).any(|word| prefixes.iter().any(|prefix| word.starts_with(prefix)))
+    values.flat_map(str::split_whitespace).any(begins_as_a_token)
 }
 
 /// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own. One of which a
@@ -219,8 +205,7 @@ impl AppVisitor {
 
 impl<'a> FromRequest<'a> for AppVisitor {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let context = request.data::<Arc<Context>>().ok_or_else(|| ApiError::internal("a page without a context"))?;
-        let headers = request.headers();
+        let (context, headers) = (Context::shared(request).map_err(ApiError::from)?, request.headers());
         let at = origin(context, headers)?.ok_or_else(|| not_forwarded(context))?;
         let read = |name| cookie::read(headers, name, at.is_https());
         Ok(Self {

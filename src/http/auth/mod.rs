@@ -7,7 +7,7 @@ mod forwarded;
 mod visitor;
 
 pub use bearer::{AnyCaller, SignedInCaller};
-pub use forwarded::{AppVisitor, ForwardedRequest, RequestKind};
+pub use forwarded::{AppVisitor, ForwardedRequest, QUERY, RequestKind, start_of};
 pub use visitor::Visitor;
 
 use crate::domain::USER_AGENT_LENGTH;

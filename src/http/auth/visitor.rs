@@ -44,7 +44,7 @@ impl Visitor {
 
 impl<'a> FromRequest<'a> for Visitor {
     async fn from_request(request: &'a Request, _body: &mut RequestBody) -> poem::Result<Self> {
-        let context = request.data::<Arc<Context>>().ok_or_else(|| ApiError::internal("a page without a context"))?;
+        let context = Context::shared(request).map_err(ApiError::from)?;
         let public_url = context.app.policy().public_url.clone();
         let public_url = public_url.ok_or_else(|| ApiError::internal("a page without a public URL"))?;
         refuse_other_hosts(request.headers(), &public_url)?;

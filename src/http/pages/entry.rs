@@ -2,20 +2,20 @@
 
 use super::{
     sign_in,
-    view::{Layout, QUERY, html, page, see_other},
+    view::{Layout, html, page, see_other},
 };
 use crate::{
     app::{Admission, Redeemed},
     domain::{AppPath, Door, Timestamp, random_text},
     http::{
-        auth::{AppVisitor, Visitor, cookie::CookieName},
+        auth::{AppVisitor, QUERY, Visitor, cookie::CookieName, start_of},
         wire::error::{ApiError, ErrorCode},
     },
 };
 use percent_encoding::utf8_percent_encode;
 use poem::{
     Request, Response, Result, handler,
-    http::{HeaderValue, StatusCode, header},
+    http::{StatusCode, header},
 };
 
 /// A parameter of the query, decoded; nothing where it is missing.
@@ -25,10 +25,6 @@ fn parameter(request: &Request, name: &str) -> String {
         .find(|(found, _)| found == name)
         .map(|(_, value)| value.into_owned())
         .unwrap_or_default()
-}
-
-fn start_of(app: &impl std::fmt::Display, path: &AppPath) -> String {
-    format!("{app}/_usher/start?to={}", utf8_percent_encode(path.as_str(), QUERY))
 }
 
 async fn door(visitor: &AppVisitor) -> Result<Door, ApiError> {
@@ -232,7 +228,7 @@ page! {
     }
 }
 
-/// `/_usher/test` on the host of an app: what arrives here, for whoever sets up a proxy.
+/// `/_usher/test` on the host of an app: what arrives here, for those who set up a proxy.
 #[handler]
 pub(super) async fn test(visitor: AppVisitor) -> Result<Response> {
     let app = &visitor.context.app;
@@ -245,9 +241,7 @@ pub(super) async fn test(visitor: AppVisitor) -> Result<Response> {
         has_app_cookie: visitor.has_app_cookie,
         verified_at: door.as_ref().and_then(|door| door.verified_at),
     };
-    let mut response = html(StatusCode::OK, &page)?;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(html(StatusCode::OK, &page)?)
 }
 
 #[cfg(test)]

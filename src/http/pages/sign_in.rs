@@ -2,13 +2,13 @@
 
 use super::{
     failure::wait,
-    view::{Field, Layout, QUERY, html, is_unprotected, page, see_other, with_faults},
+    view::{Field, Layout, html, is_unprotected, page, see_other},
 };
 use crate::{
     app::{BrowserSignIn, BrowserVisit},
-    domain::{Error, Faults},
+    domain::Error,
     http::{
-        auth::{Visitor, cookie::CookieName},
+        auth::{QUERY, Visitor, cookie::CookieName},
         wire::{
             error::{ApiError, ErrorCode},
             form::Form,
@@ -53,24 +53,16 @@ impl Default for Filled<'_> {
 
 /// The form.
 pub(super) fn form(visitor: &Visitor, filled: &Filled<'_>) -> Result<Response, ApiError> {
-    let field = |name, label, kind, autocomplete, value| Field {
-        name,
-        label,
-        kind,
-        autocomplete,
-        value,
-        fault: None,
-        focus: false,
-    };
+    let field = |name, label, kind, autocomplete, value, focus| Field { name, label, kind, autocomplete, value, focus };
+    let is_new = filled.login.is_empty();
     let fields = vec![
-        field("login", "Username or e-mail", "text", "username", filled.login),
-        field("password", "Password", "password", "current-password", ""),
+        field("login", "Username or e-mail", "text", "username", filled.login, is_new),
+        field("password", "Password", "password", "current-password", "", !is_new),
     ];
-    let (faults, first) = (Faults::default(), if filled.login.is_empty() { "login" } else { "password" });
     let (status, refusal) = filled.refusal.unzip();
     let page = SignInPage {
         layout: Layout::of(visitor),
-        fields: with_faults(fields, &faults, first),
+        fields,
         keep: filled.keep,
         app: filled.app,
         flow: filled.flow,

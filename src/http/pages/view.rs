@@ -3,11 +3,10 @@
 use super::assets;
 use crate::{
     app::Policy,
-    domain::{Faults, Origin},
+    domain::Origin,
     http::{auth::Visitor, wire::error::ApiError},
 };
 use askama::Template;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use poem::{
     Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -23,7 +22,7 @@ pub struct Layout<'p> {
     pub home: &'p str,
     pub style: &'static str,
     pub icon: &'static str,
-    /// The username of whoever is signed in.
+    /// The username of the account that is signed in.
     pub signed_in: Option<&'p str>,
 }
 
@@ -39,15 +38,12 @@ impl<'p> Layout<'p> {
     }
 }
 
-/// What is escaped in a parameter of a query: all but letters, digits, and what signed text is made of.
-pub const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
-
 /// Whether passwords cross a network unprotected.
 pub fn is_unprotected(public_url: &Origin) -> bool {
     !public_url.is_https() && !public_url.is_loopback()
 }
 
-/// A field of a form, with what was typed into it and what is wrong with that.
+/// A field of a form, with what was typed into it.
 pub struct Field<'p> {
     pub name: &'static str,
     pub label: &'static str,
@@ -56,22 +52,8 @@ pub struct Field<'p> {
     /// What a browser or a password manager may fill in (WHATWG HTML, "autofill").
     pub autocomplete: &'static str,
     pub value: &'p str,
-    pub fault: Option<&'p str>,
     /// Whether the cursor stands here.
     pub focus: bool,
-}
-
-/// Gives the fields their faults. The cursor stands in the first faulty one, else in `first`.
-pub fn with_faults<'p>(mut fields: Vec<Field<'p>>, faults: &'p Faults, first: &str) -> Vec<Field<'p>> {
-    for field in &mut fields {
-        field.fault = faults.iter().find(|(name, _)| *name == field.name).map(|(_, fault)| fault);
-    }
-    let faulty = fields.iter().position(|field| field.fault.is_some());
-    let focus = faulty.or_else(|| fields.iter().position(|field| field.name == first));
-    if let Some(field) = focus.and_then(|at| fields.get_mut(at)) {
-        field.focus = true;
-    }
-    fields
 }
 
 /// Declares a page: what its template, which lies in `templates`, shows beside the layout.

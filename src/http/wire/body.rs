@@ -253,46 +253,21 @@ impl FromJson for Seconds {
     }
 }
 
-impl FromJson for Username {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        Username::parse(text(value)?)
-    }
+macro_rules! parsed_members {
+    ($($type:ty),*) => {$(
+        impl FromJson for $type {
+            fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+                Self::parse(text(value)?)
+            }
+        }
+    )*};
 }
+parsed_members!(AppAccess, DisplayName, EmailAddress, GroupName, Origin, Role, Username);
 
 /// An empty text means none: forms and shells can send that, and null is never taken.
 impl FromJson for Option<DisplayName> {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         Some(text(value)?).filter(|text| !text.is_empty()).map(DisplayName::parse).transpose()
-    }
-}
-
-impl FromJson for EmailAddress {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        EmailAddress::parse(text(value)?)
-    }
-}
-
-impl FromJson for GroupName {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        GroupName::parse(text(value)?)
-    }
-}
-
-impl FromJson for DisplayName {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        DisplayName::parse(text(value)?)
-    }
-}
-
-impl FromJson for Origin {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        Origin::parse(text(value)?)
-    }
-}
-
-impl FromJson for AppAccess {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        AppAccess::parse(text(value)?)
     }
 }
 
@@ -304,12 +279,6 @@ impl FromJson for AppGroups {
         }
         let names = names.iter().map(|name| GroupName::parse(text(name)?)).collect::<Result<_, Cow<'static, str>>>();
         names.map(Self).map_err(|fault| format!("must be a list of names of groups, each of which {fault}").into())
-    }
-}
-
-impl FromJson for Role {
-    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
-        Role::parse(text(value)?)
     }
 }
 

@@ -202,3 +202,50 @@ macro_rules! query {
     };
 }
 pub(in crate::http) use query;
+
+query! {
+    /// Which part of a list.
+    Part as "PartQuery" {
+        /// The maximum number of items on a page
+        limit: PageSize,
+        /// The `next_cursor` of the previous page
+        cursor: Cursor,
+    }
+}
+
+impl Part {
+    /// After which item the part begins, by its id, and how many items it has.
+    pub fn read<Id>(self, parse: impl Fn(&str) -> Option<Id>) -> Result<(Option<Id>, PageSize), ApiError> {
+        Ok((place(self.cursor, parse)?, self.limit.unwrap_or_default()))
+    }
+}
+
+/// Declares a page of a list that is ordered by ids, from the use case's.
+macro_rules! page_answer {
+    ($(#[doc = $doc:literal])* $name:ident as $title:literal { $items:ident: $item:ty, from $from:ty, by $id:ty }) => {
+        $crate::http::wire::schema::answer! {
+            $(#[doc = $doc])*
+            $name as $title {
+                $items: Vec<$item>,
+                /// Where the next page begins; null on the last page
+                next_cursor: $crate::http::wire::schema::Nullable<String>,
+            }
+        }
+
+        impl From<$crate::domain::Page<$from, $id>> for $name {
+            fn from(page: $crate::domain::Page<$from, $id>) -> Self {
+                let next = page.next.map(|id| $crate::http::wire::query::Cursor::text_of(&id.to_string()));
+                let next_cursor = $crate::http::wire::schema::Nullable(next);
+                Self { $items: page.items.into_iter().map(<$item>::from).collect(), next_cursor }
+            }
+        }
+
+        impl $crate::http::wire::schema::Example for $name {
+            fn example() -> serde_json::Value {
+                let item = <$item as $crate::http::wire::schema::Example>::example();
+                serde_json::json!({stringify!($items): [item], "next_cursor": null})
+            }
+        }
+    };
+}
+pub(in crate::http) use page_answer;

@@ -88,7 +88,7 @@ pub(super) fn user_and_faults(row: &dyn Columns) -> Result<(User, Faults), Fault
     Ok((user, faults))
 }
 
-/// The names in a list that SQL made with commas, sorted. One that can't be read is left out: whoever is in such a group
+/// The names in a list that SQL made with commas, sorted. One that can't be read is left out: an account in such a group
 /// is let in nowhere because of it, and `usher check` names it.
 pub(super) fn names_from(list: &str) -> Vec<GroupName> {
     let mut names: Vec<GroupName> = list.split(',').filter_map(|name| GroupName::parse(name).ok()).collect();
