@@ -209,6 +209,21 @@ mod tests {
         assert_eq!(AppPath::of(&(long + "x")).as_str(), "/");
     }
 
+    #[test]
+    fn that_a_proxy_asked_is_worth_a_write_about_once_a_minute() {
+        let at = |seconds: i64| Timestamp::from_millis(1_795_341_600_000 + seconds * 1_000);
+        let door = |verified_at| Door {
+            app: AppId::new(7).unwrap(),
+            name: "Notes".to_owned(),
+            origin: Origin::parse("https://notes.example").unwrap(),
+            may_enter: true,
+            verified_at,
+        };
+        assert!(door(None).is_worth_recording(at(0)));
+        let after = [-61, -60, 0, 60, 61].map(|seconds| door(Some(at(0))).is_worth_recording(at(seconds)));
+        assert_eq!(after, [true, false, false, false, true]);
+    }
+
     fn flow() -> Flow {
         let (app, begun_at) = (AppId::new(7).unwrap(), Timestamp::from_millis(1_795_341_600_000));
         Flow { app, path: AppPath::of("/x?y=1"), begun_at, nonce: NonceHash::of("nonce") }

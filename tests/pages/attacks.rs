@@ -225,6 +225,18 @@ fn an_app_on_another_port_of_the_public_host() {
 }
 
 #[test]
+fn another_scheme_or_port_of_an_apps_host() {
+    let server = Server::with_apps();
+    let visitor = signed_in(&server, "ada");
+    visitor.go(NOTES, "/").unwrap();
+    for other in ["http://notes.example.test", "https://notes.example.test:8443"] {
+        assert_eq!(visitor.verify(other, "GET", "/", &NAVIGATION).status, 403, "{other}");
+        visitor.open_at(other, "/_usher/start?to=%2F").says(403, "No app is registered");
+        visitor.open_at(other, "/_usher/callback?code=x").says(403, "No app is registered");
+    }
+}
+
+#[test]
 fn cookies_that_a_sibling_tosses() {
     let server = Server::with_apps();
     let visitor = signed_in(&server, "ada");

@@ -45,6 +45,32 @@ fn a_known_browser_has_a_budget_of_its_own_that_ends() {
 }
 
 #[test]
+fn the_right_password_gives_the_budget_of_a_known_browser_back() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = known(&server, "ada");
+    for _ in 0..2 {
+        for _ in 0..9 {
+            person.sign_in("ada", "wrong").says(401, "is wrong");
+        }
+        person.sign_in("ada", PASSWORD).leads_to("/");
+    }
+}
+
+#[test]
+fn unlocking_an_account_lets_its_owner_in_in_a_browser_that_is_known() {
+    let server = Server::with_pages();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let person = known(&server, "ada");
+    for _ in 0..10 {
+        person.sign_in("ada", "wrong").says(401, "is wrong");
+    }
+    assert_eq!(person.sign_in("ada", PASSWORD).status, 429);
+    root.send("POST", &format!("{}/unlock", ada.me()), &[], None).is(204, "");
+    person.sign_in("ada", PASSWORD).leads_to("/");
+}
+
+#[test]
 fn the_ip_address_counts_for_known_browsers_too() {
     let server = Server::with_pages();
     server.user("ada");

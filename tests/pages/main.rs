@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app_sessions;
 mod attacks;
 mod cross_site;
 mod known_browsers;

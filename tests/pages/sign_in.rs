@@ -70,6 +70,24 @@ fn a_browser_that_is_to_be_kept_signed_in_keeps_its_cookie_and_another_one_lasts
 }
 
 #[test]
+fn a_browser_that_is_not_kept_signed_in_lasts_no_longer_than_other_sessions() {
+    let server = Server::with(|settings| {
+        pages(settings);
+        settings.policy.sessions.lifetime = Duration::from_hours(2);
+        settings.policy.sessions.idle_timeout = Duration::from_hours(2);
+    });
+    server.user("ada");
+    let person = server.person();
+    person.submit("/sign-in", &[("login", "ada"), ("password", PASSWORD)]).leads_to("/");
+    for _ in 0..2 {
+        assert!(person.signed_in_as().is_some());
+        server.flush();
+        server.clock.advance(Duration::from_hours(1));
+    }
+    assert!(person.signed_in_as().is_none());
+}
+
+#[test]
 fn each_sign_in_replaces_the_token_and_keeps_the_session() {
     let server = Server::with_pages();
     let ada = server.user("ada");

@@ -2,7 +2,7 @@
 
 use crate::support::{
     PASSWORD, Server,
-    apps::{MUSIC, NAVIGATION, NOTES, Visitor},
+    apps::{MUSIC, NAVIGATION, NOTES, Visitor, behind_a_proxy},
     probes::Probes,
 };
 use serde_json::{Value, json};
@@ -158,6 +158,23 @@ fn a_person_whose_session_has_ended_and_who_sends_a_form_is_told_that_it_was_not
 }
 
 #[test]
+fn a_role_that_the_proxy_asks_for_counts_beside_the_access_of_the_app() {
+    let server = Server::with_apps();
+    server.user("ada");
+    server.admin("root");
+    let (scheme, host) = NOTES.split_once("://").unwrap();
+    for (name, status) in [("ada", 403), ("root", 200)] {
+        let visitor = Visitor::signed_in(&server, name);
+        visitor.go(NOTES, "/").unwrap();
+        let mut headers = vec![("x-forwarded-proto", scheme), ("x-forwarded-host", host)];
+        headers.extend([("x-forwarded-method", "GET"), ("x-forwarded-uri", "/admin")]);
+        headers.extend(NAVIGATION);
+        let answer = visitor.at(NOTES).send("GET", "/api/v1/auth/verify?role=admin", &headers, None);
+        assert_eq!((answer.status, answer.header("location")), (status, ""), "{name}");
+    }
+}
+
+#[test]
 fn nginx_is_told_by_401_where_to_lead_a_person() {
     let server = Server::with_apps();
     let visitor = Visitor::new(&server);
@@ -196,6 +213,9 @@ fn a_token_of_the_api_enters_only_what_its_account_may_enter() {
     assert_eq!(ask(NOTES), 200, "a token is no cookie: no other site can make a browser send it");
     server.set_access("Notes", "admins");
     assert_eq!((ask(NOTES), ask(MUSIC)), (403, 200));
+    let navigating = [("authorization", bearer.as_str()), NAVIGATION[0], NAVIGATION[1]];
+    let answer = visitor.verify(NOTES, "GET", "/", &navigating);
+    assert_eq!((answer.status, answer.header("location")), (403, ""), "a program is led nowhere");
     assert_eq!(ask("https://unknown.example.test"), 403);
     assert_eq!(ask("http://music.example.org"), 403, "another scheme");
     assert_eq!(ask("https://music.example.org:8443"), 403, "another port");
@@ -250,7 +270,7 @@ fn a_session_with_an_app_is_listed_under_its_browser_and_ends_alone_or_with_it()
 fn the_use_of_an_app_keeps_its_browser_signed_in_and_both_end_together() {
     let server = Server::with(|settings| {
         crate::support::person::pages(settings);
-        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        behind_a_proxy(settings);
         settings.policy.sessions.idle_timeout = Duration::from_hours(2);
     });
     server.add_app("Notes", NOTES, "everyone");
@@ -272,7 +292,7 @@ fn the_use_of_an_app_keeps_its_browser_signed_in_and_both_end_together() {
 fn a_browser_has_four_sessions_with_an_app_and_they_do_not_count_as_the_accounts() {
     let server = Server::with(|settings| {
         crate::support::person::pages(settings);
-        settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        behind_a_proxy(settings);
         settings.policy.sessions.max_per_user = 2;
     });
     server.add_app("Notes", NOTES, "everyone");

@@ -2,7 +2,7 @@
 //! answers.
 
 use super::{
-    Server,
+    Server, Settings,
     person::{PUBLIC_URL, Page, Person, pages},
     probes::Probes,
 };
@@ -15,12 +15,17 @@ pub const MUSIC: &str = "https://music.example.org";
 pub const NAVIGATION: [(&str, &str); 3] =
     [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("sec-fetch-site", "none")];
 
+/// Believes the proxy on this machine.
+pub fn behind_a_proxy(settings: &mut Settings) {
+    settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+}
+
 impl Server {
     /// A server whose proxy is on this machine, with two apps on unrelated names that everyone may enter.
     pub fn with_apps() -> Self {
         let server = Self::with(|settings| {
             pages(settings);
-            settings.http.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+            behind_a_proxy(settings);
         });
         server.add_app("Notes", NOTES, "everyone");
         server.add_app("Music", MUSIC, "everyone");

@@ -157,3 +157,44 @@ impl Writer<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{empty, reader, writer};
+    use super::*;
+    use crate::domain::AppSessionToken;
+
+    #[test]
+    fn of_all_sessions_with_apps_the_oldest_go() {
+        // given: an account with as many as it may have, in other browsers
+        let connection = empty();
+        let most = SessionLimits::MAX_APP_SESSIONS;
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO users (id, username, username_key, email, email_key, email_verified, password_hash,
+                    password_version, role, disabled, revision, created_at, updated_at)
+                 VALUES (1, 'ada', 'ada', 'ada@example.com', 'ada@example.com', 1, '', 1, 'user', 0, 1, 0, 0);
+                 INSERT INTO apps (id, name, url, host, access, created_at)
+                 VALUES (1, 'Notes', 'https://notes.example', 'notes.example', 'everyone', 0);
+                 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {most})
+                 INSERT INTO sessions SELECT NULL, 'b' || n, randomblob(32), 1, 'browser', NULL, NULL, 0, 0, 0, 900, NULL, NULL
+                 FROM n;
+                 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {most})
+                 INSERT INTO sessions SELECT NULL, 'a' || n, randomblob(32), 1, 'app', 'b' || n, 1, n, 0, 0, 900, NULL, NULL
+                 FROM n"
+            ))
+            .unwrap();
+        let browser = reader(&connection).signed_in_by_session(&SessionId::from_stored("b7".to_owned()));
+        let (browser, token) = (browser.unwrap().unwrap(), AppSessionToken::generate().hash());
+
+        // when
+        let now = Timestamp::from_millis(i64::from(most) + 1);
+        writer(&connection, now).insert_app_session(&browser, AppId::new(1).unwrap(), &token, None).unwrap();
+
+        // then
+        let one = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(one("SELECT count(*) FROM sessions WHERE kind = 'app'"), i64::from(most));
+        assert_eq!(one("SELECT count(*) FROM sessions WHERE id = 'a1'"), 0, "the oldest");
+        assert_eq!(one("SELECT count(*) FROM sessions WHERE id = 'a2'"), 1);
+    }
+}

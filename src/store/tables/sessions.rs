@@ -292,6 +292,27 @@ mod tests {
         assert_eq!((left_over, left(&connection)), (vec![], vec!["used".to_owned(), "young".to_owned()]));
     }
 
+    /// A password may change while another one is hashed for the sign-in.
+    #[test]
+    fn only_a_browsers_session_of_the_account_as_it_was_is_renewed() {
+        let connection = database(&[("a", 90, 900), ("b", 90, 900)]);
+        connection.execute_batch("UPDATE sessions SET kind = 'browser' WHERE id = 'b'").unwrap();
+        let new = |user| NewSession {
+            id: id("n"),
+            token_hash: crate::domain::SessionToken::generate().hash(),
+            user_id: UserId::new(user).unwrap(),
+            kind: SessionKind::Browser,
+            expires_at: at(2_000),
+            user_agent: None,
+        };
+        let renew =
+            |session, user, version| writer(&connection, 100).renew_session(&id(session), &new(user), version).unwrap();
+        assert_eq!([renew("a", 1, 1), renew("b", 2, 1), renew("b", 1, 2), renew("c", 1, 1)], [false; 4]);
+        assert!(renew("b", 1, 1));
+        connection.execute_batch("UPDATE users SET disabled = 1").unwrap();
+        assert!(!renew("b", 1, 1));
+    }
+
     #[test]
     fn sessions_that_have_ended_go_before_one_that_is_alive() {
         // The newest is unused, the one before it has expired; the oldest two are alive.
