@@ -2,7 +2,8 @@
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize, Role,
+    Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize,
+    Role, TokenHash,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +22,18 @@ pub struct Invite {
 pub struct IssuedInvitation {
     pub token: InvitationToken,
     pub invitation: Invitation,
+}
+
+/// The invitation of a token that can still be used.
+pub(super) async fn by_token(
+    core: &Core,
+    caller: &Caller,
+    operation: Operation,
+    token: TokenHash,
+) -> Result<Invitation, Error> {
+    let now = core.clock.now();
+    let found = core.read(caller, operation, move |reader| reader.invitation(&token, now));
+    found.await?.ok_or(Error::InvalidInvitation)
 }
 
 /// Invitations to register.
@@ -44,6 +57,12 @@ impl Invitations {
             Ok(invitation)
         });
         Ok(IssuedInvitation { invitation: created.await?, token })
+    }
+
+    /// The invitation of a token, for somebody who may register with it. It is not used up.
+    pub async fn find(&self, caller: &Caller, token: &InvitationToken) -> Result<Invitation, Error> {
+        let operation = Operation::Register { role: Role::User, mode: self.core.policy.registration, invited: true };
+        by_token(&self.core, &caller.without_session(), operation, token.hash()).await
     }
 
     /// Lists the invitations that can still be used, oldest first.

@@ -1,7 +1,13 @@
 //! Password resets without mail: an administrator creates a token and gives it to the owner of the account.
 
-use super::{MAX_ADDRESSES, access::Operation, core::Core, throttle::Limit};
-use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, UserId, UserUpdate};
+use super::{
+    MAX_ADDRESSES,
+    access::Operation,
+    core::Core,
+    sign_in::{BrowserSignIn, BrowserVisit, InBrowser},
+    throttle::Limit,
+};
+use crate::domain::{Action, Caller, Error, Password, ResetToken, Timestamp, TokenHash, User, UserId, UserUpdate};
 use std::sync::Arc;
 
 /// A new reset token. It is not stored, so it can be shown only now.
@@ -34,24 +40,61 @@ impl Resets {
         Ok(IssuedReset { token, expires_at })
     }
 
+    /// The account whose password a token sets. The token is not used up.
+    pub async fn account(&self, caller: &Caller, token: &ResetToken) -> Result<User, Error> {
+        self.charged(caller, self.find(caller, token.hash())).await
+    }
+
     /// Sets a password with a reset token, and ends all sessions of the account. A failed attempt does not use the
     /// token up.
     pub async fn reset_password(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
-        let attempt = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.prefix());
-        let attempt = self.core.record_refusal(caller, None, attempt)?;
-        let result = self.try_reset(caller, token, password).await;
-        if result != Err(Error::InvalidResetToken) {
-            self.core.throttle.refund(&attempt);
+        self.charged(caller, async {
+            let token = ResetToken::parse(token).ok_or(Error::InvalidResetToken)?;
+            self.set_password(caller, token.hash(), password, None).await.map(drop)
+        })
+        .await
+    }
+
+    /// The same, and signs the owner in in the browser where they set it, in the same transaction. `None`: the password is
+    /// set, but the account is disabled.
+    pub async fn reset_password_in_browser(
+        &self,
+        caller: &Caller,
+        token: &ResetToken,
+        password: Password,
+        visit: BrowserVisit,
+    ) -> Result<Option<BrowserSignIn>, Error> {
+        let (keys, browser) = InBrowser::prepare(&self.core, caller, visit);
+        let owner = self.charged(caller, self.set_password(caller, token.hash(), password, Some(browser))).await?;
+        Ok(owner.map(|owner| keys.of(owner)))
+    }
+
+    /// Counts an attempt with a token, unless it fails for another reason than the token.
+    async fn charged<T>(&self, caller: &Caller, attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let charge = self.core.throttle.reserve_by_address(Limit::Reset, caller.client.prefix());
+        let charge = self.core.record_refusal(caller, None, charge)?;
+        let result = attempt.await;
+        if !matches!(result, Err(Error::InvalidResetToken)) {
+            self.core.throttle.refund(&charge);
         }
         result
     }
 
-    async fn try_reset(&self, caller: &Caller, token: &str, password: Password) -> Result<(), Error> {
-        let token = ResetToken::parse(token).ok_or(Error::InvalidResetToken)?.hash();
+    async fn find(&self, caller: &Caller, token: TokenHash) -> Result<User, Error> {
         let now = self.core.clock.now();
-        let found =
-            self.core.read(caller, Operation::ResetPassword, move |reader| reader.reset_target(&token, now)).await?;
-        let user = found.ok_or(Error::InvalidResetToken)?;
+        let found = self.core.read(caller, Operation::ResetPassword, move |reader| reader.reset_target(&token, now));
+        found.await?.ok_or(Error::InvalidResetToken)
+    }
+
+    /// Returns the owner, if they are signed in now.
+    async fn set_password(
+        &self,
+        caller: &Caller,
+        token: TokenHash,
+        password: Password,
+        browser: Option<InBrowser>,
+    ) -> Result<Option<User>, Error> {
+        let user = self.find(caller, token).await?;
         let names = [user.username.as_str(), user.email.as_str()];
         let password_hash = self.core.hash_new_password(caller, password, names).await?;
         let prefix = caller.client.prefix();
@@ -68,7 +111,7 @@ impl Resets {
                     writer.remember_sign_in_address(id, prefix, MAX_ADDRESSES)?;
                 }
                 writer.record(Action::PasswordReset, Some(id));
-                Ok(())
+                browser.as_ref().map_or(Ok(None), |browser| browser.open(writer, id))
             })
             .await
     }

@@ -104,6 +104,12 @@ impl Caller {
         Self { actor: Actor::Shell, client: Client::default(), request_id: None }
     }
 
+    /// The same without their session: as anybody else at the same place.
+    #[must_use]
+    pub fn without_session(&self) -> Self {
+        Self { actor: Actor::Anonymous, ..self.clone() }
+    }
+
     pub fn user_id(&self) -> Option<UserId> {
         self.signed_in().map(|signed_in| signed_in.user.id)
     }

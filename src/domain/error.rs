@@ -35,6 +35,11 @@ impl Faults {
         self.0.contains_key(field)
     }
 
+    /// What is wrong with a field.
+    pub fn of(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(AsRef::as_ref)
+    }
+
     /// Field and fault, by field name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(field, fault)| (field.as_ref(), fault.as_ref()))

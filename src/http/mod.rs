@@ -17,6 +17,7 @@ mod wire;
 
 pub use api::{answers, openapi::spec};
 pub use edge::REQUEST_TARGET;
+pub use pages::{Linked, link_of};
 pub use settings::HttpSettings;
 pub use wire::error::ErrorCode;
 

@@ -3,7 +3,7 @@
 use crate::support::{PASSWORD, Server, person::PUBLIC_URL};
 
 /// Every path that takes a form.
-const FORMS: [&str; 2] = ["/sign-in", "/sign-out"];
+const FORMS: [&str; 5] = ["/sign-in", "/sign-out", "/register", "/invited", "/reset"];
 
 #[test]
 fn a_form_of_another_site_is_refused_and_changes_nothing() {

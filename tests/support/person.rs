@@ -1,6 +1,6 @@
 //! A person with a browser: cookies, forms, and no token. What holds for every page is asserted of each answer.
 
-use super::{PASSWORD, Server, Settings};
+use super::{PASSWORD, Server, Settings, binary::Serving};
 use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
 use usher::domain::Origin;
 
@@ -28,6 +28,13 @@ impl Server {
         let person = self.person();
         person.sign_in(name, PASSWORD).leads_to("/");
         person
+    }
+}
+
+impl Serving {
+    /// Somebody with a new browser, where the server's public URL is that of the tests.
+    pub fn person(&self) -> Person {
+        Person::at(self.address)
     }
 }
 
@@ -173,6 +180,30 @@ impl Page {
     pub fn says(&self, status: u16, text: &str) -> &Self {
         assert!(self.status == status && self.body.contains(text), "{status} {text:?}: {self:?}");
         self
+    }
+
+    /// The tag of the field with this name.
+    #[track_caller]
+    pub fn field(&self, name: &str) -> &str {
+        let (_, from) =
+            self.body.split_once(&format!(" name=\"{name}\"")).unwrap_or_else(|| panic!("{name}: {self:?}"));
+        from.split('>').next().expect("the end of a tag")
+    }
+
+    /// What a field holds.
+    #[track_caller]
+    pub fn value(&self, name: &str) -> &str {
+        let (_, from) = self.field(name).split_once("value=\"").expect("a value");
+        from.split('"').next().expect("the end of a value")
+    }
+
+    /// What is said to be wrong with a field.
+    pub fn fault(&self, name: &str) -> Option<&str> {
+        let (_, from) = self.body.split_once(&format!("id=\"{name}-fault\">"))?;
+        assert!(
+            self.field(name).contains("aria-invalid=\"true\"") && self.field(name).contains(&format!("{name}-fault\""))
+        );
+        from.split('<').next()
     }
 
     /// What is promised of every page.

@@ -2,8 +2,10 @@
 
 use super::{Opening, PasswordCheck, SignIns, Wanted, insert};
 use crate::{
-    app::{ADDRESS_RETENTION, MAX_ADDRESSES},
-    domain::{BrowserToken, Caller, Error, KnownBrowserToken, SessionKind, TokenHash, User},
+    app::{ADDRESS_RETENTION, MAX_ADDRESSES, core::Core},
+    domain::{
+        BrowserToken, Caller, Error, KnownBrowserToken, SessionId, SessionKind, SessionLimits, TokenHash, User, UserId,
+    },
     store::Writer,
 };
 use std::time::Duration;
@@ -38,6 +40,78 @@ pub struct BrowserSignIn {
     pub user: User,
 }
 
+/// The content of the cookies of a sign-in that is about to be stored.
+pub(in crate::app) struct Keys {
+    token: BrowserToken,
+    lifetime: Duration,
+    known: KnownBrowserToken,
+}
+
+impl Keys {
+    /// Once it is stored.
+    pub fn of(self, user: User) -> BrowserSignIn {
+        let Self { token, lifetime, known } = self;
+        BrowserSignIn { token, lifetime, known, known_for: ADDRESS_RETENTION, user }
+    }
+}
+
+/// A sign-in in a browser that is about to be stored.
+pub(in crate::app) struct InBrowser {
+    wanted: Wanted,
+    limits: SessionLimits,
+    /// The session that the browser has, and whose it is.
+    current: Option<(SessionId, UserId)>,
+    /// What the browser is known by, and what it will be known by.
+    earlier: Option<TokenHash>,
+    known: TokenHash,
+    lane: [u8; 16],
+}
+
+impl InBrowser {
+    pub fn prepare(core: &Core, caller: &Caller, visit: BrowserVisit) -> (Keys, Self) {
+        let BrowserVisit { keep, known: earlier, user_agent } = visit;
+        let (token, known, limits) = (BrowserToken::generate(), KnownBrowserToken::generate(), &core.policy.sessions);
+        let lifetime = if keep { limits.lifetime } else { limits.lifetime.min(UNKEPT_LIFETIME) };
+        let browser = Self {
+            wanted: Wanted { kind: SessionKind::Browser, token_hash: token.hash(), lifetime, user_agent },
+            limits: limits.clone(),
+            current: caller.signed_in().map(|signed_in| (signed_in.session.id.clone(), signed_in.user.id)),
+            earlier,
+            known: known.hash(),
+            lane: new_lane(),
+        };
+        (Keys { token, lifetime, known }, browser)
+    }
+
+    /// Opens the session of somebody who has shown, in the same transaction, something else than a password. `None`: the
+    /// account is disabled.
+    pub fn open(&self, writer: &mut Writer<'_>, id: UserId) -> Result<Option<User>, Error> {
+        let credentials = writer.credentials(id)?.ok_or(Error::InvalidCredentials)?;
+        let session = self.wanted.session_of(id, writer.now());
+        let opening = Opening { session, credentials, rehashed: None, limits: self.limits.clone() };
+        if self.store(writer, &opening)? { opening.record(writer).map(Some) } else { Ok(None) }
+    }
+
+    /// Stores the session, and in which browser it is. `false` where the account changed meanwhile.
+    fn store(&self, writer: &mut Writer<'_>, opening: &Opening) -> Result<bool, Error> {
+        let id = opening.session.user_id;
+        let is_renewed = match &self.current {
+            Some((session, owner)) if *owner == id => {
+                writer.renew_session(session, &opening.session, opening.credentials.password_version)?
+            }
+            _ => false,
+        };
+        if !is_renewed && !insert(writer, opening)? {
+            return Ok(false);
+        }
+        if let Some((session, _)) = self.current.as_ref().filter(|(_, owner)| *owner != id) {
+            writer.delete_session(session)?;
+        }
+        writer.remember_browser(id, self.earlier.as_ref(), &self.known, self.lane, [MAX_USERS, MAX_ADDRESSES])?;
+        Ok(true)
+    }
+}
+
 impl SignIns {
     /// Opens a session in a browser for somebody who types a username or an e-mail address, and a password. A browser that is
     /// signed in to the account already keeps its session under a new token; a session of somebody else's ends. What is
@@ -51,31 +125,10 @@ impl SignIns {
     ) -> Result<BrowserSignIn, Error> {
         let check = PasswordCheck { core: &self.core, caller };
         let proven = check.for_sign_in_in_browser(login, password, visit.known).await?;
-        let (token, known) = (BrowserToken::generate(), KnownBrowserToken::generate());
-        let longest = self.core.policy.sessions.lifetime;
-        let lifetime = if visit.keep { longest } else { longest.min(UNKEPT_LIFETIME) };
-        let wanted =
-            Wanted { kind: SessionKind::Browser, token_hash: token.hash(), lifetime, user_agent: visit.user_agent };
-        let current = caller.signed_in().map(|signed_in| (signed_in.session.id.clone(), signed_in.user.id));
-        let (earlier, new, lane) = (visit.known, known.hash(), new_lane());
-        let store = move |writer: &mut Writer<'_>, opening: &Opening| {
-            let id = opening.session.user_id;
-            let is_renewed = match &current {
-                Some((session, owner)) if *owner == id => {
-                    writer.renew_session(session, &opening.session, opening.credentials.password_version)?
-                }
-                _ => false,
-            };
-            if !is_renewed && !insert(writer, opening)? {
-                return Ok(false);
-            }
-            if let Some((session, _)) = current.as_ref().filter(|(_, owner)| *owner != id) {
-                writer.delete_session(session)?;
-            }
-            writer.remember_browser(id, earlier.as_ref(), &new, lane, [MAX_USERS, MAX_ADDRESSES])?;
-            Ok(true)
-        };
+        let (keys, browser) = InBrowser::prepare(&self.core, caller, visit);
+        let wanted = browser.wanted.clone();
+        let store = move |writer: &mut Writer<'_>, opening: &Opening| browser.store(writer, opening);
         let (user, _) = self.open_session(caller, proven, password, wanted, store).await?;
-        Ok(BrowserSignIn { token, lifetime, known, known_for: ADDRESS_RETENTION, user })
+        Ok(keys.of(user))
     }
 }

@@ -3,13 +3,14 @@
 mod browser;
 pub(super) mod password;
 
+pub(super) use browser::InBrowser;
 pub use browser::{BrowserSignIn, BrowserVisit};
 
 use super::{MAX_ADDRESSES, access::Operation, core::Core};
 use crate::{
     domain::{
         Action, Caller, Credentials, Error, NewSession, Password, PasswordHash, SessionId, SessionKind, SessionLimits,
-        SessionToken, Timestamp, TokenHash, User,
+        SessionToken, Timestamp, TokenHash, User, UserId,
     },
     store::Writer,
 };
@@ -60,9 +61,8 @@ impl SignIns {
         let Proven { credentials, attempt } = proven.ok_or(Error::InvalidCredentials)?;
         let user_id = credentials.user.id;
         let rehashed = self.rehash(caller, password, &credentials.password_hash).await;
-        let expires_at = self.core.clock.now() + wanted.lifetime;
-        let Wanted { kind, token_hash, user_agent, .. } = wanted;
-        let session = NewSession { id: SessionId::generate(), token_hash, user_id, kind, expires_at, user_agent };
+        let session = wanted.session_of(user_id, self.core.clock.now());
+        let expires_at = session.expires_at;
         let limits = self.core.policy.sessions.clone();
         let opening = Opening { session, credentials, rehashed, limits };
         let opened = self.core.change(caller, Operation::SignIn, move |writer, _| {
@@ -96,11 +96,19 @@ impl SignIns {
 }
 
 /// The session that a caller asks for.
+#[derive(Clone)]
 struct Wanted {
     kind: SessionKind,
     token_hash: TokenHash,
     lifetime: Duration,
     user_agent: Option<String>,
+}
+
+impl Wanted {
+    fn session_of(&self, user_id: UserId, now: Timestamp) -> NewSession {
+        let Self { kind, token_hash, lifetime, user_agent } = self.clone();
+        NewSession { id: SessionId::generate(), token_hash, user_id, kind, expires_at: now + lifetime, user_agent }
+    }
 }
 
 /// A session that is about to be stored, and the account as it was when its password was checked.

@@ -15,6 +15,8 @@ pub enum CookieName {
     Flow,
     /// A browser in which somebody has signed in before.
     Known,
+    /// The token of the link that was opened last.
+    Link,
 }
 
 impl CookieName {
@@ -30,6 +32,8 @@ impl CookieName {
             (Self::Flow, false) => "usher-flow",
             (Self::Known, true) => "__Host-usher-known",
             (Self::Known, false) => "usher-known",
+            (Self::Link, true) => "__Host-usher-link",
+            (Self::Link, false) => "usher-link",
         }
     }
 }

@@ -16,6 +16,7 @@ use poem::{
     http::{HeaderMap, HeaderValue, header},
 };
 use std::{sync::Arc, time::Duration};
+use zeroize::Zeroizing;
 
 /// Somebody in a browser, at the public URL. A page that takes one has refused cross-site requests and other hosts.
 pub struct Visitor {
@@ -24,6 +25,8 @@ pub struct Visitor {
     pub public_url: Origin,
     /// The cookie of a browser in which somebody has signed in before.
     pub known: Option<KnownBrowserToken>,
+    /// The token of the link that was opened last in this browser, of whatever kind.
+    pub link: Option<Zeroizing<String>>,
     pub user_agent: Option<String>,
 }
 
@@ -52,10 +55,12 @@ impl<'a> FromRequest<'a> for Visitor {
         let read = |name| cookie::read(request.headers(), name, public_url.is_https());
         let caller = caller(context, read(CookieName::Session)).await?;
         let known = read(CookieName::Known).and_then(KnownBrowserToken::parse);
+        let link = read(CookieName::Link).map(|token| Zeroizing::new(token.to_owned()));
         Ok(Self {
             context: context.clone(),
             caller,
             known,
+            link,
             user_agent: super::user_agent(request.headers()),
             public_url,
         })

@@ -9,7 +9,10 @@ use crate::{
     domain::{AppPath, Door, Timestamp, random_text},
     http::{
         auth::{AppVisitor, QUERY, Visitor, cookie::CookieName, start_of},
-        wire::error::{ApiError, ErrorCode},
+        wire::{
+            error::{ApiError, ErrorCode},
+            query,
+        },
     },
 };
 use percent_encoding::utf8_percent_encode;
@@ -18,13 +21,9 @@ use poem::{
     http::{StatusCode, header},
 };
 
-/// A parameter of the query, decoded; nothing where it is missing.
+/// A parameter of the query; nothing where it is missing.
 fn parameter(request: &Request, name: &str) -> String {
-    let query = request.uri().query().unwrap_or_default();
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(found, _)| found == name)
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+    query::parameter(request, name).unwrap_or_default()
 }
 
 async fn door(visitor: &AppVisitor) -> Result<Door, ApiError> {
@@ -134,7 +133,11 @@ pub(super) async fn enter(visitor: Visitor, request: &Request) -> Result<Respons
     if !visitor.is_signed_in() {
         let app = entry.destination(&visitor.caller, &flow).await.map_err(ApiError::from)?;
         let app = app.ok_or_else(unknown_flow)?;
-        return Ok(sign_in::form(&visitor, &sign_in::Filled { flow: &flow, app: Some(&app), ..Default::default() })?);
+        return Ok(sign_in::form(
+            &visitor,
+            &sign_in::Filled { flow: &flow, app: Some(&app), ..Default::default() },
+            None,
+        )?);
     }
     match entry.admit(&visitor.caller, &flow).await.map_err(ApiError::from)? {
         Admission::Code { origin, code } => Ok(see_other(&format!("{origin}/_usher/callback?code={}", code.reveal()))),

@@ -1,7 +1,8 @@
 //! How a failure looks to a person.
 
-use super::view::{Layout, html, page};
+use super::view::{Layout, Way, html, page};
 use crate::http::{
+    auth::Visitor,
     context::Context,
     wire::{
         envelope,
@@ -15,8 +16,9 @@ use poem::{
 
 page! {
     FailurePage from "failure.html" {
-        title: &'static str,
+        title: &'p str,
         text: String,
+        way: Way,
         status: u16,
         request_id: &'p str,
     }
@@ -29,6 +31,7 @@ pub fn failure(error: &ApiError, context: &Context) -> Response {
         layout: Layout::new(context.app.policy(), None),
         title: title(status),
         text: text(error),
+        way: Way::to("/", "Go to the first page"),
         status: status.as_u16(),
         request_id: &context.request_id,
     };
@@ -37,6 +40,25 @@ pub fn failure(error: &ApiError, context: &Context) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// A failure of which the page knows more than its code says: how it is called, what to do about it, and where to go.
+pub struct Stop {
+    pub status: StatusCode,
+    pub title: &'static str,
+    pub text: String,
+    pub way: Way,
+}
+
+impl Stop {
+    pub fn page(self, visitor: &Visitor) -> Result<Response, ApiError> {
+        let Self { status, title, text, way } = self;
+        let request_id = &visitor.context.request_id;
+        html(
+            status,
+            &FailurePage { layout: Layout::of(visitor), title, text, way, status: status.as_u16(), request_id },
+        )
+    }
 }
 
 fn title(status: StatusCode) -> &'static str {

@@ -1,14 +1,20 @@
 //! Pages for people: one file a page, its template beside it. A page decides nothing: it calls the use cases that the API calls.
 
+mod account_form;
 mod assets;
 mod entry;
 mod failure;
+mod form;
 mod home;
+mod link;
+mod register;
+mod reset;
 mod sign_in;
 mod sign_out;
 mod view;
 
 pub use failure::failure;
+pub use link::{Linked, link_of};
 
 use poem::{EndpointExt, IntoEndpoint, endpoint::BoxEndpoint, http::Method};
 
@@ -22,6 +28,9 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/", vec![get(page(home::show))]),
         ("/sign-in", vec![get(page(sign_in::show)), post(page(sign_in::sign_in))]),
         ("/sign-out", vec![get(page(sign_out::show)), post(page(sign_out::sign_out))]),
+        ("/register", vec![get(page(register::show)), post(page(register::register))]),
+        ("/invited", vec![get(page(register::show_invited)), post(page(register::register_invited))]),
+        ("/reset", vec![get(page(reset::show)), post(page(reset::set_password))]),
         ("/enter", vec![get(page(entry::enter))]),
         ("/continue", vec![get(page(entry::lead_on))]),
         ("/_usher/start", vec![get(page(entry::start))]),

@@ -1,104 +1,97 @@
 //! Signing in.
 
 use super::{
-    failure::wait,
-    view::{Field, Layout, html, is_unprotected, page, see_other},
+    form::{Field, FormView, Refusal},
+    view::{Way, see_other},
 };
 use crate::{
     app::{BrowserSignIn, BrowserVisit},
-    domain::Error,
+    domain::Registration,
     http::{
         auth::{QUERY, Visitor, cookie::CookieName},
-        wire::{
-            error::{ApiError, ErrorCode},
-            form::Form,
-        },
+        wire::{error::ApiError, form::Form},
     },
 };
 use percent_encoding::utf8_percent_encode;
-use poem::{
-    Response, Result, handler,
-    http::{HeaderValue, StatusCode, header},
-};
-
-page! {
-    SignInPage from "sign_in.html" {
-        fields: Vec<Field<'p>>,
-        keep: bool,
-        /// The app that somebody is going to, and what travels with them.
-        app: Option<&'p str>,
-        flow: &'p str,
-        /// Why nobody was signed in.
-        refusal: Option<&'p str>,
-        /// Whether passwords cross a network unprotected.
-        unprotected: bool,
-    }
-}
+use poem::{Response, Result, handler, http::header};
 
 /// What the form shows when it is sent to a browser.
 pub(super) struct Filled<'p> {
     pub login: &'p str,
     pub keep: bool,
+    /// What travels with somebody who is going to an app, and the app.
     pub flow: &'p str,
     pub app: Option<&'p str>,
-    /// The status of the page, and why nobody was signed in.
-    pub refusal: Option<(StatusCode, &'p str)>,
 }
 
 impl Default for Filled<'_> {
     fn default() -> Self {
-        Self { login: "", keep: true, flow: "", app: None, refusal: None }
+        Self { login: "", keep: true, flow: "", app: None }
     }
 }
 
-/// The form.
-pub(super) fn form(visitor: &Visitor, filled: &Filled<'_>) -> Result<Response, ApiError> {
-    let field = |name, label, kind, autocomplete, value, focus| Field { name, label, kind, autocomplete, value, focus };
-    let is_new = filled.login.is_empty();
-    let fields = vec![
-        field("login", "Username or e-mail", "text", "username", filled.login, is_new),
-        field("password", "Password", "password", "current-password", "", !is_new),
-    ];
-    let (status, refusal) = filled.refusal.unzip();
-    let page = SignInPage {
-        layout: Layout::of(visitor),
-        fields,
+/// The form. Where everybody may register, it leads there, too.
+pub(super) fn form(visitor: &Visitor, filled: &Filled<'_>, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
+    let may_register = visitor.context.app.policy().registration == Registration::Open;
+    let view = FormView {
+        title: filled.app.map_or_else(|| "Sign in".to_owned(), |app| format!("Sign in to {app}")),
+        action: "/sign-in",
+        hidden: carried(filled.flow),
+        fields: vec![
+            Field::new("login", "Username or e-mail", "text", "username", filled.login),
+            Field::new("password", "Password", "password", "current-password", ""),
+        ],
         keep: filled.keep,
-        app: filled.app,
-        flow: filled.flow,
-        refusal,
-        unprotected: is_unprotected(&visitor.public_url),
+        button: "Sign in",
+        notice: None,
+        otherwise: may_register.then(|| Way {
+            before: "No account yet?",
+            to: with_flow("/register", filled.flow).into(),
+            label: "Create an account",
+        }),
     };
-    html(status.unwrap_or(StatusCode::OK), &page)
+    view.show(visitor, refusal)
+}
+
+/// What travels with a form to an app, if somebody is going to one.
+pub(super) fn carried(flow: &str) -> Vec<(&'static str, String)> {
+    if flow.is_empty() { vec![] } else { vec![("flow", flow.to_owned())] }
+}
+
+/// A page on the way to an app, if somebody is going to one.
+pub(super) fn with_flow(path: &str, flow: &str) -> String {
+    if flow.is_empty() { path.to_owned() } else { format!("{path}?flow={}", utf8_percent_encode(flow, QUERY)) }
 }
 
 #[handler]
 pub(super) fn show(visitor: Visitor) -> Result<Response> {
-    Ok(form(&visitor, &Filled::default())?)
+    Ok(form(&visitor, &Filled::default(), None)?)
 }
 
 /// Opens a session, or shows the form again with what was typed, the password aside.
 #[handler]
 pub(super) async fn sign_in(visitor: Visitor, sent: Form) -> Result<Response> {
     let (login, keep, flow) = (sent.text("login"), sent.is_ticked("keep"), sent.text("flow"));
-    let known = visitor.known.as_ref().map(|token| token.hash());
-    let visit = BrowserVisit { keep, known, user_agent: visitor.user_agent.clone() };
+    let visit = visit(&visitor, keep);
     match visitor.context.app.sign_in.in_browser(&visitor.caller, login, sent.text("password"), visit).await {
         Ok(signed_in) => Ok(lead_on(&visitor, &signed_in, keep, flow)),
         Err(error) => {
             let app = visitor.context.app.entry.destination(&visitor.caller, flow).await.map_err(ApiError::from)?;
-            let filled = Filled { login, keep, flow, app: app.as_deref(), refusal: None };
-            Ok(refuse(&visitor, error, filled)?)
+            let filled = Filled { login, keep, flow, app: app.as_deref() };
+            Ok(form(&visitor, &filled, Some(&Refusal::of(error)?))?)
         }
     }
 }
 
+/// What a browser sends with a form that signs somebody in.
+pub(super) fn visit(visitor: &Visitor, keep: bool) -> BrowserVisit {
+    let known = visitor.known.as_ref().map(|token| token.hash());
+    BrowserVisit { keep, known, user_agent: visitor.user_agent.clone() }
+}
+
 /// Sets the cookies, and leads to the app that somebody was going to, or to the first page.
-fn lead_on(visitor: &Visitor, signed_in: &BrowserSignIn, keep: bool, flow: &str) -> Response {
-    let mut response = match flow {
-        "" => see_other("/"),
-        flow => see_other(&format!("/continue?flow={}", utf8_percent_encode(flow, QUERY))),
-    };
+pub(super) fn lead_on(visitor: &Visitor, signed_in: &BrowserSignIn, keep: bool, flow: &str) -> Response {
+    let mut response = see_other(&with_flow(if flow.is_empty() { "/" } else { "/continue" }, flow));
     let max_age = keep.then_some(signed_in.lifetime);
     let cookies = [
         visitor.cookie(CookieName::Session, signed_in.token.reveal(), max_age),
@@ -108,25 +101,4 @@ fn lead_on(visitor: &Visitor, signed_in: &BrowserSignIn, keep: bool, flow: &str)
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     response
-}
-
-/// The form again, with what a person can do about it. Other failures have a page of their own.
-fn refuse(visitor: &Visitor, error: Error, filled: Filled<'_>) -> Result<Response, ApiError> {
-    let error = ApiError::from(error);
-    let retry_after = error.retry_after_seconds();
-    let text = match (error.code, retry_after) {
-        (ErrorCode::InvalidCredentials, _) => {
-            "The username, the e-mail address or the password is wrong, or the account is disabled.".to_owned()
-        }
-        (ErrorCode::TooManyAttempts, Some(seconds)) => {
-            format!("Too many attempts. Wait {}, then try again.", wait(seconds))
-        }
-        (ErrorCode::Overloaded, _) => "The service is busy. Wait a few seconds, then try again.".to_owned(),
-        _ => return Err(error),
-    };
-    let mut response = form(visitor, &Filled { refusal: Some((error.code.status(), &text)), ..filled })?;
-    if let Some(seconds) = retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    Ok(response)
 }

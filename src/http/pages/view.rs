@@ -1,4 +1,4 @@
-//! What all pages share: the layout, the headers, and fields of forms.
+//! What all pages share: the layout, the headers, and links.
 
 use super::assets;
 use crate::{
@@ -11,6 +11,7 @@ use poem::{
     Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
+use std::borrow::Cow;
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -43,17 +44,19 @@ pub fn is_unprotected(public_url: &Origin) -> bool {
     !public_url.is_https() && !public_url.is_loopback()
 }
 
-/// A field of a form, with what was typed into it.
-pub struct Field<'p> {
-    pub name: &'static str,
+/// A link to another page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What stands before it.
+    pub before: &'static str,
+    pub to: Cow<'static, str>,
     pub label: &'static str,
-    /// The `type` of the input.
-    pub kind: &'static str,
-    /// What a browser or a password manager may fill in (WHATWG HTML, "autofill").
-    pub autocomplete: &'static str,
-    pub value: &'p str,
-    /// Whether the cursor stands here.
-    pub focus: bool,
+}
+
+impl Way {
+    pub fn to(path: impl Into<Cow<'static, str>>, label: &'static str) -> Self {
+        Self { before: "", to: path.into(), label }
+    }
 }
 
 /// Declares a page: what its template, which lies in `templates`, shows beside the layout.

@@ -47,6 +47,12 @@ impl<'a, T: FromParameters> ApiExtractor<'a> for Query<T> {
     }
 }
 
+/// The first parameter of this name in the address of a page, decoded. Pages ignore others.
+pub fn parameter(request: &Request, name: &str) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+}
+
 /// Refuses the query of an operation that takes no parameters. An empty one is none.
 pub fn refuse(query: &str) -> Result<(), ApiError> {
     let mut parameters = Parameters::of(query);
