@@ -1,7 +1,9 @@
 //! `usher invite` and `usher invitation`
 
 use super::{
-    eprint, explain, open,
+    eprint, explain,
+    handed_over::HandedOver,
+    open,
     output::{Table, all_pages, json, or_hyphen, show_json},
     print,
 };
@@ -18,8 +20,9 @@ use std::path::Path;
 
 /// Create and print an invitation for one person
 ///
-/// The person sends it in the field `invitation` of POST /api/v1/users. It works once, in every registration mode except
-/// 'closed'.
+/// Prints a link that the person opens in a browser, if --public-url is known; else a token, which the person sends in the
+/// field `invitation` of POST /api/v1/users. It works once, in every registration mode except 'closed'. Opening the link
+/// does not use it up.
 #[derive(Debug, Args)]
 pub(super) struct Invite {
     /// The only e-mail address that may register with it. It then counts as verified. If an account already has it, the
@@ -32,8 +35,11 @@ pub(super) struct Invite {
     role: Role,
 
     /// Print it as JSON, in the shape of POST /api/v1/invitations
-    #[arg(long)]
+    #[arg(long, conflicts_with = "token")]
     json: bool,
+
+    #[command(flatten)]
+    handed_over: HandedOver,
 
     #[command(flatten)]
     settings: InvitationSettings,
@@ -56,7 +62,7 @@ impl Invite {
         if self.json {
             return print(&json(&answers::CreatedInvitation::from(invited))?);
         }
-        print(&format!("{}\n", invited.token.reveal()))
+        print(&self.handed_over.line(&invited.token))
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod create_admin;
 mod descriptors;
 mod group;
+mod handed_over;
 mod healthcheck;
 mod invitation;
 mod log;

@@ -4,11 +4,11 @@ use super::values::{instance_name, public_url};
 use crate::{app::Policy, domain::Origin};
 use clap::Args;
 
-/// The public URL, for commands that register apps.
+/// The public URL, for commands that register apps or print links.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Pages")]
 pub struct PublicUrlSettings {
-    /// Where browsers reach the server. Apps need its scheme and another host
+    /// Where browsers reach the server. Links begin with it, and apps need its scheme and another host
     #[arg(long, env = "USHER_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Origin>,
 }

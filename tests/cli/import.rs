@@ -360,7 +360,7 @@ fn an_account_without_a_password_is_imported_and_signs_in_once_its_password_is_s
             serving.client().login(&format!("{name}@example.com"), typed).is(401, "invalid_credentials");
         }
     }
-    let token = stdout(&usher(folder.path(), &["user", "reset-token", "bob"]));
+    let token = stdout(&usher(folder.path(), &["user", "reset-token", "bob", "--token"]));
     let body = json!({"token": token.trim(), "password": "another long password"});
     serving.client().post("/auth/password-reset", body).is(204, "");
     serving.client().login("bob@example.com", "another long password").is(200, "");

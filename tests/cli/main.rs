@@ -8,6 +8,7 @@ mod commands;
 mod examples;
 mod groups;
 mod import;
+mod links;
 mod policy;
 mod serving;
 mod shell;

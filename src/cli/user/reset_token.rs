@@ -3,7 +3,7 @@
 use super::Named;
 use crate::{
     app::Policy,
-    cli::{eprint, explain, open, output::json, print},
+    cli::{eprint, explain, handed_over::HandedOver, open, output::json, print},
     config::ResetSettings,
     domain::Caller,
     http::answers,
@@ -13,18 +13,22 @@ use clap::Args;
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create and print a one-time token for a new password
+/// Create and print a one-time link for a new password
 ///
-/// Give it to the owner of the account. It is used with POST /api/v1/auth/password-reset, which ends all sessions of the
-/// account. Earlier reset tokens of the account stop working.
+/// Give it to the owner of the account, who opens it in a browser. If --public-url is not known, a token is printed instead,
+/// for POST /api/v1/auth/password-reset. A new password ends all sessions of the account. Opening the link does not use it
+/// up. Earlier reset tokens of the account stop working.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ResetToken {
     #[command(flatten)]
     named: Named,
 
     /// Print it as JSON, in the shape of POST /api/v1/users/{user_id}/password-reset
-    #[arg(long)]
+    #[arg(long, conflicts_with = "token")]
     json: bool,
+
+    #[command(flatten)]
+    handed_over: HandedOver,
 
     #[command(flatten)]
     settings: ResetSettings,
@@ -46,6 +50,6 @@ impl ResetToken {
         if self.json {
             return print(&json(&answers::PasswordResetIssued::from(issued))?);
         }
-        print(&format!("{}\n", issued.token.reveal()))
+        print(&self.handed_over.line(&issued.token))
     }
 }

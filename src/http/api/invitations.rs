@@ -145,7 +145,8 @@ pub enum Deleted {
 impl Invitations {
     /// Create an invitation
     ///
-    /// For administrators. The holder of the token can register once, also while `--registration` is `invite`.
+    /// For administrators. The holder of the token can register once, also while `--registration` is `invite`. If the
+    /// server has a public URL (see `GET /service`), people can open the link `{public_url}/invited?token={token}` instead.
     #[oai(path = "/invitations", method = "post", operation_id = "createInvitation")]
     async fn create(&self, caller: SignedInCaller, body: Body<NewInvitation>) -> Result<Created, ApiError> {
         let NewInvitation { email, role, expires_in } = body.0;

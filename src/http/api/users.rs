@@ -333,7 +333,8 @@ impl Users {
     /// Create a password reset token
     ///
     /// For administrators. Creates a token for the owner of the account. With it, `POST /auth/password-reset` sets a new
-    /// password once. Earlier reset tokens of the account stop working. Takes no body.
+    /// password once. If the server has a public URL (see `GET /service`), the owner can open the link
+    /// `{public_url}/reset?token={token}` instead. Earlier reset tokens of the account stop working. Takes no body.
     #[oai(path = "/users/:user_id/password-reset", method = "post", operation_id = "createPasswordReset")]
     async fn issue_reset(
         &self,
