@@ -58,6 +58,31 @@ fn an_email_address_that_the_invitation_fixes_is_shown_and_can_not_be_changed() 
 }
 
 #[test]
+fn somebody_who_has_an_account_already_is_told_to_sign_in() {
+    let (server, root) = by_mode(Registration::Invite);
+    let person = server.person();
+    let form = open(&person, "/invited", &invitation(&root, json!({"email": "root@example.com"})));
+    let fields = [("link", form.value("link")), ("username", "ada"), ("password", PASSWORD)];
+    person.submit("/invited", &fields).says(409, "There is an account with this e-mail address").says(409, "/sign-in");
+    assert_eq!(server.user_count(), 1);
+}
+
+#[test]
+fn an_invitation_is_not_spent_where_nobody_can_be_signed_in() {
+    let (server, root) = by_mode(Registration::Invite);
+    let person = server.person();
+    let form = open(&person, "/invited", &invitation(&root, json!({})));
+    for change in ["INSERT ON sessions", "INSERT ON known_browsers", "DELETE ON invitations"] {
+        let full = server.without_room(change);
+        let failed = accept(&person, &form, "ada");
+        assert!(failed.status >= 500 && failed.set_cookies().is_empty(), "{failed:?}");
+        drop(full);
+    }
+    assert_eq!(server.user_count(), 1);
+    accept(&person, &form, "ada").leads_to("/");
+}
+
+#[test]
 fn the_fixed_email_address_is_no_password() {
     let (server, root) = by_mode(Registration::Invite);
     let person = server.person();
@@ -163,7 +188,7 @@ fn a_form_that_is_sent_again_says_that_the_link_was_used_and_leaves_the_session(
     let token = invitation(&root, json!({}));
     let form = open(&person, "/invited", &token);
     accept(&person, &form, "ada").leads_to("/");
-    accept(&person, &form, "ada").says(400, "There is no link here");
+    accept(&person, &form, "ada").says(400, "This page needs a link");
     person.set_cookie(LINK, &token);
     accept(&person, &form, "ada").says(400, "If you have just used it yourself, sign in.");
     assert_eq!((person.signed_in_as().as_deref(), server.user_count()), (Some("ada"), 2));

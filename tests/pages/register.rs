@@ -83,6 +83,18 @@ fn every_mistake_stands_at_its_field_with_what_was_typed_but_the_password() {
 }
 
 #[test]
+fn a_name_as_the_password_is_told_together_with_other_mistakes() {
+    let server = Server::with_pages();
+    let own = "Password must not be the account&#39;s username or e-mail address.";
+    for (username, email, other) in [("ada.lovelace", "nowhere", "email"), ("-ada", "ada@example.com", "username")] {
+        let password = if other == "email" { username } else { email };
+        let fields = [("username", username), ("email", email), ("password", password)];
+        let page = server.person().submit("/register", &fields);
+        assert_eq!((page.status, page.fault("password"), page.fault(other).is_some()), (400, Some(own), true));
+    }
+}
+
+#[test]
 fn the_cursor_stands_at_the_first_mistake() {
     let server = Server::with_pages();
     let submit = |password: &str| {

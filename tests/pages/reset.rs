@@ -1,10 +1,14 @@
 //! Setting a new password with a link.
 
 use super::links::{LINK, OTHER, open, reset_token, set_password};
-use crate::support::{Client, PASSWORD, Server, probes::Probes};
+use crate::support::{self, PASSWORD, Server, probes::Probes};
+use futures_executor::block_on;
 use serde_json::json;
 use std::time::Duration;
-use usher::domain::ResetToken;
+use usher::{
+    app::BrowserVisit,
+    domain::{Actor, Caller, Client, Error, PasswordPolicy, ResetToken},
+};
 
 #[test]
 fn the_owner_sets_a_password_and_is_signed_in_here_alone() {
@@ -70,7 +74,7 @@ fn a_password_that_is_refused_is_told_at_its_field_and_spends_nothing() {
 
 #[test]
 fn a_link_that_has_ended_says_so_at_the_link_and_at_the_form() {
-    let ends: [fn(&Server, &Client, &Client, &str); 6] = [
+    let ends: [fn(&Server, &support::Client, &support::Client, &str); 6] = [
         |server, _, _, _| server.clock.advance(Duration::from_hours(1)),
         |_, root, ada, _| drop(reset_token(root, ada)),
         |server, _, _, token| {
@@ -108,7 +112,7 @@ fn a_form_that_is_sent_again_says_that_the_link_was_used_and_leaves_the_session(
     let (person, token) = (server.person(), reset_token(&root, &ada));
     let form = open(&person, "/reset", &token);
     set_password(&person, &form, OTHER).leads_to("/");
-    set_password(&person, &form, OTHER).says(400, "There is no link here");
+    set_password(&person, &form, OTHER).says(400, "This page needs a link");
     person.set_cookie(LINK, &token);
     set_password(&person, &form, "a third long password").says(400, "If you have just used it yourself, sign in.");
     assert_eq!(person.signed_in_as().as_deref(), Some("ada"));
@@ -221,6 +225,40 @@ fn wrong_links_are_counted_with_wrong_tokens_of_the_api_and_right_ones_are_not()
     let body = json!({"token": right, "password": OTHER});
     server.anon().post("/auth/password-reset", body).is(429, "too_many_attempts");
     server.clock.advance(Duration::from_mins(2));
+    set_password(&person, &form, OTHER).leads_to("/");
+}
+
+/// The page asks for the account first, so that guesses hardly ever come this far.
+#[test]
+fn wrong_tokens_are_counted_at_the_password_too() {
+    let server = Server::with_pages();
+    let caller = Caller { actor: Actor::Anonymous, client: Client::default(), request_id: None };
+    let guess = || {
+        let password = PasswordPolicy::default().accept(OTHER, &[]).unwrap();
+        let visit = BrowserVisit { keep: false, known: None, user_agent: None };
+        let token = ResetToken::generate();
+        block_on(server.app.resets.reset_password_in_browser(&caller, &token, password, visit)).map(drop)
+    };
+    // Callers without an IP address share ten times the budget of one.
+    for _ in 0..300 {
+        assert_eq!(guess(), Err(Error::InvalidResetToken));
+    }
+    assert!(matches!(guess(), Err(Error::TooManyAttempts(_))));
+}
+
+#[test]
+fn a_link_is_not_spent_where_nobody_can_be_signed_in() {
+    let server = Server::with_pages();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let person = server.person();
+    let form = open(&person, "/reset", &reset_token(&root, &ada));
+    for change in ["INSERT ON sessions", "INSERT ON known_browsers", "DELETE ON password_resets"] {
+        let full = server.without_room(change);
+        let failed = set_password(&person, &form, OTHER);
+        assert!(failed.status >= 500 && failed.set_cookies().is_empty(), "{failed:?}");
+        drop(full);
+    }
+    server.anon().login("ada@example.com", PASSWORD).is(200, "");
     set_password(&person, &form, OTHER).leads_to("/");
 }
 

@@ -26,7 +26,7 @@ pub fn fields<'p>(typed: &Typed<'p>, fixed: Option<&'p EmailAddress>, policy: &P
     let email =
         Field::new("email", "E-mail address", "email", "email", fixed.map_or(typed.email, EmailAddress::as_str));
     let limits = format!(
-        "1 to {} letters, digits, dots, underscores and hyphens. The first one is a letter or a digit.",
+        "1 to {} characters: letters A–Z, digits, dots, underscores and hyphens, beginning with a letter or a digit.",
         Username::MAX_LENGTH
     );
     vec![

@@ -76,7 +76,8 @@ pub fn seal<K: Kind>(token: &Token<K>) -> (&'static str, String) {
 
 /// The token of the link that a form was made for.
 pub fn sent<K: Linked>(visitor: &Visitor, form: &Form) -> Result<Token<K>, LinkFault> {
-    let token = opened(visitor)?;
+    let of_another_kind = |missing| if visitor.link.is_some() { LinkFault::Another } else { missing };
+    let token = opened(visitor).map_err(of_another_kind)?;
     let (field, digest) = seal(&token);
     if form.text(field) == digest { Ok(token) } else { Err(LinkFault::Another) }
 }
@@ -104,10 +105,10 @@ impl LinkFault {
         let (status, title, text) = match self {
             Self::Missing => (
                 StatusCode::BAD_REQUEST,
-                "There is no link here",
+                "This page needs a link",
                 format!(
-                    "Open your {name} again, and copy the whole of it. If this page comes back, ask for a new link, or let \
-                     this browser keep cookies for this site."
+                    "Open the {name} that you were given, the whole of it. If this page comes back, ask for a new one, or \
+                     let this browser keep cookies for this site."
                 ),
             ),
             Self::Another => (

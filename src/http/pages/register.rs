@@ -145,12 +145,22 @@ impl<'v> Registering<'v> {
             Err(error @ (Error::RegistrationClosed | Error::InvitationRequired | Error::InvalidInvitation)) => {
                 stop(visitor, error)
             }
+            // Nothing that can be typed here would help.
+            Err(Error::EmailTaken) if self.fixed().is_some() => has_account(visitor),
             Err(error) => {
                 let filled = Filled { typed: Typed::of(sent), keep, flow };
                 self.form(&filled, Some(&Refusal::of(error)?))
             }
         }
     }
+}
+
+/// The invitation is for an e-mail address that an account has.
+fn has_account(visitor: &Visitor) -> Result<Response, ApiError> {
+    let title = "There is an account with this e-mail address";
+    let text =
+        "If it is yours, sign in. If you have forgotten its password, ask an administrator for a link.".to_owned();
+    Stop { status: StatusCode::CONFLICT, title, text, way: Way::to("/sign-in", "Sign in") }.page(visitor)
 }
 
 /// Why nobody can register here, and what to do.
