@@ -85,6 +85,12 @@ fn has_pages(app: &App) -> bool {
     app.policy().public_url.is_some()
 }
 
+/// The path and the method of every page, for those who check that none is forgotten.
+pub fn pages() -> Vec<(&'static str, Method)> {
+    let methods = |(path, handlers): (_, Vec<_>)| handlers.into_iter().map(move |(method, _)| (path, method));
+    pages::routes().into_iter().flat_map(methods).collect()
+}
+
 /// All routes, wrapped in the edge.
 fn endpoint(
     app: Arc<App>,

@@ -311,6 +311,21 @@ fn a_browser_has_four_sessions_with_an_app_and_they_do_not_count_as_the_accounts
 }
 
 #[test]
+fn what_is_refused_before_the_sign_in_is_told_to_people_on_a_page_and_to_programs_in_the_envelope() {
+    let server = Server::with_apps();
+    let visitor = Visitor::new(&server);
+    for (app, method, text) in [
+        ("https://unknown.example.test", "GET", "No app is registered for the host"),
+        (NOTES, "POST", "This request comes from a page of another origin"),
+    ] {
+        let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-site", "cross-site")];
+        visitor.verify(app, method, "/", &navigation).says(403, text).says(403, "<h1>You may not do this</h1>");
+        let program = visitor.verify(app, method, "/", &[("sec-fetch-mode", "cors"), ("sec-fetch-site", "cross-site")]);
+        assert_eq!(serde_json::from_str::<Value>(&program.body).unwrap()["error"]["code"], "forbidden", "{app}");
+    }
+}
+
+#[test]
 fn tabs_that_are_restored_together_all_arrive() {
     let server = Server::with_apps();
     server.user("ada");

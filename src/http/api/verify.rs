@@ -153,7 +153,7 @@ const UNREGISTERED: &str = "no app is registered for the host that the proxy for
 const NOT_SENT: &str = "you are no longer signed in, so what you have just sent did not reach the app; go back, open the page again in a new tab to sign in, and then send it again";
 
 /// A person who opens a page of the app is sent to the start of the sign-in, which also says why somebody may not enter.
-/// A proxy that passes on nothing but `401` and `403` is told where that is.
+/// A proxy that passes on nothing but `401` and `403` is told where that is. What else goes wrong is told to people on a page.
 fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse: bool) -> Result<Verified, ApiError> {
     let is_unknown = matches!(refusal.code, ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken);
     let is_kept_out = refusal.message == KEPT_OUT;
@@ -170,6 +170,7 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
         RequestKind::SentForm if is_unknown => {
             Err(ApiError::with_message(ErrorCode::AuthenticationRequired, NOT_SENT).for_person())
         }
-        _ => Err(refusal),
+        RequestKind::Navigation | RequestKind::SentForm => Err(refusal.for_person()),
+        RequestKind::Other => Err(refusal),
     }
 }

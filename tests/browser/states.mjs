@@ -1,0 +1,284 @@
+// Opens every page in each of its states, and looks at it: light and dark, on a phone and on a desk.
+//
+// A route that the service has and this list lacks is a fault.
+
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.mjs';
+
+const { main, closed, invite, plain, empty } = Object.fromEntries(
+    Object.entries(given.sites).map(([name, site]) => [name, new Site(site)]),
+);
+const [notes, music, unknown] = given.apps.map((host) => `https://${host}`);
+const LONG_USERNAME = 'a-username-that-is-as-long-as-the-rules-allow_0123456789.ABCDEFG';
+const LONG_APP = 'Photographs and other pictures of the family, from 1890 until today';
+
+const states = [];
+/** A state of a page: the request that shows it, how one gets there, and the status of the answer. */
+function state(route, name, open, status = 200) {
+    states.push({ route, name, open, status });
+}
+
+// ---- The first page
+state('GET /', 'without an administrator', (tab) => tab.go(`${empty.url}/`));
+state('GET /', 'signed in', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+});
+state('GET /', 'signed in with a long name', async (tab) => {
+    await main.person(LONG_USERNAME);
+    await tab.signIn(main, LONG_USERNAME);
+});
+
+// ---- Signing in
+state('GET /sign-in', 'empty', (tab) => tab.go(`${main.url}/sign-in`));
+state('GET /sign-in', 'registration closed', (tab) => tab.go(`${closed.url}/sign-in`));
+state('GET /sign-in', 'not encrypted', (tab) => tab.go(`${plain.url}/sign-in`));
+state('GET /sign-in', 'signed in already', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${main.url}/sign-in`);
+});
+state('POST /sign-in', 'refused', (tab) => tab.signIn(main, 'nobody', 'wrong'), 401);
+state('POST /sign-in', 'nothing typed', async (tab) => {
+    await tab.go(`${main.url}/sign-in`);
+    await tab.send({}, 'Sign in');
+}, 401);
+state('POST /sign-in', 'waiting time', async (tab) => {
+    await closed.person('guessed');
+    const guess = () => fetch(`${closed.api}/auth/login`, {
+        method: 'POST', headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ email: 'guessed@example.com', password: 'wrong' }),
+    });
+    while ((await guess()).status !== 429);
+    await tab.signIn(closed, 'guessed@example.com', 'wrong');
+}, 429);
+state('POST /sign-in', 'on the way to an app', async (tab) => {
+    await tab.go(`${notes}/x`);
+    await tab.send({ 'Username or e-mail': 'nobody', Password: 'wrong' }, 'Sign in');
+}, 401);
+state('POST /sign-in', 'from a page of another site', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${notes}/x`);
+    await post(tab, `${main.url}/sign-in`);
+}, 403);
+state('POST /sign-in', 'not a form', async (tab) => {
+    await tab.go(`${main.url}/sign-in`);
+    await tab.page.evaluate(() => { document.forms[0].enctype = 'text/plain'; });
+    await tab.send({}, 'Sign in');
+}, 415);
+state('POST /sign-in', 'too large', async (tab) => {
+    await tab.go(`${main.url}/sign-in`);
+    await tab.send({ Password: 'a'.repeat(70_000) }, 'Sign in');
+}, 413);
+
+/** Sends an empty form from where the tab is. */
+async function post(tab, action) {
+    const sent = tab.page.evaluate((action) => {
+        const form = document.createElement('form');
+        Object.assign(form, { method: 'post', action });
+        document.body.append(form);
+        form.submit();
+    }, action);
+    await Promise.all([tab.page.waitForEvent('load'), sent]);
+}
+
+// ---- Signing out
+state('GET /sign-out', 'signed in', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.page.getByRole('link', { name: 'Sign out' }).click();
+});
+state('GET /sign-out', 'not signed in', (tab) => tab.go(`${main.url}/sign-out`));
+state('POST /sign-out', 'leads to the sign-in', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${main.url}/sign-out`);
+    await tab.press('Sign out');
+});
+
+// ---- Registering
+const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
+state('GET /register', 'empty', (tab) => tab.go(`${main.url}/register`));
+state('GET /register', 'not encrypted', (tab) => tab.go(`${plain.url}/register`));
+state('GET /register', 'signed in as somebody', async (tab) => {
+    await main.person(LONG_USERNAME);
+    await tab.signIn(main, LONG_USERNAME);
+    await tab.go(`${main.url}/register`);
+});
+state('GET /register', 'closed', (tab) => tab.go(`${closed.url}/register`), 403);
+state('GET /register', 'with an invitation only', (tab) => tab.go(`${invite.url}/register`), 403);
+state('POST /register', 'all fields at fault', async (tab) => {
+    await tab.go(`${main.url}/register`);
+    await tab.send(faulty, 'Create account');
+}, 400);
+state('POST /register', 'a common password', async (tab) => {
+    await tab.go(`${main.url}/register`);
+    await tab.send({ Username: 'grace', 'E-mail address': 'grace@example.com', Password: 'password' }, 'Create account');
+}, 400);
+state('POST /register', 'a name that is taken', async (tab) => {
+    await main.person('ada');
+    await tab.go(`${main.url}/register`);
+    await tab.send({ Username: 'Ada', 'E-mail address': 'grace@example.com', Password: given.password }, 'Create account');
+}, 409);
+state('POST /register', 'leads to the first page', async (tab) => {
+    await tab.go(`${main.url}/register`);
+    const typed = { Username: 'newcomer', 'E-mail address': 'newcomer@example.com', Password: given.password };
+    await tab.send(typed, 'Create account');
+});
+
+// ---- Invitations
+state('GET /invited', 'empty', async (tab) => tab.go(await invite.invitation()));
+state('GET /invited', 'for an e-mail address', async (tab) => {
+    await tab.go(await invite.invitation({ email: 'a-rather-long-name.of.somebody@department.example.com' }));
+});
+state('GET /invited', 'no link', (tab) => tab.go(`${invite.url}/invited`), 400);
+state('GET /invited', 'a link that has ended', async (tab) => {
+    const invitation = await invite.call('POST', '/invitations', {});
+    await invite.call('DELETE', `/invitations/${invitation.id}`);
+    await tab.go(`${invite.url}/invited?token=${invitation.token}`);
+}, 400);
+state('GET /invited', 'a link that is not whole', (tab) => tab.go(`${invite.url}/invited?token=ushi_0123`), 400);
+state('POST /invited', 'all fields at fault', async (tab) => {
+    await tab.go(await invite.invitation());
+    await tab.send(faulty, 'Create account');
+}, 400);
+state('POST /invited', 'another link was opened', async (tab) => {
+    await tab.go(await invite.invitation());
+    await (await tab.another()).go(await invite.invitation());
+    await tab.send(faulty, 'Create account');
+}, 409);
+state('POST /invited', 'used meanwhile', async (tab) => {
+    const invitation = await invite.call('POST', '/invitations', {});
+    await tab.go(`${invite.url}/invited?token=${invitation.token}`);
+    await invite.call('DELETE', `/invitations/${invitation.id}`);
+    await tab.send(faulty, 'Create account');
+}, 400);
+
+// ---- New passwords
+state('GET /reset', 'empty', async (tab) => tab.go(await closed.reset('forgetful')));
+state('GET /reset', 'signed in as somebody else', async (tab) => {
+    await closed.person('ada');
+    await tab.signIn(closed, 'ada');
+    await tab.go(await closed.reset('forgetful-2'));
+});
+state('GET /reset', 'a long name', async (tab) => tab.go(await closed.reset(LONG_USERNAME)));
+state('GET /reset', 'no link', (tab) => tab.go(`${closed.url}/reset`), 400);
+state('GET /reset', 'a link that was replaced', async (tab) => {
+    const first = await closed.reset('forgetful-3');
+    await closed.reset('forgetful-3');
+    await tab.go(first);
+}, 400);
+state('POST /reset', 'a password that is too short', async (tab) => {
+    await tab.go(await closed.reset('forgetful-4'));
+    await tab.send({ 'New password': 'short' }, 'Set password');
+}, 400);
+state('POST /reset', 'another link was opened', async (tab) => {
+    await tab.go(await closed.reset('forgetful-5'));
+    await (await tab.another()).go(await closed.reset('forgetful-6'));
+    await tab.send({ 'New password': 'another battery' }, 'Set password');
+}, 409);
+state('POST /reset', 'the account is disabled', async (tab) => {
+    await tab.go(await closed.reset('forgetful-7'));
+    await closed.call('PUT', `/users/${(await closed.person('forgetful-7')).id}`, { disabled: true });
+    await tab.send({ 'New password': 'another battery' }, 'Set password');
+}, 403);
+
+// ---- Entering apps
+state('GET /enter', 'not signed in', (tab) => tab.go(`${notes}/x`));
+state('GET /enter', 'not signed in, an app with a long name', (tab) => tab.go(`${music}/x`));
+state('GET /enter', 'not allowed', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${music}/x`);
+}, 403);
+state('GET /enter', 'leads nowhere', (tab) => tab.go(`${main.url}/enter?flow=unknown`), 404);
+state('GET /continue', 'waiting for the app', async (tab) => {
+    await tab.page.route('**/enter?*', (route) => route.abort('aborted'));
+    await tab.go(`${main.url}/continue?flow=unknown`);
+});
+state('GET /_usher/start', 'a circle without the cookie', (tab) => circle(tab, '__Host-usher-app'), 409);
+state('GET /_usher/start', 'a circle with the cookie', (tab) => circle(tab), 409);
+state('GET /_usher/start', 'of no app', (tab) => tab.go(`${unknown}/_usher/start?to=%2Fx`), 403);
+state('GET /_usher/callback', 'without cookies', (tab) => tab.go(`${notes}/_usher/callback?code=x`), 403);
+state('GET /_usher/callback', 'with a code of another browser', async (tab) => {
+    await tab.go(`${notes}/x`);
+    await tab.go(`${notes}/_usher/callback?code=x`);
+}, 403);
+state('GET /_usher/sign-out', 'leads to the button', (tab) => tab.go(`${notes}/_usher/sign-out`));
+state('GET /_usher/test', 'of an app', (tab) => tab.go(`${notes}/_usher/test`));
+state('GET /_usher/test', 'inside', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${notes}/x`);
+    await tab.go(`${notes}/_usher/test`);
+});
+state('GET /_usher/test', 'of no app', (tab) => tab.go(`${unknown}/_usher/test`));
+state('GET /_usher/test', 'without a proxy', (tab) => tab.go(`${closed.url}/_usher/test`), 403);
+
+/** Begins the same way again and again, and loses a cookie each time. */
+async function circle(tab, lost) {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    for (let n = 0; n < 3; n += 1) {
+        if (lost) await tab.context.clearCookies({ name: lost });
+        await tab.go(`${notes}/_usher/start?to=%2Fx`);
+    }
+}
+
+// ---- What no page is for
+state('GET *', 'what the proxy asks about an app that is not registered', (tab) => tab.go(`${unknown}/x`), 403);
+state('GET *', 'what the proxy asks about a form after the session has ended', async (tab) => {
+    await main.person('eve');
+    await tab.signIn(main, 'eve');
+    await tab.go(`${notes}/x`);
+    await main.call('DELETE', `/users/${(await main.person('eve')).id}/sessions`);
+    await post(tab, `${notes}/x`);
+}, 401);
+state('GET *', 'nothing there', (tab) => tab.go(`${main.url}/nothing`), 404);
+state('POST /', 'not a way to ask', async (tab) => {
+    await tab.go(`${main.url}/sign-in`);
+    await post(tab, '/');
+}, 405);
+state('GET *', 'at another host', (tab) => tab.go('http://elsewhere.localhost/sign-in'), 404);
+
+/** Whether a request is for a route. */
+const isFor = (route, asked) => route.endsWith('*') ? asked.startsWith(route.slice(0, -1)) : route === asked;
+
+async function look({ route, name, open, status }) {
+    const tab = await Tab.open();
+    const slug = `${route} ${name}`.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+    const faults = [];
+    try {
+        await open(tab);
+        const { origin } = new URL(tab.page.url());
+        const sites = Object.values(given.sites).map((site) => site.url);
+        if (tab.answer.status() !== status) faults.push(`its status is ${tab.answer.status()}, and not ${status}`);
+        if (!tab.asked.some((asked) => isFor(route, asked))) faults.push(`it was shown by ${tab.asked.join(', ')}`);
+        faults.push(...await faultsOf(tab, [origin, ...sites, notes, music, unknown]));
+        faults.push(...await faultsInLooks(tab, (look, picture) => writeFile(`${given.shots}/${slug}-${look}.png`, picture)));
+    } catch (error) {
+        faults.push(`it can't be looked at: ${error.message}`);
+    }
+    await tab.close();
+    return faults.map((fault) => `${route}, ${name}: ${fault}`);
+}
+
+await rm(given.shots, { recursive: true, force: true });
+await mkdir(given.shots, { recursive: true });
+await Promise.all([
+    main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' }),
+    main.call('POST', '/apps', { name: LONG_APP, url: music, access: 'admins' }),
+]);
+const faults = [];
+// Files that every page asks for, and that no person opens.
+const listed = ['GET /assets/*', ...states.map(({ route }) => route)];
+for (const route of given.routes) {
+    if (!listed.some((known) => known !== 'GET *' && isFor(known, route))) faults.push(`${route} has no state in this list`);
+}
+const only = process.argv[2]; // a part of a state's name, for somebody who works on a page
+await each(states.filter(({ route, name }) => !only || `${route}, ${name}`.includes(only)), async (state) => faults.push(...await look(state)));
+await browser.close();
+for (const fault of faults) console.error(fault);
+console.log(`${states.length} states`);
+process.exitCode = faults.length ? 1 : 0;
