@@ -17,8 +17,10 @@ use std::{
 pub(super) enum Purpose {
     /// Looks up rows on an async worker, so it never waits.
     Point,
-    /// Writes or scans on a thread of its own.
-    Thread,
+    /// Scans on a thread of its own.
+    Scan,
+    /// Writes on a thread of its own.
+    Write,
 }
 
 /// How long the writer waits for another process's transaction.
@@ -37,7 +39,7 @@ pub(super) fn flags() -> OpenFlags {
 /// Opens a connection outside the pools, for creating, migrating and copying.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_with_flags(path, flags())?;
-    harden(&mut connection, Purpose::Thread)?;
+    harden(&mut connection, Purpose::Scan)?;
     Ok(connection)
 }
 
@@ -120,7 +122,7 @@ pub(super) fn make_writable(connection: &mut Connection, files: &OpenFiles) -> r
     if connection.is_readonly(MAIN_DB)? {
         let (path, opened) = files.database();
         let mut again = Connection::open_with_flags(path, flags())?;
-        prepare(&mut again, Purpose::Thread, path, opened)?;
+        prepare(&mut again, Purpose::Write, path, opened)?;
         *connection = again;
     }
     Ok(())
@@ -148,8 +150,12 @@ pub(super) fn begin_within(
 fn harden(connection: &mut Connection, purpose: Purpose) -> rusqlite::Result<()> {
     connection.busy_timeout(match purpose {
         Purpose::Point => Duration::ZERO,
-        Purpose::Thread => WRITER_WAIT,
+        Purpose::Scan | Purpose::Write => WRITER_WAIT,
     })?;
+    if purpose == Purpose::Write {
+        // What savepoints need to undo a change: otherwise it goes to a temporary file when it is larger than 64 KiB.
+        connection.pragma_update(None, "temp_store", "memory")?;
+    }
     connection.set_prepared_statement_cache_capacity(64);
     for (switch, on) in [
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
@@ -212,6 +218,21 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_came_back_within_a_transaction_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts.db");
+        file::create_private(&path).unwrap();
+        open(&path).unwrap().pragma_update(None, "journal_mode", "wal").unwrap();
+        let opener = Arc::new(ScheduledThreadPool::builder().num_threads(1).build());
+        let opened = Identity::of(&path).unwrap();
+        let pool = Manager { path, opened, purpose: Purpose::Write }.pool(1, 1, opener).unwrap();
+        pool.get().unwrap().execute_batch("CREATE TEMP TABLE mark (n); BEGIN IMMEDIATE").unwrap();
+        let again = pool.get().unwrap();
+        let marks: i64 = again.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).unwrap();
+        assert!(again.is_autocommit() && marks == 0);
+    }
+
+    #[test]
     fn a_transaction_waits_for_others_until_its_time_is_over_or_the_server_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("facts.db");
@@ -248,6 +269,6 @@ mod tests {
         assert!(open(&path).is_err() && !path.exists(), "and nothing is made in its place");
         file::create_private(&path).unwrap();
         let mut other = Connection::open_with_flags(&path, flags()).unwrap();
-        assert!(prepare(&mut other, Purpose::Thread, &path, opened).is_err());
+        assert!(prepare(&mut other, Purpose::Write, &path, opened).is_err());
     }
 }

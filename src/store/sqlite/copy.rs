@@ -1,12 +1,6 @@
 //! A consistent snapshot of all accounts, for a slow reader.
 
-use super::{
-    Engine,
-    error::OrDomain,
-    file,
-    paths::with_suffix,
-    threads::{Patience, Turn},
-};
+use super::{Engine, error::OrDomain, file, paths::with_suffix, threads::Patience};
 use crate::{
     domain::{Error, UserRecord, random_text},
     store::tables::{record_columns, record_from},
@@ -58,7 +52,7 @@ impl Engine {
     ) -> Result<Result<T, E>, Error> {
         const SQL: &str = concat!("SELECT ", record_columns!(), " FROM copy.accounts u ORDER BY u.rowid");
         let path = self.files.paths()[0].clone();
-        let fold = move |connection: &mut Connection, _: &Turn<_>| {
+        let fold = move |connection: &mut Connection| {
             let _copy = Copy::create(connection, &path)?;
             // Not cached: a cached statement would keep the copy attached.
             let mut statement = connection.prepare(SQL).or_domain()?;

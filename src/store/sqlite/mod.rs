@@ -15,12 +15,12 @@ mod open_files;
 mod paths;
 mod sql;
 mod threads;
+mod writer;
 
 use super::{sql::Sql, stats::StoreStats};
 use crate::domain::{ChainPoint, Error};
 pub use check::examine;
 use connection::{Manager, Purpose};
-use error::OrDomain;
 pub use file::locate;
 pub use lock::Lock;
 use lookup::Lookups;
@@ -35,7 +35,8 @@ use std::{
     time::Instant,
 };
 pub use threads::Patience;
-use threads::Threads;
+use threads::{Job, Threads};
+use writer::{Asked, Change, JOIN_TIME, Writing};
 
 /// The bundled SQLite must have the fix of the WAL-reset bug (sqlite.org/wal.html, section 11).
 const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
@@ -49,8 +50,8 @@ pub struct Engine {
     lookups: Lookups,
     /// The deadline of waits for other processes, once the server is stopping.
     end: Arc<OnceLock<Instant>>,
-    writer: Threads,
-    scans: Threads,
+    writer: Threads<Box<dyn Change>>,
+    scans: Threads<Job>,
     /// Last, because it must be dropped after the connections.
     _lock: Option<Lock>,
 }
@@ -72,18 +73,20 @@ impl Engine {
             Manager { path: path.to_owned(), opened, purpose }.pool(size, at_once, opener.clone()).map_err(refused)
         };
         // Each connection reads the whole schema when it is opened. Those for scans are not needed to begin with.
-        let (writing, scanning) = (pool(Purpose::Thread, 1, 1)?, pool(Purpose::Thread, SCAN_THREADS, 0)?);
+        let (writing, scanning) = (pool(Purpose::Write, 1, 1)?, pool(Purpose::Scan, SCAN_THREADS, 0)?);
         let lookups = Lookups::take_all(&pool(Purpose::Point, workers, workers)?).map_err(refused)?;
         let files = OpenFiles::of(path).map_err(io)?;
         if let Some(lock) = &lock {
             lock.record(&files);
         }
+        let (files, end) = (Arc::new(files), Arc::default());
+        let writing = Writing { pool: writing, files: files.clone(), end: Arc::clone(&end), join_time: JOIN_TIME };
         Ok(Self {
-            files: Arc::new(files),
+            files,
             lookups,
-            end: Arc::default(),
-            writer: Threads::start("usher-writer", &writing).map_err(io)?,
-            scans: Threads::start("usher-scan", &scanning).map_err(io)?,
+            end,
+            writer: Threads::start("usher-writer", 1, move |queue| writing.run(queue)).map_err(io)?,
+            scans: Threads::over("usher-scan", &scanning).map_err(io)?,
             _lock: lock,
         })
     }
@@ -98,29 +101,19 @@ impl Engine {
         &self,
         work: impl FnOnce(&dyn Sql) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.scans.run(Patience::UntilBegun, move |connection, _| work(connection)).await
+        self.scans.run(Patience::UntilBegun, move |connection| work(connection)).await
     }
 
-    /// Runs one IMMEDIATE transaction on the writer's thread.
+    /// Runs work in an IMMEDIATE transaction on the writer's thread.
     pub async fn write<T: Send + 'static>(
         &self,
         patience: Patience,
         work: impl FnOnce(&dyn Sql) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (files, end) = (self.files.clone(), self.end.clone());
         self.writer
-            .run(patience, move |connection, turn| {
-                connection::make_writable(connection, &files).or_domain()?;
-                let transaction =
-                    connection::begin_within(connection, turn.wait(), || end.get().copied()).or_domain()?;
-                migrate::require_not_migrated(&transaction)?;
-                let value = work(&*transaction)?;
-                still_there(&files)?; // writes to a removed file are lost, so they must fail
-                if turn.is_given_up() {
-                    return Err(Error::Overloaded); // the caller got this answer already
-                }
-                transaction.commit().or_domain()?;
-                Ok(value)
+            .send(patience, |turn| {
+                let change: Box<dyn Change> = Box::new(Asked::new(turn, work));
+                change
             })
             .await
     }
@@ -207,28 +200,4 @@ pub fn back_up(path: &Path, target: &Path) -> Result<ChainPoint, OpenError> {
     refuse_displaced(path)?;
     migrate::require_current(path)?;
     backup::back_up(path, target)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_executor::block_on;
-
-    #[test]
-    fn a_connection_that_came_back_within_a_transaction_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("usher.db");
-        prepare(&path, &lock(&path).unwrap()).unwrap();
-        let engine = Engine::open(&path, 1, None).unwrap();
-        let begin = |connection: &mut rusqlite::Connection, _: &threads::Turn<()>| {
-            connection.execute_batch("CREATE TEMP TABLE mark (n); BEGIN IMMEDIATE").or_domain()
-        };
-        block_on(engine.writer.run(Patience::Endless, begin)).unwrap();
-
-        let written = block_on(engine.write(Patience::Endless, |sql| {
-            Ok(sql.only("SELECT count(*) FROM sqlite_temp_schema", &[], |row| row.number(0))?)
-        }));
-
-        assert_eq!(written, Ok(0));
-    }
 }

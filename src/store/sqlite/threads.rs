@@ -16,7 +16,9 @@ use std::{
 use tokio::sync::oneshot;
 
 pub(super) type Pool = r2d2::Pool<Manager>;
-type Job = Box<dyn FnOnce(&Pool) + Send>;
+
+/// Work on a connection of a pool.
+pub(super) type Job = Box<dyn FnOnce(&Pool) + Send>;
 
 /// The maximum number of waiting jobs. Beyond it, callers get "overloaded" at once.
 const QUEUE: usize = 4096;
@@ -33,51 +35,70 @@ pub enum Patience {
 }
 
 /// Threads that run jobs in order. Dropping this waits for the accepted jobs.
-pub(super) struct Threads {
-    jobs: Option<SyncSender<Job>>,
-    /// Jobs that no thread has begun.
+pub(super) struct Threads<J> {
+    jobs: Option<SyncSender<J>>,
+    /// Jobs that no thread has taken.
     waiting: Arc<AtomicUsize>,
     handles: Vec<JoinHandle<()>>,
     deadlines: Sender<(Instant, Weak<dyn GiveUp>)>,
 }
 
-impl Threads {
-    /// Starts one thread for each connection of the pool, and one that watches the deadlines of callers.
-    pub(super) fn start(name: &str, pool: &Pool) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel::<Job>(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
+/// The threads' end of the queue.
+pub(super) struct Queue<J> {
+    jobs: Arc<Mutex<Receiver<J>>>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl<J> Queue<J> {
+    /// The next job. Waits for one, and returns `None` when no more will come.
+    pub(super) fn next(&self) -> Option<J> {
+        let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
+    }
+
+    /// The next job, if one is waiting.
+    pub(super) fn next_waiting(&self) -> Option<J> {
+        let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(job)
+    }
+}
+
+impl<J: Send + 'static> Threads<J> {
+    /// Starts threads that call `run`, which takes jobs until no more come, and one that watches the deadlines of callers.
+    pub(super) fn start(
+        name: &str,
+        count: u32,
+        run: impl Fn(&Queue<J>) + Clone + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel::<J>(QUEUE);
+        let (queue, waiting) = (Arc::new(Mutex::new(queue)), Arc::<AtomicUsize>::default());
         let start = |n: u32| {
-            let (queue, pool) = (queue.clone(), pool.clone());
-            std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || run(&queue, &pool))
+            let (run, queue) = (run.clone(), Queue { jobs: queue.clone(), waiting: waiting.clone() });
+            std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || run(&queue))
         };
-        let handles = (0..pool.max_size()).map(start).collect::<Result<_, _>>()?;
+        let handles = (0..count).map(start).collect::<Result<_, _>>()?;
         let (deadlines, due) = channel();
         // This thread is not joined: it ends by itself, a few seconds after the last job.
         std::thread::Builder::new().name(format!("{name}-due")).spawn(move || watch(&due))?;
-        Ok(Self { jobs: Some(jobs), waiting: Arc::default(), handles, deadlines })
+        Ok(Self { jobs: Some(jobs), waiting, handles, deadlines })
     }
 
-    /// How many jobs no thread has begun.
+    /// How many jobs no thread has taken.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` on one of the threads. A job that is given up before it begins never runs.
-    pub(super) async fn run<T: Send + 'static>(
+    /// Sends a job to the threads, and waits for its answer.
+    pub(super) async fn send<T: Send + 'static>(
         &self,
         patience: Patience,
-        work: impl FnOnce(&mut Connection, &Turn<T>) -> Result<T, Error> + Send + 'static,
+        job: impl FnOnce(Arc<Turn<T>>) -> J,
     ) -> Result<T, Error> {
         let (answer, answered) = oneshot::channel();
         let turn = Arc::new(Turn::new(answer, patience));
-        let (waiting, mine) = (self.waiting.clone(), turn.clone());
-        let job: Job = Box::new(move |pool| {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            if mine.begin() {
-                let connection = pool.get().map_err(|error| Error::Storage(error.to_string()));
-                mine.answer(connection.and_then(|mut connection| work(&mut connection, &mine)));
-            }
-        });
+        let job = job(turn.clone());
         let jobs = self.jobs.as_ref().expect("only Drop takes the sender");
         self.waiting.fetch_add(1, Ordering::Relaxed); // before it is sent, so that the count never underflows
         let sent = jobs.try_send(job);
@@ -94,6 +115,37 @@ impl Threads {
         }
         drop(turn); // so that a panicking job drops the only sender of its answer
         answered.await.unwrap_or_else(|_| Err(Error::Internal("a database job panicked".into())))
+    }
+}
+
+impl Threads<Job> {
+    /// Starts one thread for each connection of the pool.
+    pub(super) fn over(name: &str, pool: &Pool) -> std::io::Result<Self> {
+        let pool = pool.clone();
+        Self::start(name, pool.max_size(), move |queue| {
+            while let Some(job) = queue.next() {
+                // A job that panics loses its answer, not the thread: its connection rolls back when dropped.
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&pool)));
+            }
+        })
+    }
+
+    /// Runs `work` on one of the threads. A job that is given up before it begins never runs.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        patience: Patience,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.send(patience, |turn: Arc<Turn<T>>| {
+            let job: Job = Box::new(move |pool| {
+                if turn.begin() {
+                    let connection = pool.get().map_err(|error| Error::Storage(error.to_string()));
+                    turn.answer(connection.and_then(|mut connection| work(&mut connection)));
+                }
+            });
+            job
+        })
+        .await
     }
 }
 
@@ -123,7 +175,7 @@ impl<T> Turn<T> {
     }
 
     /// Returns `false` if the caller gave up.
-    fn begin(&self) -> bool {
+    pub(super) fn begin(&self) -> bool {
         let mut stage = self.stage();
         match std::mem::replace(&mut *stage, Stage::Over) {
             Stage::Waiting(answer) => *stage = Stage::Begun(answer),
@@ -133,7 +185,7 @@ impl<T> Turn<T> {
     }
 
     /// The caller may have disconnected; the work is done all the same.
-    fn answer(&self, result: Result<T, Error>) {
+    pub(super) fn answer(&self, result: Result<T, Error>) {
         if let Stage::Begun(answer) = std::mem::replace(&mut *self.stage(), Stage::Over) {
             let _ = answer.send(result);
         }
@@ -142,6 +194,11 @@ impl<T> Turn<T> {
     /// Whether the caller already got "overloaded".
     pub(super) fn is_given_up(&self) -> bool {
         matches!(*self.stage(), Stage::Over)
+    }
+
+    /// Whether the caller waits for the work to be done, but not for long.
+    pub(super) fn is_short(&self) -> bool {
+        self.patience == Patience::UntilDone
     }
 
     /// How long the job may wait for other processes: no longer than its caller waits.
@@ -182,16 +239,7 @@ fn watch(due: &Receiver<(Instant, Weak<dyn GiveUp>)>) {
     }
 }
 
-fn run(queue: &Mutex<Receiver<Job>>, pool: &Pool) {
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
-        // A job that panics loses its answer, not the thread: its connection rolls back when dropped.
-        let _ = catch_unwind(AssertUnwindSafe(|| job(pool)));
-    }
-}
-
-impl Drop for Threads {
+impl<J> Drop for Threads<J> {
     fn drop(&mut self) {
         drop(self.jobs.take());
         for handle in self.handles.drain(..) {

@@ -298,12 +298,15 @@ impl Writer<'_> {
     /// 1. Fails as `insert_user` does.
     pub fn update_user(&mut self, id: UserId, update: &UserUpdate) -> Result<User, Error> {
         const SQL: &str =
-            "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6, role = ?7,
-                    disabled = ?8, display_name = ?12, password_hash = coalesce(?9, password_hash),
-                    password_version = CASE WHEN password_version BETWEEN 1 AND ?11 THEN password_version ELSE 1 END
-                        + CASE WHEN ?9 IS NULL THEN 0 ELSE 1 END,
-                    revision = CASE WHEN revision BETWEEN 1 AND ?11 THEN revision ELSE 1 END + 1, updated_at = ?10
+            "UPDATE users SET username = ?2, username_key = ?3, email = ?4, email_key = ?5, email_verified = ?6,
+                    display_name = ?7, password_hash = coalesce(?8, password_hash),
+                    password_version = CASE WHEN password_version BETWEEN 1 AND ?10 THEN password_version ELSE 1 END
+                        + CASE WHEN ?8 IS NULL THEN 0 ELSE 1 END,
+                    revision = CASE WHEN revision BETWEEN 1 AND ?10 THEN revision ELSE 1 END + 1, updated_at = ?9
              WHERE id = ?1";
+        // Apart, because each of the list's indexes begins with these two, and is written whenever they are set.
+        const SQL_OF_STATE: &str = "UPDATE users SET role = ?2, disabled = ?3
+             WHERE id = ?1 AND (role IS DISTINCT FROM ?2 OR disabled IS DISTINCT FROM ?3)";
         self.refuse_taken(&update.username, &update.email, Some(id))?;
         let (username_key, email_key) = (update.username.key(), update.email.key());
         let given = values![
@@ -313,14 +316,13 @@ impl Writer<'_> {
             &update.email,
             &email_key,
             update.email_verified,
-            update.role.as_str(),
-            update.disabled,
+            update.display_name.as_ref(),
             update.password_hash.as_ref(),
             self.now,
             MAX_COUNT - 1,
-            update.display_name.as_ref(),
         ];
         self.sql.change(SQL, given)?;
+        self.sql.change(SQL_OF_STATE, values![id, update.role.as_str(), update.disabled])?;
         self.user(id)?.ok_or(Error::UserNotFound)
     }
 
