@@ -161,6 +161,13 @@ CREATE TABLE invitations (
 
 CREATE INDEX invitations_made_by ON invitations (created_by);
 
+-- At most one row: the link with which the first administrator is created.
+CREATE TABLE setup_link (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
+    expires_at      INTEGER NOT NULL
+) STRICT;
+
 -- How far accounts' budgets of failed sign-ins are used up, of those that more than ten stand in. The slot is the
 -- budget's place in the server's table, so that there are never more rows than places. The key is part of an HMAC of the
 -- folded e-mail address, so that the table tells nobody who has been guessed at.

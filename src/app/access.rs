@@ -35,6 +35,10 @@ pub(super) enum Operation {
     ResetPassword,
     /// Clearing an account's failed sign-ins.
     Unlock(Option<UserId>),
+    /// Creating a set-up link.
+    IssueSetupLink,
+    /// Creating the first administrator. The token of the set-up link decides who may.
+    SetUp,
     /// Creating, listing and deleting invitations.
     Invite,
     /// Creating, listing, renaming and deleting groups, and ending the sessions of their accounts.
@@ -77,6 +81,8 @@ impl Operation {
             | Self::EnterApp
             | Self::RedeemCode
             | Self::ResetPassword
+            | Self::IssueSetupLink
+            | Self::SetUp
             | Self::Invite
             | Self::ManageGroups
             | Self::ManageApps
@@ -89,7 +95,7 @@ impl Operation {
 
     /// Whether a password or a token decides, and not the caller's session. That session may end meanwhile.
     pub fn has_its_own_proof(&self) -> bool {
-        matches!(self, Self::SignIn | Self::ResetPassword | Self::RedeemCode)
+        matches!(self, Self::SignIn | Self::ResetPassword | Self::RedeemCode | Self::SetUp)
     }
 }
 
@@ -109,11 +115,12 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
     };
     let administers = || signed_in().and(if is_admin { Ok(()) } else { Err(Error::Forbidden) });
     match operation {
-        Operation::SignIn | Operation::ResetPassword | Operation::RedeemCode => Ok(()),
+        Operation::SignIn | Operation::ResetPassword | Operation::RedeemCode | Operation::SetUp => Ok(()),
         Operation::SignOut | Operation::EnterApp | Operation::PassAs(Role::User) => signed_in(),
-        Operation::Register { role: Role::Admin, .. } | Operation::TransferUsers | Operation::SetPolicy => {
-            Err(Error::Forbidden)
-        }
+        Operation::Register { role: Role::Admin, .. }
+        | Operation::IssueSetupLink
+        | Operation::TransferUsers
+        | Operation::SetPolicy => Err(Error::Forbidden),
         Operation::Register { role: Role::User, .. } if is_admin => Ok(()),
         Operation::Register { role: Role::User, mode, invited } => match mode {
             Registration::Open => Ok(()),
@@ -243,6 +250,8 @@ mod tests {
             ("enter an app", Operation::EnterApp, [&anonymous, &ok, &ok, &ok]),
             ("show a code", Operation::RedeemCode, [&ok, &ok, &ok, &ok]),
             ("reset a password", Operation::ResetPassword, [&ok, &ok, &ok, &ok]),
+            ("create a set-up link", Operation::IssueSetupLink, [&forbidden, &forbidden, &forbidden, &ok]),
+            ("set up", Operation::SetUp, [&ok, &ok, &ok, &ok]),
             ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];

@@ -14,6 +14,7 @@ mod invitations;
 mod maintenance;
 mod resets;
 mod sessions;
+mod setup;
 mod sign_in;
 mod stats;
 mod throttle;
@@ -28,6 +29,7 @@ pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
 pub use sessions::{ListedSession, SessionScope, Sessions};
+pub use setup::{FirstAdmin, Setup, SetupLink};
 pub use sign_in::{BrowserSignIn, BrowserVisit, SignIn, SignIns};
 pub use stats::{HashStats, Rows, Stats, StoreStats, Waits};
 
@@ -110,6 +112,7 @@ pub struct App {
     pub groups: Groups,
     pub invitations: Invitations,
     pub resets: Resets,
+    pub setup: Setup,
     pub audit: AuditLog,
     pub maintenance: Maintenance,
     core: Arc<Core>,
@@ -132,6 +135,7 @@ impl App {
             groups: Groups { core: core.clone() },
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },
+            setup: Setup { core: core.clone() },
             audit: AuditLog { core: core.clone() },
             maintenance: Maintenance::new(core.clone()),
             core,

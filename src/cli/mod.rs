@@ -19,6 +19,7 @@ mod password;
 mod policy;
 mod serve;
 mod session;
+mod setup_link;
 mod signals;
 mod terminal;
 mod user;
@@ -88,6 +89,7 @@ enum Command {
     Serve(Box<ServeSettings>),
     Migrate(migrate::Migrate),
     CreateAdmin(create_admin::CreateAdmin),
+    SetupLink(setup_link::SetupLink),
     #[command(subcommand)]
     User(user::UserCommand),
     #[command(subcommand)]
@@ -119,6 +121,7 @@ impl Cli {
             Command::Serve(settings) => serve::run(&locate(&self.database.database)?, *settings),
             Command::Migrate(command) => command.run(&locate(&self.database.database)?),
             Command::CreateAdmin(command) => command.run(&database()?),
+            Command::SetupLink(command) => command.run(&database()?),
             Command::User(command) => command.run(&database()?),
             Command::Session(command) => command.run(&database()?),
             Command::Invite(command) => command.run(&database()?),

@@ -1,11 +1,11 @@
 //! `usher serve`
 
-use super::{check, descriptors, log::Log, signals::Signals};
+use super::{check, descriptors, log::Log, setup_link, signals::Signals};
 use crate::{
     app::App,
     clock::Clock,
     config::{ServeSettings, ServerSettings, read_blocklist},
-    domain::{Origin, Registration},
+    domain::{Caller, Origin, Registration},
     hashing::HashPool,
     http::{self, HttpSettings, Listeners, Stopped},
     store::{Lock, Prepared, Store},
@@ -158,9 +158,7 @@ async fn serve(
         tracing::warn!("registration is open to everyone who can reach {address}; see --registration");
     }
     if !app.has_admin().await.map_err(|error| anyhow!(error))? {
-        tracing::warn!(
-            "there is no administrator yet; create one with 'usher create-admin --username NAME --email ADDRESS'"
-        );
+        invite_first_admin(&app).await;
     }
     let reloading = app.clone();
     // In a task of its own: even if reading the file never ends, signals still stop the server.
@@ -179,6 +177,26 @@ fn report_pages(public_url: Option<&Origin>) {
              set --public-url to its https:// address"
         ),
     }
+}
+
+/// Says how the first administrator is created. With pages that is a link, which is new at each start: logs are kept.
+async fn invite_first_admin(app: &App) {
+    if let Some(public_url) = &app.policy().public_url {
+        match app.setup.issue(&Caller::shell()).await {
+            Ok(Some(link)) => {
+                tracing::warn!(
+                    "there is no administrator yet; within an hour, open {} to create one, or use 'usher create-admin'",
+                    setup_link::address(public_url, &link)
+                );
+                return;
+            }
+            Ok(None) => return, // somebody created one meanwhile
+            Err(error) => tracing::warn!(%error, "no link to create an administrator could be made"),
+        }
+    }
+    tracing::warn!(
+        "there is no administrator yet; create one with 'usher create-admin --username NAME --email ADDRESS'"
+    );
 }
 
 fn report_metrics(address: SocketAddr) {

@@ -60,6 +60,8 @@ actions! {
     InvitationDeleted => "invitation.deleted",
     /// An account was registered with an invitation; the actor is the creator of the invitation.
     InvitationSpent => "invitation.spent",
+    /// The first administrator was created with a set-up link.
+    SetUp => "setup.completed",
     /// A group was created.
     GroupCreated => "group.created",
     /// A group was renamed.

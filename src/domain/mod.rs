@@ -43,8 +43,8 @@ pub use session::{
 };
 pub use time::Timestamp;
 pub use token::{
-    AppSessionToken, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, OfInvitation, OfReset,
-    ResetToken, SessionToken, Token, TokenHash, begins_as_a_token, random_text,
+    AppSessionToken, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, OfInvitation, OfReset, OfSetup,
+    ResetToken, SessionToken, SetupToken, Token, TokenHash, begins_as_a_token, random_text,
 };
 pub use user::{
     Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserRecord, UserSelector, UserUpdate,

@@ -73,6 +73,8 @@ kinds! {
     OfKnownBrowser, KnownBrowserToken => "ushk",
     /// Lets a browser that is signed in enter an app, once.
     OfEntry, EntryCode => "ushe",
+    /// Lets its holder create the first administrator, once.
+    OfSetup, SetupToken => "ushs",
     /// Lets its holder set a new password, once.
     OfReset, ResetToken => "ushr",
     /// Lets its holder register, once.

@@ -89,6 +89,12 @@ CREATE TABLE known_browsers (
 CREATE INDEX known_browsers_of_user    ON known_browsers (user_id, last_at);
 CREATE INDEX known_browsers_by_last_at ON known_browsers (last_at);
 
+CREATE TABLE setup_link (
+    only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+    token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
+    expires_at      INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE instance_new (
     only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
     throttle_key    BLOB    NOT NULL CHECK (length(throttle_key) = 32),

@@ -11,6 +11,7 @@ mod policy;
 mod records;
 mod resets;
 mod sessions;
+mod setup;
 mod throttle;
 mod user_list;
 mod users;
