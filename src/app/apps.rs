@@ -2,7 +2,7 @@
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, App, AppChanges, AppId, AppSelector, Caller, Error, Faults, NewApp, Origin, Page, PageSize,
+    Action, App, AppChanges, AppId, AppSelector, Caller, Error, Faults, LastAsked, NewApp, Origin, Page, PageSize,
 };
 use std::sync::Arc;
 
@@ -33,6 +33,17 @@ impl Apps {
         self.core
             .read(caller, Operation::ManageApps, move |reader| {
                 reader.app(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)
+            })
+            .await
+    }
+
+    /// An app, and when a proxy last asked about it.
+    pub async fn with_last_asked(&self, caller: &Caller, id: Option<AppId>) -> Result<(App, Option<LastAsked>), Error> {
+        self.core
+            .read(caller, Operation::ManageApps, move |reader| {
+                let app = reader.app(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)?;
+                let asked = reader.last_asked(app.id)?;
+                Ok((app, asked))
             })
             .await
     }

@@ -29,7 +29,7 @@ pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
 pub use sessions::{ListedSession, SessionScope, Sessions};
-pub use setup::{FirstAdmin, Setup, SetupLink};
+pub use setup::{Setup, SetupLink};
 pub use sign_in::{BrowserSignIn, BrowserVisit, SignIn, SignIns};
 pub use stats::{HashStats, Rows, Stats, StoreStats, Waits};
 

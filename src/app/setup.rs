@@ -1,9 +1,12 @@
 //! The set-up link, with which a person at a browser creates the first administrator.
 
-use super::{access::Operation, core::Core};
-use crate::domain::{
-    Action, Caller, EmailAddress, Error, NewUser, Password, Role, SetupToken, Timestamp, TokenHash, User, Username,
+use super::{
+    NewAccount,
+    access::Operation,
+    core::Core,
+    sign_in::{BrowserSignIn, BrowserVisit, InBrowser},
 };
+use crate::domain::{Action, Caller, Error, NewUser, Role, SetupToken, Timestamp};
 use std::{sync::Arc, time::Duration};
 
 /// How long a set-up link works.
@@ -14,13 +17,6 @@ const LIFETIME: Duration = Duration::from_hours(1);
 pub struct SetupLink {
     pub token: SetupToken,
     pub expires_at: Timestamp,
-}
-
-/// The account of the first administrator.
-pub struct FirstAdmin {
-    pub username: Username,
-    pub email: EmailAddress,
-    pub password: Password,
 }
 
 /// Setting up an installation that has no enabled administrator.
@@ -44,43 +40,41 @@ impl Setup {
     }
 
     /// Whether an administrator can be created with this token.
-    pub async fn is_open(&self, caller: &Caller, token: &str) -> Result<bool, Error> {
-        match SetupToken::parse(token) {
-            Some(token) => self.finds(caller, token.hash()).await,
-            None => Ok(false),
-        }
-    }
-
-    async fn finds(&self, caller: &Caller, token: TokenHash) -> Result<bool, Error> {
-        let now = self.core.clock.now();
-        let found = self.core.read(caller, Operation::SetUp, move |reader| {
+    pub async fn is_open(&self, caller: &Caller, token: &SetupToken) -> Result<bool, Error> {
+        let (token, now) = (token.hash(), self.core.clock.now());
+        let open = self.core.read(caller, Operation::SetUp, move |reader| {
             Ok(reader.is_setup_token(&token, now)? && !reader.has_enabled_admin()?)
         });
-        found.await
+        open.await
     }
 
-    /// Creates the first administrator. `None` if the token can't be used, or there is an administrator. A failed
-    /// attempt does not use the token up. 256 random bits can't be guessed, so attempts are not slowed down, and
-    /// nothing is hashed for one that is wrong.
-    pub async fn create_admin(&self, caller: &Caller, token: &str, account: FirstAdmin) -> Result<Option<User>, Error> {
-        let Some(token) = SetupToken::parse(token).map(|token| token.hash()) else { return Ok(None) };
-        if !self.finds(caller, token).await? {
+    /// Creates the first administrator, and signs them in in their browser. `None` if the token can't be used, or there is an
+    /// administrator. A failed attempt does not use the token up. 256 random bits can't be guessed, so attempts are not
+    /// slowed down, but nothing is hashed for one that is wrong.
+    pub async fn create_admin(
+        &self,
+        caller: &Caller,
+        token: &SetupToken,
+        account: NewAccount,
+        visit: BrowserVisit,
+    ) -> Result<Option<BrowserSignIn>, Error> {
+        if !self.is_open(caller, token).await? {
             return Ok(None);
         }
-        let FirstAdmin { username, email, password } = account;
+        let (token, NewAccount { username, email, password, .. }) = (token.hash(), account);
         let names = [username.as_str(), email.as_str()];
         let password_hash = self.core.hash_new_password(caller, password, names).await?;
         let new = NewUser { username, email, email_verified: true, role: Role::Admin, password_hash };
-        self.core
-            .change(caller, Operation::SetUp, move |writer, _| {
-                if writer.has_enabled_admin()? || !writer.spend_setup_link(&token)? {
-                    return Ok(None);
-                }
-                let user = writer.insert_user(&new)?;
-                writer.record(Action::UserRegistered, Some(user.id));
-                writer.record(Action::SetUp, Some(user.id));
-                Ok(Some(user))
-            })
-            .await
+        let (keys, browser) = InBrowser::prepare(&self.core, caller, visit);
+        let created = self.core.change(caller, Operation::SetUp, move |writer, _| {
+            if writer.has_enabled_admin()? || !writer.spend_setup_link(&token)? {
+                return Ok(None);
+            }
+            let user = writer.insert_user(&new)?;
+            writer.record(Action::UserRegistered, Some(user.id));
+            writer.record(Action::SetUp, Some(user.id));
+            browser.open(writer, user.id)
+        });
+        Ok(created.await?.map(|user| keys.of(user)))
     }
 }

@@ -1,6 +1,6 @@
 //! `usher serve`
 
-use super::{check, descriptors, log::Log, setup_link, signals::Signals};
+use super::{check, descriptors, log::Log, signals::Signals};
 use crate::{
     app::App,
     clock::Clock,
@@ -186,7 +186,7 @@ async fn invite_first_admin(app: &App) {
             Ok(Some(link)) => {
                 tracing::warn!(
                     "there is no administrator yet; within an hour, open {} to create one, or use 'usher create-admin'",
-                    setup_link::address(public_url, &link)
+                    http::link_of(public_url, &link.token)
                 );
                 return;
             }

@@ -1,11 +1,7 @@
 //! `usher setup-link`
 
 use super::{eprint, explain, open, print};
-use crate::{
-    app::Policy,
-    config::PublicUrlSettings,
-    domain::{Caller, Origin},
-};
+use crate::{app::Policy, config::PublicUrlSettings, domain::Caller, http::link_of};
 use anyhow::{Result, bail};
 use clap::Args;
 use futures_executor::block_on;
@@ -34,11 +30,6 @@ impl SetupLink {
             bail!("there is an administrator already; 'usher create-admin' creates another")
         };
         eprint(&format!("open this link until {}", link.expires_at));
-        print(&format!("{}\n", address(&public_url, &link)))
+        print(&format!("{}\n", link_of(&public_url, &link.token)))
     }
-}
-
-/// Where a browser opens the link.
-pub(super) fn address(public_url: &Origin, link: &crate::app::SetupLink) -> String {
-    format!("{public_url}/setup?token={}", link.token.reveal())
 }

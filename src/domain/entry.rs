@@ -5,7 +5,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 /// A place in an app: a path with its query, never a URL, so that it leads nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,13 @@ pub struct Door {
     pub may_enter: bool,
     /// When a proxy last asked about it, accurate to about a minute.
     pub verified_at: Option<Timestamp>,
+}
+
+/// When a proxy last asked about an app, accurate to about a minute, and from which IP address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastAsked {
+    pub at: Timestamp,
+    pub from: Option<IpAddr>,
 }
 
 impl Door {

@@ -29,7 +29,7 @@ pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY}
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use display_name::DisplayName;
-pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, NewEntryCode, NonceHash};
+pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};
 pub use group::{DamagedGroup, Group, GroupName, GroupSelector};
 pub use id::{AppId, GroupId, InvitationId, UserId};

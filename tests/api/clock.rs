@@ -6,7 +6,7 @@ use std::time::Duration;
 use usher::{
     app::{App, Policy},
     clock::Clock,
-    domain::{AuditLimits, Timestamp},
+    domain::{AuditLimits, Caller, Timestamp},
     hashing::HashPool,
     store::Store,
 };
@@ -30,6 +30,8 @@ struct Things {
 }
 
 fn things(server: &Server) -> Things {
+    let link = futures_executor::block_on(server.app.setup.issue(&Caller::shell())).expect("it can be written");
+    assert!(link.is_some());
     let (root, ada) = (server.admin("root"), server.user("ada"));
     let invitation = root.post("/invitations", json!({})).is(201, "").json()["token"].clone();
     let reset = root.send("POST", &format!("{}/password-reset", ada.me()), &[], None);

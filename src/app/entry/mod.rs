@@ -69,6 +69,14 @@ impl Entry {
         Ok(found.filter(|door| door.origin == *origin))
     }
 
+    /// The apps that somebody who is signed in may enter, by name.
+    pub async fn open_doors(&self, caller: &Caller) -> Result<Vec<Door>, Error> {
+        let user = caller.signed_in().ok_or(Error::AuthenticationRequired)?.user.clone();
+        let mut doors = self.core.scan(caller, Operation::EnterApp, move |reader| reader.open_doors(&user)).await?;
+        doors.retain(|door| !self.is_public_host(door.origin.host()));
+        Ok(doors)
+    }
+
     fn is_public_host(&self, host: &str) -> bool {
         self.core.policy.public_url.as_ref().is_some_and(|url| url.host() == host)
     }

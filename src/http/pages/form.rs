@@ -59,10 +59,38 @@ impl<'p> Field<'p> {
     }
 
     /// The ids of what a screen reader reads out with the field.
-    fn described_by(&self) -> Option<String> {
+    pub(super) fn described_by(&self) -> Option<String> {
         let parts = [(self.help.is_some(), "help"), (self.fault.is_some(), "fault")];
         let ids = parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, part)| format!("{}-{part}", self.name));
         Some(ids.collect::<Vec<_>>().join(" ")).filter(|ids| !ids.is_empty())
+    }
+}
+
+/// A field in which one of several things is chosen.
+pub struct Choice {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub options: Vec<Choosable>,
+    /// What is wrong with what was chosen.
+    pub fault: Option<String>,
+}
+
+pub struct Choosable {
+    pub value: String,
+    pub label: String,
+    pub is_chosen: bool,
+}
+
+impl Choice {
+    /// Of values and their labels.
+    pub fn new(
+        name: &'static str,
+        label: &'static str,
+        options: impl IntoIterator<Item = (String, String)>,
+        chosen: &str,
+    ) -> Self {
+        let option = |(value, label)| Choosable { is_chosen: value == chosen, value, label };
+        Self { name, label, options: options.into_iter().map(option).collect(), fault: None }
     }
 }
 
@@ -96,19 +124,16 @@ page! {
 impl FormView<'_> {
     /// The form; or the form again, with what is wrong beside each field. The cursor stands where something is to be typed.
     pub fn show(mut self, visitor: &Visitor, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
-        for field in &mut self.fields {
-            let fault = refusal.and_then(|refusal| refusal.faults.of(field.name));
-            field.fault = fault.map(|fault| format!("{} {fault}.", field.label));
-        }
-        let faulty = self.fields.iter().position(|field| field.fault.is_some());
-        let to_fill_in = || self.fields.iter().position(|field| field.value.is_empty());
-        if let Some(at) = faulty.or_else(to_fill_in) {
-            self.fields[at].has_focus = true;
-        }
+        mark(&mut self.fields, refusal);
+        let has_password = self.fields.iter().any(|field| field.kind == "password");
+        let text = refusal.map(|refusal| {
+            let again = if has_password && !refusal.faults.is_empty() { " Type the password again." } else { "" };
+            format!("{}{again}", refusal.text)
+        });
         let page = FormPage {
             layout: Layout::of(visitor),
             form: &self,
-            refusal: refusal.map(|refusal| refusal.text.as_str()),
+            refusal: text.as_deref(),
             unprotected: is_unprotected(&visitor.public_url),
         };
         let mut response = html(refusal.map_or(StatusCode::OK, |refusal| refusal.status), &page)?;
@@ -119,12 +144,25 @@ impl FormView<'_> {
     }
 }
 
+/// Writes beside each field what is wrong with it, and places the cursor where something is to be typed.
+pub fn mark(fields: &mut [Field<'_>], refusal: Option<&Refusal>) {
+    for field in &mut *fields {
+        let fault = refusal.and_then(|refusal| refusal.faults.of(field.name));
+        field.fault = fault.map(|fault| format!("{} {fault}.", field.label));
+    }
+    let faulty = fields.iter().position(|field| field.fault.is_some());
+    let to_fill_in = || fields.iter().position(|field| field.value.is_empty());
+    if let Some(at) = faulty.or_else(to_fill_in) {
+        fields[at].has_focus = true;
+    }
+}
+
 /// Why a form is shown again.
 pub struct Refusal {
-    status: StatusCode,
-    text: String,
+    pub status: StatusCode,
+    pub text: String,
     /// What is wrong with which field.
-    faults: Faults,
+    pub faults: Faults,
     retry_after: Option<u64>,
 }
 
@@ -137,9 +175,10 @@ impl Refusal {
             (ErrorCode::InvalidCredentials, _) => {
                 "The username, the e-mail address or the password is wrong, or the account is disabled.".to_owned()
             }
-            (ErrorCode::ValidationFailed | ErrorCode::UsernameTaken | ErrorCode::EmailTaken, _) => {
-                "Nothing was saved. Correct what is marked, and type the password again.".to_owned()
-            }
+            (
+                ErrorCode::ValidationFailed | ErrorCode::UsernameTaken | ErrorCode::EmailTaken | ErrorCode::HostTaken,
+                _,
+            ) => "Nothing was saved. Correct what is marked.".to_owned(),
             (ErrorCode::TooManyAttempts, Some(seconds)) => {
                 format!("Too many attempts. Wait {}, then try again.", wait(seconds))
             }
@@ -156,6 +195,10 @@ fn faults(error: ApiError) -> Faults {
     match error.code {
         ErrorCode::UsernameTaken => faults.add("username", "is taken; choose another"),
         ErrorCode::EmailTaken => faults.add("email", "is taken; use another"),
+        ErrorCode::HostTaken => faults.add(
+            "url",
+            "has the host of another app or of this server; apps need hosts of their own, whatever the port",
+        ),
         _ => {}
     }
     faults

@@ -1,12 +1,22 @@
 //! The first page.
 
-use super::view::{Layout, html, page, see_other};
-use crate::http::{auth::Visitor, wire::error::ApiError};
+use super::{
+    protect,
+    view::{Layout, html, page, see_other},
+};
+use crate::{
+    domain::{Door, Role},
+    http::{auth::Visitor, wire::error::ApiError},
+};
 use poem::{Response, Result, handler, http::StatusCode};
 
 page! {
     HomePage from "home.html" {
         name: &'p str,
+        /// Those that may be entered.
+        apps: Vec<Door>,
+        is_admin: bool,
+        protect: &'static str,
     }
 }
 
@@ -15,13 +25,20 @@ page! {
     }
 }
 
-/// To the sign-in for those who are not signed in. Without an administrator, it says how to create one.
+/// One's apps. To the sign-in for those who are not signed in. Without an administrator, it says how to create one.
 #[handler]
 pub(super) async fn show(visitor: Visitor) -> Result<Response> {
     let app = &visitor.context.app;
     if let Some(signed_in) = visitor.caller.signed_in() {
-        let name = signed_in.user.username.as_str();
-        return Ok(html(StatusCode::OK, &HomePage { layout: Layout::of(&visitor), name })?);
+        let user = &signed_in.user;
+        let page = HomePage {
+            layout: Layout::of(&visitor),
+            name: user.display_name.as_ref().map_or(user.username.as_str(), |name| name.as_str()),
+            apps: app.entry.open_doors(&visitor.caller).await.map_err(ApiError::from)?,
+            is_admin: user.role == Role::Admin,
+            protect: protect::PATH,
+        };
+        return Ok(html(StatusCode::OK, &page)?);
     }
     if app.has_admin().await.map_err(ApiError::from)? {
         return Ok(see_other("/sign-in"));

@@ -9,7 +9,7 @@ use super::{
     view::{Way, see_other},
 };
 use crate::{
-    domain::{Kind, OfInvitation, OfReset, Origin, Token},
+    domain::{Kind, OfInvitation, OfReset, OfSetup, Origin, Token},
     http::{
         auth::{Visitor, cookie::CookieName},
         wire::{error::ApiError, form::Form, query::parameter},
@@ -39,6 +39,11 @@ pub trait Linked: Kind {
 impl Linked for OfInvitation {
     const PATH: &'static str = "/invited";
     const IN_WORDS: &'static str = "invitation";
+}
+
+impl Linked for OfSetup {
+    const PATH: &'static str = "/setup";
+    const IN_WORDS: &'static str = "set-up link";
 }
 
 impl Linked for OfReset {

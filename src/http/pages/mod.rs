@@ -7,10 +7,13 @@ mod failure;
 mod form;
 mod home;
 mod link;
+mod protect;
 mod register;
 mod reset;
+mod setup;
 mod sign_in;
 mod sign_out;
+mod snippet;
 mod view;
 
 pub use failure::failure;
@@ -31,6 +34,9 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/register", vec![get(page(register::show)), post(page(register::register))]),
         ("/invited", vec![get(page(register::show_invited)), post(page(register::register_invited))]),
         ("/reset", vec![get(page(reset::show)), post(page(reset::set_password))]),
+        ("/setup", vec![get(page(setup::show)), post(page(setup::create_admin))]),
+        (protect::PATH, vec![get(page(protect::show)), post(page(protect::protect))]),
+        ("/admin/apps/{app_id}", vec![get(page(protect::show_app))]),
         ("/enter", vec![get(page(entry::enter))]),
         ("/continue", vec![get(page(entry::lead_on))]),
         ("/_usher/start", vec![get(page(entry::start))]),

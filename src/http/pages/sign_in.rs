@@ -91,7 +91,13 @@ pub(super) fn visit(visitor: &Visitor, keep: bool) -> BrowserVisit {
 
 /// Sets the cookies, and leads to the app that somebody was going to, or to the first page.
 pub(super) fn lead_on(visitor: &Visitor, signed_in: &BrowserSignIn, keep: bool, flow: &str) -> Response {
-    let mut response = see_other(&with_flow(if flow.is_empty() { "/" } else { "/continue" }, flow));
+    let to = with_flow(if flow.is_empty() { "/" } else { "/continue" }, flow);
+    sign_in_and_lead_to(visitor, signed_in, keep, &to)
+}
+
+/// Sets the cookies, and leads to a page.
+pub(super) fn sign_in_and_lead_to(visitor: &Visitor, signed_in: &BrowserSignIn, keep: bool, to: &str) -> Response {
+    let mut response = see_other(to);
     let max_age = keep.then_some(signed_in.lifetime);
     let cookies = [
         visitor.cookie(CookieName::Session, signed_in.token.reveal(), max_age),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AppId, AppPath, Door, EnteredApp, EntryCodeState, Error, NewEntryCode, NonceHash, Origin, SessionId,
+        AppId, AppPath, Door, EnteredApp, EntryCodeState, Error, LastAsked, NewEntryCode, NonceHash, Origin, SessionId,
         SessionLimits, SignedIn, Timestamp, TokenHash, User,
     },
     store::{
@@ -56,6 +56,23 @@ impl Reader<'_> {
         const SQL: &str = concat!("SELECT ", door_columns!("?2", "?3"), " FROM apps a WHERE a.id = ?1");
         let (id, role) = (user.map(|user| user.id), user.map(|user| user.role.as_str()));
         Ok(self.sql.first(SQL, values![app.get(), id, role], |row| door_from(row, 0))?)
+    }
+
+    /// The apps that an account may enter, by name. One that can't be read is left out. Scans all.
+    pub fn open_doors(&self, user: &User) -> Result<Vec<Door>, Error> {
+        const SQL: &str = concat!("SELECT ", door_columns!("?1", "?2"), " FROM apps a ORDER BY a.name, a.id");
+        let found = self.sql.all(SQL, values![user.id, user.role.as_str()], |row| Ok(door_from(row, 0).ok()))?;
+        Ok(found.into_iter().flatten().filter(|door| door.may_enter).collect())
+    }
+
+    /// For the point door.
+    pub fn last_asked(&self, app: AppId) -> Result<Option<LastAsked>, Error> {
+        const SQL: &str = "SELECT verified_at, verified_from FROM apps WHERE id = ?1 AND verified_at IS NOT NULL";
+        let read = |row: &dyn Columns| {
+            let from = row.nullable(1, |n| Ok(row.text(n)?.parse().ok()))?.flatten();
+            Ok(LastAsked { at: row.time(0)?, from })
+        };
+        Ok(self.sql.first(SQL, values![app.get()], read)?)
     }
 
     /// Who has entered which app, by the token of the app's cookie, in one statement: the session of the browser that the

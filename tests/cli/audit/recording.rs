@@ -117,6 +117,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         Action::AppDeleted,
         Action::AppEntered,
         Action::EntryCodeRefused,
+        Action::SetUp,
     ];
     let missing: Vec<_> =
         Action::ALL.iter().filter(|action| !seen.contains(action.as_str()) && !elsewhere.contains(action)).collect();

@@ -1,0 +1,78 @@
+//! Setting up: the first administrator.
+
+use super::{
+    account_form::{self, Typed},
+    form::{FormView, Refusal},
+    link::{self, LinkFault},
+    protect,
+    sign_in::{sign_in_and_lead_to, visit},
+};
+use crate::{
+    domain::{OfSetup, SetupToken},
+    http::{
+        auth::Visitor,
+        wire::{error::ApiError, form::Form},
+    },
+};
+use poem::{Request, Response, Result, handler};
+
+/// The set-up link, and the form behind it.
+#[handler]
+pub(super) async fn show(visitor: Visitor, request: &Request) -> Result<Response> {
+    if let Some(response) = link::take::<OfSetup>(&visitor, request) {
+        return Ok(response);
+    }
+    let token = match link::opened(&visitor) {
+        Ok(token) => token,
+        Err(fault) => return Ok(fault.page::<OfSetup>(&visitor)?),
+    };
+    let is_open = visitor.context.app.setup.is_open(&visitor.caller, &token).await.map_err(ApiError::from)?;
+    if is_open {
+        Ok(form(&visitor, &token, &Typed::default(), true, None)?)
+    } else {
+        Ok(LinkFault::Ended.page::<OfSetup>(&visitor)?)
+    }
+}
+
+/// Creates the administrator, and leads on to the first app; or shows the form again.
+#[handler]
+pub(super) async fn create_admin(visitor: Visitor, sent: Form) -> Result<Response> {
+    let (app, keep) = (&visitor.context.app, sent.is_ticked("keep"));
+    let token = match link::sent(&visitor, &sent) {
+        Ok(token) => token,
+        Err(fault) => return Ok(fault.page::<OfSetup>(&visitor)?),
+    };
+    let created = match account_form::read(app, &sent, None) {
+        Ok(account) => app.setup.create_admin(&visitor.caller, &token, account, visit(&visitor, keep)).await,
+        Err(error) => Err(error),
+    };
+    match created {
+        Ok(Some(signed_in)) => {
+            let mut response = sign_in_and_lead_to(&visitor, &signed_in, keep, protect::PATH);
+            link::forget(&visitor, &mut response);
+            Ok(response)
+        }
+        Ok(None) => Ok(LinkFault::Ended.page::<OfSetup>(&visitor)?),
+        Err(error) => Ok(form(&visitor, &token, &Typed::of(&sent), keep, Some(&Refusal::of(error)?))?),
+    }
+}
+
+fn form(
+    visitor: &Visitor,
+    token: &SetupToken,
+    typed: &Typed<'_>,
+    keep: bool,
+    refusal: Option<&Refusal>,
+) -> Result<Response, ApiError> {
+    let view = FormView {
+        title: "Create the first administrator".to_owned(),
+        action: "/setup",
+        hidden: vec![link::seal(token)],
+        fields: account_form::fields(typed, None, &visitor.context.app.policy().passwords),
+        keep,
+        button: "Create administrator",
+        notice: Some("Administrators create accounts, and decide who may enter which app.".to_owned()),
+        otherwise: None,
+    };
+    view.show(visitor, refusal)
+}

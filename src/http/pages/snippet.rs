@@ -1,0 +1,86 @@
+//! What is pasted into the configuration of a proxy: the examples, with the names of the app.
+
+use crate::domain::Origin;
+use std::{borrow::Cow, fmt};
+
+/// A proxy that there is an example for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    Nginx,
+    Caddy,
+    Traefik,
+}
+
+impl Proxy {
+    pub const ALL: [Self; 3] = [Self::Nginx, Self::Caddy, Self::Traefik];
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|proxy| proxy.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
+        }
+    }
+
+    /// What makes this proxy ask about the requests to an app.
+    pub fn snippet(self, app: &Origin, upstream: &Upstream, public_url: &Origin) -> String {
+        let example = match self {
+            Self::Nginx => include_str!("../../../examples/proxies/nginx.conf"),
+            Self::Caddy => include_str!("../../../examples/proxies/Caddyfile"),
+            Self::Traefik => include_str!("../../../examples/proxies/traefik.yml"),
+        };
+        example
+            .replace("notes.example.com", app.host())
+            .replace("127.0.0.1:3000", &upstream.0)
+            .replace("usher.example.com", public_url.host())
+    }
+
+    /// Where it belongs.
+    pub fn file(self, app: &Origin) -> String {
+        let host = app.host();
+        match self {
+            Self::Nginx => format!("/etc/nginx/conf.d/{host}.conf"),
+            Self::Caddy => format!("/etc/caddy/apps/{host}.caddy"),
+            Self::Traefik => format!("/etc/traefik/apps/{host}.yml"),
+        }
+    }
+
+    /// As its makers write it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Caddy => "Caddy",
+            Self::Traefik => "Traefik",
+        }
+    }
+}
+
+/// Where a proxy reaches an app: a host and a port. Its characters mean nothing else in the configuration of a proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream(String);
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self("127.0.0.1:3000".to_owned())
+    }
+}
+
+impl Upstream {
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        let expected = "must be a host and a port, such as 127.0.0.1:3000";
+        let text = text.trim().trim_start_matches("http://").trim_end_matches('/');
+        let has_port = text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_origin = Origin::normalized(&format!("http://{text}")).is_ok();
+        if has_port && is_origin { Ok(Self(text.to_owned())) } else { Err(expected.into()) }
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
