@@ -41,9 +41,7 @@ impl Apps {
     pub async fn with_last_asked(&self, caller: &Caller, id: Option<AppId>) -> Result<(App, Option<LastAsked>), Error> {
         self.core
             .read(caller, Operation::ManageApps, move |reader| {
-                let app = reader.app(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)?;
-                let asked = reader.last_asked(app.id)?;
-                Ok((app, asked))
+                reader.app_with_last_asked(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)
             })
             .await
     }

@@ -13,7 +13,9 @@ mod tables;
 
 use crate::{
     clock::Clock,
-    domain::{Action, AuditEvent, Caller, ChainPoint, Error, PasswordHash, Timestamp, UserId, UserRecord},
+    domain::{
+        Action, App, AuditEvent, Caller, ChainPoint, Error, LastAsked, PasswordHash, Timestamp, UserId, UserRecord,
+    },
 };
 pub use check::{Finding, Verdict};
 use sql::Sql;
@@ -54,7 +56,12 @@ impl Store {
 
     /// The policy of the last `usher serve` on the database, by the names of its settings; empty if there was none.
     pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
-        sqlite::policy(path)
+        sqlite::look(path, |reader| reader.policy())
+    }
+
+    /// The apps of a database, and when a proxy last asked about each. Those that can't be read are left out.
+    pub fn apps(path: &Path) -> Result<Vec<(App, Option<LastAsked>)>, OpenError> {
+        sqlite::look(path, |reader| reader.readable_apps())
     }
 
     /// Opens a database with the current schema, also while a server runs on it. `workers` is the number of threads

@@ -4,6 +4,7 @@
 mod support;
 
 mod audit;
+mod check_apps;
 mod commands;
 mod examples;
 mod groups;

@@ -17,7 +17,11 @@ mod sql;
 mod threads;
 mod writer;
 
-use super::{sql::Sql, stats::StoreStats};
+use super::{
+    Reader,
+    sql::{Fault, Sql},
+    stats::StoreStats,
+};
 use crate::domain::{ChainPoint, Error};
 pub use check::examine;
 use connection::{Manager, Purpose};
@@ -29,7 +33,6 @@ pub use open_error::OpenError;
 use open_files::{Identity, OpenFiles};
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
@@ -184,14 +187,13 @@ pub fn refuse_displaced(path: &Path) -> Result<(), OpenError> {
     lock::refuse_displaced(path)
 }
 
-/// Reads the stored policy of a database that this process does not have open.
-pub fn policy(path: &Path) -> Result<BTreeMap<String, String>, OpenError> {
+/// Reads from a database that this process does not have open.
+pub fn look<T>(path: &Path, read: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, OpenError> {
     check_version()?;
     refuse_displaced(path)?;
     migrate::require_current(path)?;
     let connection = connection::open_to_look(path).map_err(|error| OpenError::sqlite(path, &error))?;
-    let reader = super::Reader { sql: &connection };
-    reader.policy().map_err(|fault| OpenError::read(path, &fault))
+    read(&Reader { sql: &connection }).map_err(|fault| OpenError::read(path, &fault))
 }
 
 /// Copies a database into a new, private file, and returns the end of the copy's audit log.

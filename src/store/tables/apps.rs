@@ -3,8 +3,8 @@
 use super::users::{names_from, text};
 use crate::{
     domain::{
-        App, AppAccess, AppId, AppSelector, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName, NewApp, Origin,
-        Page, PageSize,
+        App, AppAccess, AppId, AppSelector, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName, LastAsked,
+        NewApp, Origin, Page, PageSize,
     },
     store::{
         Reader, Writer,
@@ -18,7 +18,7 @@ macro_rules! select {
         concat!(
             "SELECT a.id, a.name, a.url, a.access, a.host,
                     (SELECT string_agg(g.name, ',') FROM app_groups ag JOIN groups g ON g.id = ag.group_id
-                     WHERE ag.app_id = a.id)
+                     WHERE ag.app_id = a.id), a.verified_at, a.verified_from
              FROM apps a ",
             $by
         )
@@ -47,7 +47,26 @@ fn app_from(row: &dyn Columns) -> Result<App, Fault> {
     read(row)?.map_err(|damaged| Fault::Other(damaged.to_string()))
 }
 
+/// Reads an app, and when a proxy last asked about it.
+fn read_with_last_asked(row: &dyn Columns) -> Result<Result<(App, Option<LastAsked>), DamagedApp>, Fault> {
+    let from = row.nullable(7, |n| Ok(row.text(n)?.parse().ok()))?.flatten();
+    let asked = row.nullable(6, |n| row.time(n))?.map(|at| LastAsked { at, from });
+    Ok(read(row)?.map(|app| (app, asked)))
+}
+
 impl Reader<'_> {
+    /// An app, and when a proxy last asked about it. For the point door.
+    pub fn app_with_last_asked(&self, id: AppId) -> Result<Option<(App, Option<LastAsked>)>, Error> {
+        let read = |row: &dyn Columns| read_with_last_asked(row)?.map_err(|damaged| Fault::Other(damaged.to_string()));
+        Ok(self.sql.first(select!("WHERE a.id = ?1"), values![id], read)?)
+    }
+
+    /// Every app that can be read, and when a proxy last asked about it. Scans all.
+    pub(in crate::store) fn readable_apps(&self) -> Result<Vec<(App, Option<LastAsked>)>, Fault> {
+        let found = self.sql.all(select!("ORDER BY a.id"), &[], read_with_last_asked)?;
+        Ok(found.into_iter().filter_map(Result::ok).collect())
+    }
+
     /// For the point door.
     pub fn app(&self, id: AppId) -> Result<Option<App>, Error> {
         Ok(self.sql.first(select!("WHERE a.id = ?1"), values![id], app_from)?)

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{
-        AppId, AppPath, Door, EnteredApp, EntryCodeState, Error, LastAsked, NewEntryCode, NonceHash, Origin, SessionId,
+        AppId, AppPath, Door, EnteredApp, EntryCodeState, Error, NewEntryCode, NonceHash, Origin, SessionId,
         SessionLimits, SignedIn, Timestamp, TokenHash, User,
     },
     store::{
@@ -63,16 +63,6 @@ impl Reader<'_> {
         const SQL: &str = concat!("SELECT ", door_columns!("?1", "?2"), " FROM apps a ORDER BY a.name, a.id");
         let found = self.sql.all(SQL, values![user.id, user.role.as_str()], |row| Ok(door_from(row, 0).ok()))?;
         Ok(found.into_iter().flatten().filter(|door| door.may_enter).collect())
-    }
-
-    /// For the point door.
-    pub fn last_asked(&self, app: AppId) -> Result<Option<LastAsked>, Error> {
-        const SQL: &str = "SELECT verified_at, verified_from FROM apps WHERE id = ?1 AND verified_at IS NOT NULL";
-        let read = |row: &dyn Columns| {
-            let from = row.nullable(1, |n| Ok(row.text(n)?.parse().ok()))?.flatten();
-            Ok(LastAsked { at: row.time(0)?, from })
-        };
-        Ok(self.sql.first(SQL, values![app.get()], read)?)
     }
 
     /// Who has entered which app, by the token of the app's cookie, in one statement: the session of the browser that the

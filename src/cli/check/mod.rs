@@ -1,5 +1,7 @@
 //! `usher check`
 
+mod pages;
+
 use super::{
     Cli, Command, existing, log,
     output::printable,
@@ -20,9 +22,10 @@ use std::{collections::BTreeSet, path::Path};
 
 /// Find problems, and explain how to fix them
 ///
-/// Checks the file, its schema and integrity, the accounts and their stored passwords, the chain of the audit log, file modes, the clock, the disk, the
-/// version, the policy that commands follow, and the settings in the environment of this command. It changes nothing, and also
-/// works while a server runs. The exit status is 0 with warnings, and 1 with errors.
+/// Checks the file, its schema and integrity, the accounts and their stored passwords, the chain of the audit log, file modes,
+/// the clock, the disk, the version, the policy that commands follow, the public URL, the apps behind it and whether their
+/// proxies ask, and the settings in the environment of this command. It changes nothing, and also works while a server runs.
+/// The exit status is 0 with warnings, and 1 with errors.
 ///
 /// Prints the head of the audit log: the id and hash of its last entry. 'usher serve' logs it hourly. Keep a head elsewhere:
 /// with it, --audit-head proves that the log still contains this entry and everything before it. Without a head, the chain
@@ -82,6 +85,7 @@ impl Check {
         };
         if let Some(stored) = existing(database).ok().and_then(|path| Store::policy(&path).ok()) {
             report(policy(&stored));
+            pages::look(database, &stored).into_iter().for_each(&mut report);
         }
         report(settings());
         printed?;
