@@ -54,7 +54,7 @@ fn tokens(root: &Client, ada: &Client) -> [(&'static str, String); 2] {
 }
 
 #[test]
-fn the_token_moves_from_the_address_into_a_cookie_and_is_shown_nowhere() {
+fn the_token_moves_from_the_url_into_a_cookie_and_is_shown_nowhere() {
     let server = Server::with_pages();
     let (root, ada) = (server.admin("root"), server.user("ada"));
     for (path, token) in tokens(&root, &ada) {
@@ -250,7 +250,7 @@ fn no_secret_of_a_link_reaches_the_log() {
     }
 }
 
-/// What a page of ours asks for names a clean address as its `Referer`.
+/// What a page of ours asks for names a clean URL as its `Referer`.
 #[test]
 fn a_referer_never_holds_a_token() {
     let server = Server::with(pages);

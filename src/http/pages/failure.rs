@@ -1,8 +1,7 @@
 //! How a failure looks to a person.
 
-use super::view::{Layout, Way, html, page};
+use super::view::{Layout, html, page};
 use crate::http::{
-    auth::Visitor,
     context::Context,
     wire::{
         envelope,
@@ -16,9 +15,8 @@ use poem::{
 
 page! {
     FailurePage from "failure.html" {
-        title: &'p str,
+        title: &'static str,
         text: String,
-        way: Way,
         status: u16,
         request_id: &'p str,
     }
@@ -26,12 +24,12 @@ page! {
 
 /// A page that says what went wrong and what to do, with the id under which the log knows more.
 pub fn failure(error: &ApiError, context: &Context) -> Response {
-    let status = error.code.status();
+    let of_code = || (error.code.status(), title(error.code));
+    let (status, title) = error.page.map_or_else(of_code, |page| (page.status, page.title));
     let page = FailurePage {
         layout: Layout::new(context.app.policy(), None),
-        title: title(status),
+        title,
         text: text(error),
-        way: Way::to("/", "Go to the first page"),
         status: status.as_u16(),
         request_id: &context.request_id,
     };
@@ -42,26 +40,23 @@ pub fn failure(error: &ApiError, context: &Context) -> Response {
     response
 }
 
-/// A failure of which the page knows more than its code says: how it is called, what to do about it, and where to go.
-pub struct Stop {
-    pub status: StatusCode,
-    pub title: &'static str,
-    pub text: String,
-    pub way: Way,
-}
+/// What a link is called that opens nothing, and what to do about it.
+pub const ENDED: [&str; 2] = [
+    "This link has ended",
+    "it was used before, it is too old, or another one has replaced it. If you have just used it yourself, sign in. \
+     Otherwise, ask for a new link",
+];
 
-impl Stop {
-    pub fn page(self, visitor: &Visitor) -> Result<Response, ApiError> {
-        let Self { status, title, text, way } = self;
-        let request_id = &visitor.context.request_id;
-        html(
-            status,
-            &FailurePage { layout: Layout::of(visitor), title, text, way, status: status.as_u16(), request_id },
-        )
+fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::RegistrationClosed => "Registration is closed",
+        ErrorCode::InvitationRequired => "You need an invitation",
+        ErrorCode::InvalidInvitation | ErrorCode::InvalidResetToken => ENDED[0],
+        other => title_of(other.status()),
     }
 }
 
-fn title(status: StatusCode) -> &'static str {
+fn title_of(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "There is no such page",
         StatusCode::FORBIDDEN => "You may not do this",
@@ -85,6 +80,11 @@ fn text(error: &ApiError) -> String {
         return sentence(&error.message);
     }
     let text = match error.code {
+        ErrorCode::RegistrationClosed => "Accounts are created by the administrators. Ask one of them for yours.",
+        ErrorCode::InvitationRequired => {
+            "Open the link of your invitation. If you have none, ask an administrator for one."
+        }
+        ErrorCode::InvalidInvitation | ErrorCode::InvalidResetToken => return sentence(ENDED[1]),
         ErrorCode::NotFound => "Check the address, or start at the first page.",
         ErrorCode::MalformedRequest | ErrorCode::UnsupportedMediaType | ErrorCode::ValidationFailed => {
             "The form did not arrive as this page sends it. Go back, reload the page, and send it again."

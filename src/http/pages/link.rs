@@ -1,18 +1,19 @@
-//! Links that let their holder do something once: the token moves from the address into a cookie before anything is shown, so
+//! Links that let their holder do something once: the token moves from the URL into a cookie before anything is shown, so
 //! that it stays in no history, bookmark or `Referer`.
 //!
 //! Opening a link spends nothing, since mail scanners open it, too. Its form carries a digest of the token, which must be that
 //! of the cookie: of two links in one browser, the form of the first does not spend the second.
 
-use super::{
-    failure::Stop,
-    view::{Way, see_other},
-};
+use super::{failure::ENDED, view::see_other};
 use crate::{
     domain::{Kind, OfInvitation, OfReset, OfSetup, Origin, Token},
     http::{
         auth::{Visitor, cookie::CookieName},
-        wire::{error::ApiError, form::Form, query::parameter},
+        wire::{
+            error::{ApiError, OfPage},
+            form::Form,
+            query::parameter,
+        },
     },
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -56,7 +57,7 @@ pub fn link_of<K: Linked>(public_url: &Origin, token: &Token<K>) -> String {
     format!("{public_url}{}?token={}", K::PATH, token.reveal())
 }
 
-/// Moves the token of a link into the cookie, and leads to the page without it. `None` where the address has no token.
+/// Moves the token of a link into the cookie, and leads to the page without it. `None` where the URL has no token.
 pub fn take<K: Linked>(visitor: &Visitor, request: &Request) -> Option<Response> {
     let token = parameter(request, "token")?;
     let cookie = match Token::<K>::parse(token.trim()) {
@@ -69,8 +70,8 @@ pub fn take<K: Linked>(visitor: &Visitor, request: &Request) -> Option<Response>
 }
 
 /// The token of the link that was opened last in this browser.
-pub fn opened<K: Linked>(visitor: &Visitor) -> Result<Token<K>, LinkFault> {
-    visitor.link.as_deref().and_then(|token| Token::parse(token)).ok_or(LinkFault::Missing)
+pub fn opened<K: Linked>(visitor: &Visitor) -> Result<Token<K>, ApiError> {
+    visitor.link.as_deref().and_then(|token| Token::parse(token)).ok_or_else(missing::<K>)
 }
 
 /// What the form of a link carries unseen.
@@ -79,12 +80,14 @@ pub fn seal<K: Kind>(token: &Token<K>) -> (&'static str, String) {
     (FIELD, Base64UrlUnpadded::encode_string(&Sha256::digest(token.hash().as_bytes())))
 }
 
-/// The token of the link that a form was made for.
-pub fn sent<K: Linked>(visitor: &Visitor, form: &Form) -> Result<Token<K>, LinkFault> {
-    let of_another_kind = |missing| if visitor.link.is_some() { LinkFault::Another } else { missing };
-    let token = opened(visitor).map_err(of_another_kind)?;
-    let (field, digest) = seal(&token);
-    if form.text(field) == digest { Ok(token) } else { Err(LinkFault::Another) }
+/// The token of the link that a form was made for, which is still the one that was opened last.
+pub fn sent<K: Linked>(visitor: &Visitor, form: &Form) -> Result<Token<K>, ApiError> {
+    let token = visitor.link.as_deref().ok_or_else(missing::<K>)?;
+    let token = Token::<K>::parse(token).filter(|token| {
+        let (field, digest) = seal(token);
+        form.text(field) == digest
+    });
+    token.ok_or_else(another::<K>)
 }
 
 /// Lets the browser forget a link that has been used up.
@@ -92,48 +95,28 @@ pub fn forget(visitor: &Visitor, response: &mut Response) {
     response.headers_mut().append(header::SET_COOKIE, visitor.without_cookie(CookieName::Link));
 }
 
-/// Why a link opens nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkFault {
-    /// The browser has none for this page.
-    Missing,
-    /// Another link was opened after the form was shown.
-    Another,
-    /// It is unknown, has ended, or was used before.
-    Ended,
+/// It is unknown, has ended, or was used before.
+pub fn ended() -> ApiError {
+    ApiError::of_page(&OfPage { status: StatusCode::BAD_REQUEST, title: ENDED[0] }, ENDED[1])
 }
 
-impl LinkFault {
-    /// A page that says what to do.
-    pub fn page<K: Linked>(self, visitor: &Visitor) -> Result<Response, ApiError> {
-        let name = K::IN_WORDS;
-        let (status, title, text) = match self {
-            Self::Missing => (
-                StatusCode::BAD_REQUEST,
-                "This page needs a link",
-                format!(
-                    "Open the {name} that you were given, the whole of it. If this page comes back, ask for a new one, or \
-                     let this browser keep cookies for this site."
-                ),
-            ),
-            Self::Another => (
-                StatusCode::CONFLICT,
-                "Another link was opened",
-                format!(
-                    "After this form was shown, another link was opened in this browser. Nothing was changed. Open your \
-                     {name} again."
-                ),
-            ),
-            Self::Ended => (
-                StatusCode::BAD_REQUEST,
-                "This link has ended",
-                "It was used before, it is too old, or another one has replaced it. If you have just used it yourself, sign \
-                 in. Otherwise, ask for a new link."
-                    .to_owned(),
-            ),
-        };
-        Stop { status, title, text, way: Way::to("/sign-in", "Sign in") }.page(visitor)
-    }
+/// The browser has no link for this page.
+fn missing<K: Linked>() -> ApiError {
+    let text = format!(
+        "open the {} that you were given, the whole of it. If this page comes back, ask for a new one, or let this browser \
+         keep cookies for this site",
+        K::IN_WORDS
+    );
+    ApiError::of_page(&OfPage { status: StatusCode::BAD_REQUEST, title: "This page needs a link" }, text)
+}
+
+/// Another link was opened after a form was shown.
+fn another<K: Linked>() -> ApiError {
+    let text = format!(
+        "after this form was shown, another link was opened in this browser. Nothing was changed. Open your {} again",
+        K::IN_WORDS
+    );
+    ApiError::of_page(&OfPage { status: StatusCode::CONFLICT, title: "Another link was opened" }, text)
 }
 
 #[cfg(test)]

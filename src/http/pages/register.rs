@@ -6,9 +6,8 @@
 
 use super::{
     account_form::{self, Typed},
-    failure::Stop,
     form::{FormView, Refusal},
-    link::{self, LinkFault},
+    link,
     sign_in::{carried, lead_on, visit, with_flow},
     view::Way,
 };
@@ -17,7 +16,11 @@ use crate::{
     domain::{EmailAddress, Error, Invitation, InvitationToken, OfInvitation},
     http::{
         auth::Visitor,
-        wire::{error::ApiError, form::Form, query::parameter},
+        wire::{
+            error::{ApiError, OfPage},
+            form::Form,
+            query::parameter,
+        },
     },
 };
 use poem::{Request, Response, Result, handler, http::StatusCode};
@@ -25,11 +28,9 @@ use poem::{Request, Response, Result, handler, http::StatusCode};
 /// The form, where everybody may register.
 #[handler]
 pub(super) fn show(visitor: Visitor, request: &Request) -> Result<Response> {
+    visitor.context.app.accounts.may_register(&visitor.caller).map_err(ApiError::from)?;
     let flow = parameter(request, "flow").unwrap_or_default();
-    match visitor.context.app.accounts.may_register(&visitor.caller) {
-        Ok(()) => Ok(Registering { visitor: &visitor, invited: None }.form(&Filled::new(&flow), None)?),
-        Err(error) => Ok(stop(&visitor, error)?),
-    }
+    Ok(Registering { visitor: &visitor, invited: None }.form(&Filled::new(&flow), None)?)
 }
 
 /// Creates the account and signs it in, or shows the form again.
@@ -44,27 +45,15 @@ pub(super) async fn show_invited(visitor: Visitor, request: &Request) -> Result<
     if let Some(response) = link::take::<OfInvitation>(&visitor, request) {
         return Ok(response);
     }
-    let token = match link::opened(&visitor) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfInvitation>(&visitor)?),
-    };
-    match Registering::with(&visitor, token).await {
-        Ok(invited) => Ok(invited.form(&Filled::new(""), None)?),
-        Err(error) => Ok(stop(&visitor, error)?),
-    }
+    let invited = Registering::with(&visitor, link::opened(&visitor)?).await?;
+    Ok(invited.form(&Filled::new(""), None)?)
 }
 
 /// The same with an invitation.
 #[handler]
 pub(super) async fn register_invited(visitor: Visitor, sent: Form) -> Result<Response> {
-    let token = match link::sent(&visitor, &sent) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfInvitation>(&visitor)?),
-    };
-    match Registering::with(&visitor, token).await {
-        Ok(invited) => Ok(invited.run(&sent).await?),
-        Err(error) => Ok(stop(&visitor, error)?),
-    }
+    let invited = Registering::with(&visitor, link::sent(&visitor, &sent)?).await?;
+    Ok(invited.run(&sent).await?)
 }
 
 /// What the form shows when it is sent to a browser.
@@ -87,7 +76,7 @@ struct Registering<'v> {
 }
 
 impl<'v> Registering<'v> {
-    async fn with(visitor: &'v Visitor, token: InvitationToken) -> Result<Self, Error> {
+    async fn with(visitor: &'v Visitor, token: InvitationToken) -> Result<Self, ApiError> {
         let invitation = visitor.context.app.invitations.find(&visitor.caller, &token).await?;
         Ok(Self { visitor, invited: Some((token, invitation)) })
     }
@@ -142,11 +131,8 @@ impl<'v> Registering<'v> {
                 }
                 Ok(response)
             }
-            Err(error @ (Error::RegistrationClosed | Error::InvitationRequired | Error::InvalidInvitation)) => {
-                stop(visitor, error)
-            }
             // Nothing that can be typed here would help.
-            Err(Error::EmailTaken) if self.fixed().is_some() => has_account(visitor),
+            Err(Error::EmailTaken) if self.fixed().is_some() => Err(has_account()),
             Err(error) => {
                 let filled = Filled { typed: Typed::of(sent), keep, flow };
                 self.form(&filled, Some(&Refusal::of(error)?))
@@ -156,27 +142,8 @@ impl<'v> Registering<'v> {
 }
 
 /// The invitation is for an e-mail address that an account has.
-fn has_account(visitor: &Visitor) -> Result<Response, ApiError> {
-    let title = "There is an account with this e-mail address";
-    let text =
-        "If it is yours, sign in. If you have forgotten its password, ask an administrator for a link.".to_owned();
-    Stop { status: StatusCode::CONFLICT, title, text, way: Way::to("/sign-in", "Sign in") }.page(visitor)
-}
-
-/// Why nobody can register here, and what to do.
-fn stop(visitor: &Visitor, error: Error) -> Result<Response, ApiError> {
-    let (title, text) = match error {
-        Error::InvalidInvitation => return LinkFault::Ended.page::<OfInvitation>(visitor),
-        Error::RegistrationClosed => (
-            "Registration is closed",
-            "Accounts are created by the administrators. Ask one of them for yours, and sign in with it.",
-        ),
-        Error::InvitationRequired => (
-            "You need an invitation",
-            "Open the link of your invitation. If you have none, ask an administrator for one.",
-        ),
-        other => return Err(other.into()),
-    };
-    let way = Way { before: "You have an account?", ..Way::to("/sign-in", "Sign in") };
-    Stop { status: StatusCode::FORBIDDEN, title, text: text.to_owned(), way }.page(visitor)
+fn has_account() -> ApiError {
+    let text = "if it is yours, sign in. If you have forgotten its password, ask an administrator for a link";
+    let page = &OfPage { status: StatusCode::CONFLICT, title: "There is an account with this e-mail address" };
+    ApiError::of_page(page, text)
 }

@@ -5,17 +5,18 @@
 
 use super::{
     account_form,
-    failure::Stop,
     form::{Field, FormView, Refusal},
-    link::{self, LinkFault},
+    link,
     sign_in::{lead_on, visit},
-    view::Way,
 };
 use crate::{
-    domain::{Error, OfReset, ResetToken, User},
+    domain::{OfReset, ResetToken, User},
     http::{
         auth::Visitor,
-        wire::{error::ApiError, form::Form},
+        wire::{
+            error::{ApiError, OfPage},
+            form::Form,
+        },
     },
 };
 use poem::{Request, Response, Result, handler, http::StatusCode};
@@ -26,86 +27,81 @@ pub(super) async fn show(visitor: Visitor, request: &Request) -> Result<Response
     if let Some(response) = link::take::<OfReset>(&visitor, request) {
         return Ok(response);
     }
-    let token = match link::opened(&visitor) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfReset>(&visitor)?),
-    };
-    match visitor.context.app.resets.account(&visitor.caller, &token).await {
-        Ok(account) => Ok(form(&visitor, &token, &account, true, None)?),
-        Err(error) => Ok(stop(&visitor, error)?),
-    }
+    let reset = Resetting::with(&visitor, link::opened(&visitor)?).await?;
+    Ok(reset.form(true, None)?)
 }
 
 /// Sets the password and signs its owner in, or shows the form again.
 #[handler]
 pub(super) async fn set_password(visitor: Visitor, sent: Form) -> Result<Response> {
-    let (app, keep) = (&visitor.context.app, sent.is_ticked("keep"));
-    let token = match link::sent(&visitor, &sent) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfReset>(&visitor)?),
-    };
-    let account = match app.resets.account(&visitor.caller, &token).await {
-        Ok(account) => account,
-        Err(error) => return Ok(stop(&visitor, error)?),
-    };
-    let set = match account_form::read_password(app, &sent) {
-        Ok(password) => {
-            let visit = visit(&visitor, keep);
-            app.resets.reset_password_in_browser(&visitor.caller, &token, password, visit).await
+    let reset = Resetting::with(&visitor, link::sent(&visitor, &sent)?).await?;
+    Ok(reset.run(&sent).await?)
+}
+
+/// Somebody who sets a new password.
+struct Resetting<'v> {
+    visitor: &'v Visitor,
+    token: ResetToken,
+    owner: User,
+}
+
+impl<'v> Resetting<'v> {
+    async fn with(visitor: &'v Visitor, token: ResetToken) -> Result<Self, ApiError> {
+        let owner = visitor.context.app.resets.account(&visitor.caller, &token).await?;
+        Ok(Self { visitor, token, owner })
+    }
+
+    fn form(&self, keep: bool, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
+        let name = self.owner.username.as_str();
+        let own = self.visitor.caller.signed_in().map(|signed_in| &signed_in.user);
+        let elsewhere = format!("Once it is set, {name} is signed out everywhere else.");
+        let view = FormView {
+            title: "Set a new password".to_owned(),
+            action: "/reset",
+            hidden: vec![link::seal(&self.token)],
+            fields: vec![
+                // A password manager stores the new password under this name.
+                Field::new("username", "Username", "text", "username", name).fixed(),
+                account_form::new_password("New password", &self.visitor.context.app.policy().passwords),
+            ],
+            keep,
+            button: "Set password",
+            notice: Some(match own.filter(|own| own.id != self.owner.id) {
+                Some(own) => {
+                    format!("You are signed in as {}, who is signed out in this browser. {elsewhere}", own.username)
+                }
+                None => elsewhere,
+            }),
+            otherwise: None,
+        };
+        view.show(self.visitor, refusal)
+    }
+
+    async fn run(&self, sent: &Form) -> Result<Response, ApiError> {
+        let (visitor, keep) = (self.visitor, sent.is_ticked("keep"));
+        let app = &visitor.context.app;
+        let set = match account_form::read_password(app, sent) {
+            Ok(password) => {
+                let visit = visit(visitor, keep);
+                app.resets.reset_password_in_browser(&visitor.caller, &self.token, password, visit).await
+            }
+            Err(error) => Err(error),
+        };
+        match set {
+            Ok(Some(signed_in)) => {
+                let mut response = lead_on(visitor, &signed_in, keep, "");
+                link::forget(visitor, &mut response);
+                Ok(response)
+            }
+            Ok(None) => Err(disabled()),
+            Err(error) => self.form(keep, Some(&Refusal::of(error)?)),
         }
-        Err(error) => Err(error),
-    };
-    let mut response = match set {
-        Ok(Some(signed_in)) => lead_on(&visitor, &signed_in, keep, ""),
-        Ok(None) => disabled(&visitor)?,
-        Err(Error::InvalidResetToken) => return Ok(stop(&visitor, Error::InvalidResetToken)?),
-        Err(error) => return Ok(form(&visitor, &token, &account, keep, Some(&Refusal::of(error)?))?),
-    };
-    link::forget(&visitor, &mut response);
-    Ok(response)
-}
-
-fn form(
-    visitor: &Visitor,
-    token: &ResetToken,
-    account: &User,
-    keep: bool,
-    refusal: Option<&Refusal>,
-) -> Result<Response, ApiError> {
-    let name = account.username.as_str();
-    let other = visitor.caller.signed_in().filter(|own| own.user.id != account.id).map(|own| &own.user.username);
-    let elsewhere = format!("Once it is set, {name} is signed out everywhere else.");
-    let view = FormView {
-        title: "Set a new password".to_owned(),
-        action: "/reset",
-        hidden: vec![link::seal(token)],
-        fields: vec![
-            // A password manager stores the new password under this name.
-            Field::new("username", "Username", "text", "username", name).fixed(),
-            account_form::new_password("New password", &visitor.context.app.policy().passwords),
-        ],
-        keep,
-        button: "Set password",
-        notice: Some(match other {
-            Some(other) => format!("You are signed in as {other}, who is signed out in this browser. {elsewhere}"),
-            None => elsewhere,
-        }),
-        otherwise: None,
-    };
-    view.show(visitor, refusal)
-}
-
-/// Where a link ends that sets no password.
-fn stop(visitor: &Visitor, error: Error) -> Result<Response, ApiError> {
-    match error {
-        Error::InvalidResetToken => LinkFault::Ended.page::<OfReset>(visitor),
-        other => Err(other.into()),
     }
 }
 
 /// The password is set, and nobody is signed in.
-fn disabled(visitor: &Visitor) -> Result<Response, ApiError> {
-    let text = "Nobody can sign in to it until an administrator enables it. Ask one of them.".to_owned();
-    let (title, way) = ("The password is set, but the account is disabled", Way::to("/sign-in", "Sign in"));
-    Stop { status: StatusCode::FORBIDDEN, title, text, way }.page(visitor)
+fn disabled() -> ApiError {
+    let text = "nobody can sign in to it until an administrator enables it. Ask one of them";
+    let page = &OfPage { status: StatusCode::FORBIDDEN, title: "The password is set, but the account is disabled" };
+    ApiError::of_page(page, text)
 }

@@ -3,8 +3,7 @@
 use super::{
     account_form::{self, Typed},
     form::{FormView, Refusal},
-    link::{self, LinkFault},
-    protect,
+    link, protect,
     sign_in::{sign_in_and_lead_to, visit},
 };
 use crate::{
@@ -22,26 +21,18 @@ pub(super) async fn show(visitor: Visitor, request: &Request) -> Result<Response
     if let Some(response) = link::take::<OfSetup>(&visitor, request) {
         return Ok(response);
     }
-    let token = match link::opened(&visitor) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfSetup>(&visitor)?),
-    };
-    let is_open = visitor.context.app.setup.is_open(&visitor.caller, &token).await.map_err(ApiError::from)?;
-    if is_open {
-        Ok(form(&visitor, &token, &Typed::default(), true, None)?)
-    } else {
-        Ok(LinkFault::Ended.page::<OfSetup>(&visitor)?)
+    let token = link::opened(&visitor)?;
+    if !visitor.context.app.setup.is_open(&visitor.caller, &token).await.map_err(ApiError::from)? {
+        return Err(link::ended().into());
     }
+    Ok(form(&visitor, &token, &Typed::default(), true, None)?)
 }
 
 /// Creates the administrator, and leads on to the first app; or shows the form again.
 #[handler]
 pub(super) async fn create_admin(visitor: Visitor, sent: Form) -> Result<Response> {
     let (app, keep) = (&visitor.context.app, sent.is_ticked("keep"));
-    let token = match link::sent(&visitor, &sent) {
-        Ok(token) => token,
-        Err(fault) => return Ok(fault.page::<OfSetup>(&visitor)?),
-    };
+    let token = link::sent(&visitor, &sent)?;
     let created = match account_form::read(app, &sent, None) {
         Ok(account) => app.setup.create_admin(&visitor.caller, &token, account, visit(&visitor, keep)).await,
         Err(error) => Err(error),
@@ -52,7 +43,7 @@ pub(super) async fn create_admin(visitor: Visitor, sent: Form) -> Result<Respons
             link::forget(&visitor, &mut response);
             Ok(response)
         }
-        Ok(None) => Ok(LinkFault::Ended.page::<OfSetup>(&visitor)?),
+        Ok(None) => Err(link::ended().into()),
         Err(error) => Ok(form(&visitor, &token, &Typed::of(&sent), keep, Some(&Refusal::of(error)?))?),
     }
 }

@@ -53,12 +53,6 @@ pub struct Way {
     pub label: &'static str,
 }
 
-impl Way {
-    pub fn to(path: impl Into<Cow<'static, str>>, label: &'static str) -> Self {
-        Self { before: "", to: path.into(), label }
-    }
-}
-
 /// Declares a page: what its template, which lies in `templates`, shows beside the layout.
 macro_rules! page {
     ($name:ident from $path:literal { $($(#[doc = $doc:literal])* $field:ident: $type:ty,)* }) => {

@@ -70,15 +70,24 @@ string_enum!(ErrorCode);
 /// How long clients should wait after `overloaded`: a full queue of hashes takes a second or two.
 const OVERLOADED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A failure that only pages have, beside its text.
+#[derive(Debug)]
+pub struct OfPage {
+    pub status: StatusCode,
+    pub title: &'static str,
+}
+
 /// A failure, as the caller sees it.
 #[derive(Debug)]
 pub struct ApiError {
     pub code: ErrorCode,
     pub message: Cow<'static, str>,
+    /// How a page shows it, if only pages have it.
+    pub page: Option<&'static OfPage>,
     pub faults: domain::Faults,
     retry_after: Option<Duration>,
     /// Where a person who meets this failure is to go, for a proxy that leads them there.
-    pub location: Option<String>,
+    pub location: Option<Box<str>>,
     /// Whether a person sees this failure, though its path is for programs.
     pub is_for_person: bool,
     /// For the log only.
@@ -93,6 +102,7 @@ impl ApiError {
         Self {
             code,
             message: code.message().into(),
+            page: None,
             faults,
             retry_after,
             location: None,
@@ -106,6 +116,11 @@ impl ApiError {
         Self { message: message.into(), ..Self::new(code) }
     }
 
+    /// A failure that only pages have. For programs, it would be a malformed request.
+    pub fn of_page(page: &'static OfPage, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { page: Some(page), ..Self::with_message(ErrorCode::MalformedRequest, message) }
+    }
+
     pub fn invalid(faults: domain::Faults) -> Self {
         let message = match faults.len() {
             1 => "1 field is invalid".into(),
@@ -117,7 +132,7 @@ impl ApiError {
     /// The same for a proxy that leads people there.
     #[must_use]
     pub fn leading_to(self, location: String) -> Self {
-        Self { location: Some(location), ..self }
+        Self { location: Some(location.into()), ..self }
     }
 
     /// The same for a person, though the path is for programs.

@@ -47,7 +47,7 @@ impl<'a, T: FromParameters> ApiExtractor<'a> for Query<T> {
     }
 }
 
-/// The first parameter of this name in the address of a page, decoded. Pages ignore others.
+/// The first parameter of this name in the URL of a page, decoded. Pages ignore others.
 pub fn parameter(request: &Request, name: &str) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes()).find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
