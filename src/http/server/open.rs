@@ -132,3 +132,23 @@ impl Drop for Entry {
         self.connection.release();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn one_that_has_ended_makes_room_before_one_that_is_open_and_one_that_is_answered_last() {
+        let open = Arc::new(Open::new(Limits::unshared(3)));
+        let mut entries: Vec<Entry> = (0..3).map(|_| open.add(IpAddr::V4(Ipv4Addr::LOCALHOST))).collect();
+        entries[0].connection.has_complete_request();
+        entries[2].connection.enter(Phase::Closed);
+        let is_there = |entry: &Entry| open.table().by_number.contains_key(&entry.number);
+        entries.push(open.add(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(entries.iter().map(is_there).collect::<Vec<_>>(), [true, true, false, true]);
+        entries[3].connection.has_complete_request();
+        entries.push(open.add(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(entries.iter().map(is_there).collect::<Vec<_>>(), [true, false, false, true, true]);
+    }
+}

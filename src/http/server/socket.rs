@@ -165,6 +165,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_has_ended_before_its_client_can_know() {
+        let (mut socket, mut client) = connected(&Arc::default()).await;
+        assert!(!socket.connection.is_in(Phase::Closed));
+        tokio::io::AsyncWriteExt::shutdown(&mut socket).await.unwrap();
+        assert!(socket.connection.is_in(Phase::Closed));
+        assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0);
+    }
+
+    #[tokio::test]
     async fn a_request_that_does_not_come_whole_is_counted_with_the_room_that_is_kept_for_it() {
         let in_flight = Arc::<InFlight>::default();
         let (mut reading, mut client) = connected(&in_flight).await;
