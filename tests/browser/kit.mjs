@@ -20,8 +20,8 @@ export const browser = await chromium.launch({
 
 /** A running server, as a program or an administrator reaches it. */
 export class Site {
-    constructor({ url, api }) {
-        Object.assign(this, { url, api, made: new Map() });
+    constructor({ url, api, setup }) {
+        Object.assign(this, { url, api, setup, made: new Map() });
     }
 
     /** Calls the API as `root`, and returns what it answers. */

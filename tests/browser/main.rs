@@ -40,6 +40,13 @@ impl Installation {
         self
     }
 
+    /// The link for the first administrator, from the log.
+    fn setup_link(&self) -> String {
+        let log = self.serving.log();
+        let (_, token) = log.split_once("/setup?token=").expect("a link");
+        format!("{}/setup?token={}", self.url, token.split_whitespace().next().expect("a token"))
+    }
+
     fn host(&self) -> &'static str {
         self.url.split_once("://").expect("an origin").1
     }
@@ -78,7 +85,7 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
             resolve.push(format!("MAP {} {}", site.host(), site.serving.address));
         }
         let api = format!("http://{}/api/v1", site.serving.address);
-        sites.insert(site.name.to_owned(), json!({"url": site.url, "api": api}));
+        sites.insert(site.name.to_owned(), json!({"url": site.url, "api": api, "setup": site.setup_link()}));
     }
     resolve.push(format!("MAP elsewhere.localhost {}", others[0].serving.address));
     let routes: Vec<String> =

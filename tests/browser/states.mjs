@@ -12,6 +12,9 @@ const [notes, music, unknown] = given.apps.map((host) => `https://${host}`);
 const LONG_USERNAME = 'a-username-that-is-as-long-as-the-rules-allow_0123456789.ABCDEFG';
 const LONG_APP = 'Photographs and other pictures of the family, from 1890 until today';
 
+/** What nobody accepts. */
+const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
+
 const states = [];
 /** A state of a page: the request that shows it, how one gets there, and the status of the answer. */
 function state(route, name, open, status = 200) {
@@ -24,10 +27,73 @@ state('GET /', 'signed in', async (tab) => {
     await main.person('ada');
     await tab.signIn(main, 'ada');
 });
+state('GET /', 'with several apps', (tab) => tab.signIn(main, 'root'));
+state('GET /', 'without an app', async (tab) => {
+    await invite.person('ada');
+    await tab.signIn(invite, 'ada');
+});
 state('GET /', 'signed in with a long name', async (tab) => {
     await main.person(LONG_USERNAME);
     await tab.signIn(main, LONG_USERNAME);
 });
+
+// ---- Setting up
+state('GET /setup', 'empty', (tab) => tab.go(empty.setup));
+state('GET /setup', 'no link', (tab) => tab.go(`${empty.url}/setup`), 400);
+state('GET /setup', 'a link that has ended', (tab) => tab.go(closed.setup), 400);
+state('POST /setup', 'all fields at fault', async (tab) => {
+    await tab.go(empty.setup);
+    await tab.send(faulty, 'Create administrator');
+}, 400);
+state('POST /setup', 'another link was opened', async (tab) => {
+    await tab.go(empty.setup);
+    await (await tab.another()).go(empty.setup.replace(/\?.*/, '?token=none'));
+    await tab.send(faulty, 'Create administrator');
+}, 400);
+
+// ---- Protecting an app
+const NEW = '/admin/apps/new';
+/** A tab of an administrator at a path. */
+async function administer(tab, site, path) {
+    await tab.signIn(site, 'root');
+    await tab.go(site.url + path);
+}
+state(`GET ${NEW}`, 'empty', (tab) => administer(tab, closed, NEW));
+state(`GET ${NEW}`, 'anybody may register', (tab) => administer(tab, main, NEW));
+state(`GET ${NEW}`, 'not signed in', (tab) => tab.go(closed.url + NEW));
+state(`GET ${NEW}`, 'not an administrator', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(main.url + NEW);
+}, 403);
+state(`POST ${NEW}`, 'all fields at fault', async (tab) => {
+    await administer(tab, closed, NEW);
+    await tab.send({ Name: 'a\u202eb', URL: 'notes', 'Where the proxy finds the app': 'here' }, 'Protect app');
+}, 400);
+state(`POST ${NEW}`, 'a host that is taken', async (tab) => {
+    await administer(tab, main, NEW);
+    await tab.send({ Name: 'Notes', URL: notes, 'Where the proxy finds the app': '127.0.0.1:3000' }, 'Protect app');
+}, 409);
+state(`POST ${NEW}`, 'leads to what the proxy needs', async (tab) => {
+    await administer(tab, invite, NEW);
+    const url = 'http://wiki.localhost';
+    await tab.send({ Name: 'Wiki', URL: url, 'Where the proxy finds the app': '127.0.0.1:3000' }, 'Protect app');
+});
+const APP = 'GET /admin/apps/{app_id}';
+for (const proxy of ['nginx', 'caddy', 'traefik']) {
+    state(APP, `behind ${proxy}`, async (tab) => {
+        await administer(tab, main, `/admin/apps/${photographs.id}?proxy=${proxy}&upstream=photographs.internal:8443`);
+    });
+}
+state(APP, 'asked about', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${notes}/x`);
+    await administer(tab, main, '/');
+    await tab.page.waitForTimeout(1_500); // what was asked is written together
+    await tab.go(`${main.url}/admin/apps/1`);
+});
+state(APP, 'not there', (tab) => administer(tab, main, '/admin/apps/77'), 404);
 
 // ---- Signing in
 state('GET /sign-in', 'empty', (tab) => tab.go(`${main.url}/sign-in`));
@@ -98,7 +164,6 @@ state('POST /sign-out', 'leads to the sign-in', async (tab) => {
 });
 
 // ---- Registering
-const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
 state('GET /register', 'empty', (tab) => tab.go(`${main.url}/register`));
 state('GET /register', 'not encrypted', (tab) => tab.go(`${plain.url}/register`));
 state('GET /register', 'signed in as somebody', async (tab) => {
@@ -242,8 +307,12 @@ state('POST /', 'not a way to ask', async (tab) => {
 }, 405);
 state('GET *', 'at another host', (tab) => tab.go('http://elsewhere.localhost/sign-in'), 404);
 
-/** Whether a request is for a route. */
-const isFor = (route, asked) => route.endsWith('*') ? asked.startsWith(route.slice(0, -1)) : route === asked;
+/** Whether a request is for a route, in which a parameter stands for a part of the path. */
+function isFor(route, asked) {
+    if (route.endsWith('*')) return asked.startsWith(route.slice(0, -1));
+    const [parts, given] = [route.split('/'), asked.split('/')];
+    return parts.length === given.length && parts.every((part, at) => part === given[at] || part.startsWith('{'));
+}
 
 async function look({ route, name, open, status }) {
     const tab = await Tab.open();
@@ -266,10 +335,9 @@ async function look({ route, name, open, status }) {
 
 await rm(given.shots, { recursive: true, force: true });
 await mkdir(given.shots, { recursive: true });
-await Promise.all([
-    main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' }),
-    main.call('POST', '/apps', { name: LONG_APP, url: music, access: 'admins' }),
-]);
+await main.call('POST', '/groups', { name: 'family' });
+await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
+const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: music, access: 'admins' });
 const faults = [];
 // Files that every page asks for, and that no person opens.
 const listed = ['GET /assets/*', ...states.map(({ route }) => route)];
