@@ -17,7 +17,7 @@ use support::{
 use tempfile::TempDir;
 
 /// The names of apps behind the proxy. The last one is not registered.
-const APPS: [&str; 3] = ["notes.example.test", "music.example.org", "unknown.example.test"];
+const APPS: [&str; 3] = ["notes.example.com", "wiki.example.net", "unknown.example.com"];
 
 /// A server with its database and its public URL.
 struct Installation {
@@ -64,7 +64,7 @@ fn play(script: &str, given: &Value) {
 
 #[test]
 fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
-    let main = Installation::start("main", "https://auth.example.test", &["--trusted-proxy", "127.0.0.1"]).with_admin();
+    let main = Installation::start("main", "https://auth.example.com", &["--trusted-proxy", "127.0.0.1"]).with_admin();
     let others = [
         Installation::start("closed", "http://closed.localhost", &["--registration", "closed"]).with_admin(),
         Installation::start("invite", "http://invite.localhost", &["--registration", "invite"]).with_admin(),

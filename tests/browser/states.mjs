@@ -8,7 +8,7 @@ import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.
 const { main, closed, invite, plain, empty } = Object.fromEntries(
     Object.entries(given.sites).map(([name, site]) => [name, new Site(site)]),
 );
-const [notes, music, unknown] = given.apps.map((host) => `https://${host}`);
+const [notes, wiki, unknown] = given.apps.map((host) => `https://${host}`);
 const LONG_USERNAME = 'a-username-that-is-as-long-as-the-rules-allow_0123456789.ABCDEFG';
 const LONG_APP = 'Photographs and other pictures of the family, from 1890 until today';
 
@@ -251,11 +251,11 @@ state('POST /reset', 'the account is disabled', async (tab) => {
 
 // ---- Entering apps
 state('GET /enter', 'not signed in', (tab) => tab.go(`${notes}/x`));
-state('GET /enter', 'not signed in, an app with a long name', (tab) => tab.go(`${music}/x`));
+state('GET /enter', 'not signed in, an app with a long name', (tab) => tab.go(`${wiki}/x`));
 state('GET /enter', 'not allowed', async (tab) => {
     await main.person('ada');
     await tab.signIn(main, 'ada');
-    await tab.go(`${music}/x`);
+    await tab.go(`${wiki}/x`);
 }, 403);
 state('GET /enter', 'leads nowhere', (tab) => tab.go(`${main.url}/enter?flow=unknown`), 404);
 state('GET /continue', 'waiting for the app', async (tab) => {
@@ -324,7 +324,7 @@ async function look({ route, name, open, status }) {
         const sites = Object.values(given.sites).map((site) => site.url);
         if (tab.answer.status() !== status) faults.push(`its status is ${tab.answer.status()}, and not ${status}`);
         if (!tab.asked.some((asked) => isFor(route, asked))) faults.push(`it was shown by ${tab.asked.join(', ')}`);
-        faults.push(...await faultsOf(tab, [origin, ...sites, notes, music, unknown]));
+        faults.push(...await faultsOf(tab, [origin, ...sites, notes, wiki, unknown]));
         faults.push(...await faultsInLooks(tab, (look, picture) => writeFile(`${given.shots}/${slug}-${look}.png`, picture)));
     } catch (error) {
         faults.push(`it can't be looked at: ${error.message}`);
@@ -337,7 +337,7 @@ await rm(given.shots, { recursive: true, force: true });
 await mkdir(given.shots, { recursive: true });
 await main.call('POST', '/groups', { name: 'family' });
 await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
-const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: music, access: 'admins' });
+const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: wiki, access: 'admins' });
 const faults = [];
 // Files that every page asks for, and that no person opens.
 const listed = ['GET /assets/*', ...states.map(({ route }) => route)];
