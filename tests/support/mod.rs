@@ -13,6 +13,10 @@ pub mod damage;
 pub mod hostile;
 pub mod person;
 pub mod probes;
+#[cfg(feature = "system-tests")]
+pub mod proxies;
+#[cfg(feature = "system-tests")]
+pub mod small;
 
 use serde_json::{Value, json};
 use std::{

@@ -29,9 +29,9 @@ impl Proxy {
     /// What makes this proxy ask about the requests to an app.
     pub fn snippet(self, app: &Origin, upstream: &Upstream, public_url: &Origin) -> String {
         let example = match self {
-            Self::Nginx => include_str!("../../../examples/proxies/nginx.conf"),
-            Self::Caddy => include_str!("../../../examples/proxies/Caddyfile"),
-            Self::Traefik => include_str!("../../../examples/proxies/traefik.yml"),
+            Self::Nginx => include_str!("../../../examples/proxies/nginx/notes.conf"),
+            Self::Caddy => include_str!("../../../examples/proxies/caddy/notes.caddy"),
+            Self::Traefik => include_str!("../../../examples/proxies/traefik/notes.yml"),
         };
         example
             .replace("notes.example.com", app.host())
