@@ -2,6 +2,7 @@
 //! `cargo bench --bench side_by_side`.
 #![cfg(target_os = "linux")]
 
+mod entered;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod limits;
@@ -12,6 +13,7 @@ mod work;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use entered::Entered;
 use kit::{
     process::Folder,
     seeding::{Size, seed},
@@ -26,8 +28,8 @@ use work::{Sides, Work};
 /// Measure usher, its limits and its peers side by side
 ///
 /// W1 reads of one's own account (GET /users/{id}) at 1, 16 and 64 connections; W2 logins; W3 registrations; W4 reads at a
-/// fixed 200 a second while 32 connections log in; W5 changes of a username; W6 pages of the list of accounts; start;
-/// memory; size. Limits: a bare poem-openapi handler, raw argon2, raw rusqlite. Peers: Flask and PocketBase, if
+/// fixed 200 a second while 32 connections log in; W5 changes of a username; W6 pages of the list of accounts; W7 what a
+/// proxy asks about a browser that has entered an app; start; memory; size. Limits: a bare poem-openapi handler, raw argon2, raw rusqlite. Peers: Flask and PocketBase, if
 /// benches/peers/setup installed them into $BENCH_HOME.
 ///
 /// Each round gives one figure of each; the table shows medians, ranges, and ratios taken within the rounds. An answer that
@@ -41,7 +43,7 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 3.0)]
     seconds: f64,
 
-    /// Only these: W1 to W6, start, memory, size. Nothing is written to --results then
+    /// Only these: W1 to W7, start, memory, size. Nothing is written to --results then
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
 
@@ -120,6 +122,7 @@ fn start(arguments: &Arguments) -> Result<Sides> {
     };
     let usher = database("few.db", Size { users: 1_000, sessions: 2_000 })?;
     let bare = Side::start(Kind::Bare { asked: usher.reads() })?;
+    let entered = arguments.wants("W7").then(|| Entered::start(&folder.join("entered.db"))).transpose()?;
     let many = Size { users: 1_000_000, sessions: 2_000_000 };
     let million = arguments.million.then(|| database("many.db", many)).transpose()?;
     let mut peers = Vec::new();
@@ -137,7 +140,7 @@ fn start(arguments: &Arguments) -> Result<Sides> {
             Kind::PocketBase { home, folder }
         })?);
     }
-    Ok(Sides { usher, bare, peers, million, folder })
+    Ok(Sides { usher, bare, peers, million, entered, folder })
 }
 
 /// What it ran on.

@@ -2,6 +2,7 @@
 
 use crate::{
     Arguments,
+    entered::Entered,
     kit::process::Folder,
     limits,
     sides::{Side, any_of},
@@ -20,6 +21,7 @@ pub struct Sides {
     pub bare: Side,
     pub peers: Vec<Side>,
     pub million: Option<Side>,
+    pub entered: Option<Entered>,
     pub folder: Folder,
 }
 
@@ -41,7 +43,8 @@ impl Work<'_> {
         self.registrations(span)?;
         self.paced(span, logins)?;
         self.renames(round, span)?;
-        self.lists(round, span)
+        self.lists(round, span)?;
+        self.entries(round, span)
     }
 
     fn row(&mut self, name: &str, unit: &'static str, base: &'static str, target: Option<Target>) -> &mut Row {
@@ -170,6 +173,17 @@ impl Work<'_> {
         row.add(listed.0, Some(listed.1), vec![]);
         let row = self.row("W1 random tokens, 1 M users", "/s", "1 k users", Some(Target::least(0.7)));
         row.add(read.0, Some(read.1), vec![]);
+        Ok(())
+    }
+
+    fn entries(&mut self, round: u32, span: Duration) -> Result<()> {
+        if !self.wants("W7") {
+            return Ok(());
+        }
+        let entered = self.sides.entered.as_ref().context("it was not started")?;
+        let (verify, me) = Self::pair(round, || entered.verify_rate(64, span), || entered.me_rate(64, span))?;
+        let row = self.row("W7 verify by an app's cookie, connections: 64", "/s", "/auth/me", Some(Target::least(0.9)));
+        row.add(verify, Some(me), vec![]);
         Ok(())
     }
 
