@@ -56,7 +56,7 @@ fn an_administrator_registers_an_app_and_gets_what_its_proxy_needs() {
     page.says(200, &format!("<a href=\"{NOTES}/_usher/test\">")).says(200, "<strong>Caddy</strong>");
     page.says(200, "<a href=\"/admin/apps/1?proxy=nginx&#38;upstream=127.0.0.1:3000\">nginx</a>");
     assert!(page.body.contains("notes.example.test") && page.body.contains("127.0.0.1:3000"), "{page:?}");
-    assert!(!page.body.contains("example.com"), "{page:?}");
+    assert!(!page.body.contains("example.com") && !page.body.contains("This file is for https"), "{page:?}");
 }
 
 #[test]
@@ -116,6 +116,15 @@ fn what_an_upstream_holds_means_nothing_to_a_proxy() {
     for fine in ["localhost:8080", "[::1]:80", "notes:3000", "10.0.0.7:65535"] {
         person.open(&format!("/admin/apps/1?upstream={fine}")).says(200, fine);
     }
+}
+
+#[test]
+fn an_app_where_the_examples_are_not_for_is_pointed_out() {
+    let server = server();
+    server.admin("root");
+    let person = server.signed_in_person("root");
+    send(&person, &[("url", "https://notes.example.test:8443")]);
+    person.open("/admin/apps/1").says(200, "This file is for https on the usual port.");
 }
 
 #[test]

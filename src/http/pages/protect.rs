@@ -47,6 +47,8 @@ page! {
         proxy: Proxy,
         snippet: String,
         file: String,
+        /// Whether the app is where the files of the examples are for.
+        is_usual: bool,
     }
 }
 
@@ -111,7 +113,7 @@ pub(super) async fn show_app(visitor: Visitor, request: &Request) -> Result<Resp
             format!("members of {}", names.join(", "))
         }
     };
-    let snippet = proxy.snippet(&app.url, &upstream, &visitor.public_url);
+    let snippet = proxy.snippet(&app.url, &upstream);
     let page = AppPage {
         layout: Layout::of(&visitor),
         access,
@@ -119,6 +121,7 @@ pub(super) async fn show_app(visitor: Visitor, request: &Request) -> Result<Resp
         proxies: Proxy::ALL.map(|other| (other, path_of(app.id, other, &upstream))).to_vec(),
         proxy,
         file: proxy.file(&app.url),
+        is_usual: app.url.is_https() && app.url.host() == app.url.authority(),
         snippet,
         app: &app,
     };

@@ -26,17 +26,14 @@ impl Proxy {
         }
     }
 
-    /// What makes this proxy ask about the requests to an app.
-    pub fn snippet(self, app: &Origin, upstream: &Upstream, public_url: &Origin) -> String {
+    /// What makes this proxy ask about the requests to an app: the file of the examples, with the names of the app.
+    pub fn snippet(self, app: &Origin, upstream: &Upstream) -> String {
         let example = match self {
             Self::Nginx => include_str!("../../../examples/proxies/nginx/notes.conf"),
             Self::Caddy => include_str!("../../../examples/proxies/caddy/notes.caddy"),
             Self::Traefik => include_str!("../../../examples/proxies/traefik/notes.yml"),
         };
-        example
-            .replace("notes.example.com", app.host())
-            .replace("127.0.0.1:3000", &upstream.0)
-            .replace("usher.example.com", public_url.host())
+        example.replace("notes.example.com", app.host()).replace("127.0.0.1:3000", &upstream.0)
     }
 
     /// Where it belongs.
