@@ -1,37 +1,37 @@
-//! People in a real browser: Chromium, driven by the scripts beside this file, before the real executable.
+//! People in a real browser: Chromium, driven by the scripts beside this file, before the real executable and real proxies.
 
 #![cfg(feature = "system-tests")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
-mod front;
-
-use front::Front;
 use serde_json::{Map, Value, json};
-use std::{path::Path, process::Command};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::Command,
+};
 use support::{
     PASSWORD,
     binary::{Serving, create_admin},
+    proxies::{AUTH, Kind, NOTES, Proxy, WIKI, certificates},
+    unique,
 };
 use tempfile::TempDir;
 
-/// The names of apps behind the proxy. The last one is not registered.
-const APPS: [&str; 3] = ["notes.example.com", "wiki.example.net", "unknown.example.com"];
-
 /// A server with its database and its public URL.
 struct Installation {
-    name: &'static str,
-    url: &'static str,
+    url: String,
     serving: Serving,
     _folder: TempDir,
 }
 
 impl Installation {
-    fn start(name: &'static str, url: &'static str, arguments: &[&str]) -> Self {
+    fn start(url: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let serving = Serving::start(folder.path(), &[&["--public-url", url], arguments].concat());
-        Self { name, url, serving, _folder: folder }
+        serving.until_logged("/setup?token=");
+        Self { url: url.to_owned(), serving, _folder: folder }
     }
 
     /// The same with an administrator `root`.
@@ -40,60 +40,120 @@ impl Installation {
         self
     }
 
-    /// The link for the first administrator, from the log.
-    fn setup_link(&self) -> String {
+    /// What a script needs to know.
+    fn given(&self) -> Value {
         let log = self.serving.log();
-        let (_, token) = log.split_once("/setup?token=").expect("a link");
-        format!("{}/setup?token={}", self.url, token.split_whitespace().next().expect("a token"))
+        let (_, token) = log.split_once("/setup?token=").expect("a link for the first administrator");
+        let token = token.split_whitespace().next().expect("a token");
+        let setup = format!("{}/setup?token={token}", self.url);
+        json!({"url": self.url, "api": format!("http://{}/api/v1", self.serving.address), "setup": setup})
+    }
+}
+
+/// A server and its apps behind a proxy with TLS.
+struct Site {
+    usher: Installation,
+    /// Where the proxy finds the apps, which are the scripts' own.
+    upstreams: [SocketAddr; 2],
+    proxy: Proxy,
+    _folder: TempDir,
+}
+
+impl Site {
+    fn open(kind: Kind) -> Self {
+        let usher = Installation::start(&format!("https://{AUTH}"), &["--trusted-proxy", "127.0.0.1"]);
+        // An IP address of this machine that no other test listens on.
+        let [_, _, third, fourth] = std::process::id().to_be_bytes();
+        let own = Ipv4Addr::new(127, 200 + u8::try_from(unique() % 50).expect("small"), third, fourth);
+        let upstreams = [3000, 3001].map(|port| SocketAddr::from((own, port)));
+        let folder = tempfile::tempdir().expect("a folder");
+        let proxy = Proxy::start(kind, folder.path(), usher.serving.address, upstreams[0], upstreams[1]);
+        Self { usher, upstreams, proxy, _folder: folder }
     }
 
-    fn host(&self) -> &'static str {
-        self.url.split_once("://").expect("an origin").1
+    /// Where Chromium finds each host.
+    fn hosts(&self) -> Vec<String> {
+        [AUTH, NOTES, WIKI].iter().map(|host| format!("MAP {host} {}", self.proxy.https)).collect()
     }
+}
+
+/// By which Chromium trusts the proxies: the SHA-256 of their public key, in Base64.
+fn key_hash() -> String {
+    let script = "openssl x509 -in \"$0\" -pubkey -noout | openssl pkey -pubin -outform der |
+                  openssl dgst -sha256 -binary | openssl base64";
+    let made = Command::new("sh").args(["-ec", script]).arg(&certificates().certificate).output();
+    let hash = String::from_utf8(made.expect("openssl is installed").stdout).expect("text").trim().to_owned();
+    assert!(!hash.is_empty(), "there is no certificate");
+    hash
 }
 
 /// Runs a script, which says on standard error what was not as it should be.
 fn play(script: &str, given: &Value) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let only = std::env::var_os("ONLY_STATE");
-    let played =
-        Command::new(here.join("node")).arg(here.join(script)).args(only).env("GIVEN", given.to_string()).output();
+    let played = Command::new(here.join("node")).arg(here.join(script)).env("GIVEN", given.to_string()).output();
     let played = played.expect("a shell");
     assert!(played.status.success(), "{}", String::from_utf8_lossy(&played.stderr));
 }
 
 #[test]
 fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
-    let main = Installation::start("main", "https://auth.example.com", &["--trusted-proxy", "127.0.0.1"]).with_admin();
+    let mut site = Site::open(Kind::Caddy);
+    site.usher = site.usher.with_admin();
     let others = [
-        Installation::start("closed", "http://closed.localhost", &["--registration", "closed"]).with_admin(),
-        Installation::start("invite", "http://invite.localhost", &["--registration", "invite"]).with_admin(),
-        Installation::start(
+        ("closed", Installation::start("http://closed.localhost", &["--registration", "closed"]).with_admin()),
+        ("invite", Installation::start("http://invite.localhost", &["--registration", "invite"]).with_admin()),
+        (
             "plain",
-            "http://plain.example.test",
-            &["--instance-name", "The Household of Ada Lovelace, and Friends"],
-        )
-        .with_admin(),
-        Installation::start("empty", "http://empty.localhost", &[]),
+            Installation::start(
+                "http://plain.example.com",
+                &["--instance-name", "The Household of Ada Lovelace, and Friends"],
+            )
+            .with_admin(),
+        ),
+        ("empty", Installation::start("http://empty.localhost", &[])),
     ];
-    let front = Front::start(main.serving.address, &[&[main.host()], &APPS[..]].concat());
 
-    let mut resolve = front.resolve.clone();
-    let mut sites = Map::new();
-    for site in others.iter().chain([&main]) {
-        if site.name != "main" {
-            resolve.push(format!("MAP {} {}", site.host(), site.serving.address));
-        }
-        let api = format!("http://{}/api/v1", site.serving.address);
-        sites.insert(site.name.to_owned(), json!({"url": site.url, "api": api, "setup": site.setup_link()}));
+    let mut resolve = site.hosts();
+    let mut sites = Map::from_iter([("main".to_owned(), site.usher.given())]);
+    for (name, other) in &others {
+        let host = other.url.trim_start_matches("http://");
+        resolve.push(format!("MAP {host} {}", other.serving.address));
+        sites.insert((*name).to_owned(), other.given());
     }
-    resolve.push(format!("MAP elsewhere.localhost {}", others[0].serving.address));
-    let routes: Vec<String> =
-        usher::http::pages().into_iter().map(|(path, method)| format!("{method} {path}")).collect();
-    let shots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser/shots");
+    resolve.push(format!("MAP elsewhere.localhost {}", others[0].1.serving.address));
+    let routes = usher::http::pages().into_iter().map(|(path, method)| format!("{method} {path}"));
     let given = json!({
-        "password": PASSWORD, "sites": sites, "apps": APPS, "routes": routes, "resolve": resolve, "key_hash": front.key_hash,
-        "shots": shots,
+        "password": PASSWORD, "sites": sites, "apps": [NOTES, WIKI], "upstreams": site.upstreams, "resolve": resolve,
+        "key_hash": key_hash(), "routes": routes.collect::<Vec<_>>(), "only": std::env::var("ONLY_STATE").ok(),
+        "shots": Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser/shots"),
     });
     play("states.mjs", &given);
+}
+
+/// From the first start to two apps, and what happens there.
+fn journey(kind: Kind) {
+    for mode in ["without scripts", "keyboard", "mouse"] {
+        let site = Site::open(kind);
+        let given = json!({
+            "password": PASSWORD, "sites": {"main": site.usher.given()}, "apps": [NOTES, WIKI],
+            "upstreams": site.upstreams, "resolve": site.hosts(), "key_hash": key_hash(), "mode": mode,
+            "hosts": {"auth": AUTH},
+        });
+        play("journey.mjs", &given);
+    }
+}
+
+#[test]
+fn people_enter_apps_behind_nginx() {
+    journey(Kind::Nginx);
+}
+
+#[test]
+fn people_enter_apps_behind_caddy() {
+    journey(Kind::Caddy);
+}
+
+#[test]
+fn people_enter_apps_behind_traefik() {
+    journey(Kind::Traefik);
 }

@@ -3,23 +3,26 @@
 // A route that the service has and this list lacks is a fault.
 
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { serve } from './app.mjs';
 import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.mjs';
 
 const { main, closed, invite, plain, empty } = Object.fromEntries(
     Object.entries(given.sites).map(([name, site]) => [name, new Site(site)]),
 );
-const [notes, wiki, unknown] = given.apps.map((host) => `https://${host}`);
+const [notes, wiki] = given.apps.map((host) => `https://${host}`);
 const LONG_USERNAME = 'a-username-that-is-as-long-as-the-rules-allow_0123456789.ABCDEFG';
 const LONG_APP = 'Photographs and other pictures of the family, from 1890 until today';
 
 /** What nobody accepts. */
 const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
 
-const states = [];
+const [states, beforeTheWiki] = [[], []];
 /** A state of a page: the request that shows it, how one gets there, and the status of the answer. */
-function state(route, name, open, status = 200) {
-    states.push({ route, name, open, status });
+function state(route, name, open, status = 200, list = states) {
+    list.push({ route, name, open, status });
 }
+/** The same while the host of the wiki is not that of an app yet. */
+const stateOfNoApp = (route, name, open, status) => state(route, name, open, status, beforeTheWiki);
 
 // ---- The first page
 state('GET /', 'without an administrator', (tab) => tab.go(`${empty.url}/`));
@@ -264,7 +267,7 @@ state('GET /continue', 'waiting for the app', async (tab) => {
 });
 state('GET /_usher/start', 'a circle without the cookie', (tab) => circle(tab, '__Host-usher-app'), 409);
 state('GET /_usher/start', 'a circle with the cookie', (tab) => circle(tab), 409);
-state('GET /_usher/start', 'of no app', (tab) => tab.go(`${unknown}/_usher/start?to=%2Fx`), 403);
+stateOfNoApp('GET /_usher/start', 'of no app', (tab) => tab.go(`${wiki}/_usher/start?to=%2Fx`), 403);
 state('GET /_usher/callback', 'without cookies', (tab) => tab.go(`${notes}/_usher/callback?code=x`), 403);
 state('GET /_usher/callback', 'with a code of another browser', async (tab) => {
     await tab.go(`${notes}/x`);
@@ -278,7 +281,7 @@ state('GET /_usher/test', 'inside', async (tab) => {
     await tab.go(`${notes}/x`);
     await tab.go(`${notes}/_usher/test`);
 });
-state('GET /_usher/test', 'of no app', (tab) => tab.go(`${unknown}/_usher/test`));
+stateOfNoApp('GET /_usher/test', 'of no app', (tab) => tab.go(`${wiki}/_usher/test`));
 state('GET /_usher/test', 'without a proxy', (tab) => tab.go(`${closed.url}/_usher/test`), 403);
 
 /** Begins the same way again and again, and loses a cookie each time. */
@@ -292,7 +295,7 @@ async function circle(tab, lost) {
 }
 
 // ---- What no page is for
-state('GET *', 'what the proxy asks about an app that is not registered', (tab) => tab.go(`${unknown}/x`), 403);
+stateOfNoApp('GET *', 'what the proxy asks about an app that is not registered', (tab) => tab.go(`${wiki}/x`), 403);
 state('GET *', 'what the proxy asks about a form after the session has ended', async (tab) => {
     await main.person('eve');
     await tab.signIn(main, 'eve');
@@ -324,7 +327,7 @@ async function look({ route, name, open, status }) {
         const sites = Object.values(given.sites).map((site) => site.url);
         if (tab.answer.status() !== status) faults.push(`its status is ${tab.answer.status()}, and not ${status}`);
         if (!tab.asked.some((asked) => isFor(route, asked))) faults.push(`it was shown by ${tab.asked.join(', ')}`);
-        faults.push(...await faultsOf(tab, [origin, ...sites, notes, wiki, unknown]));
+        faults.push(...await faultsOf(tab, [origin, ...sites, notes, wiki]));
         faults.push(...await faultsInLooks(tab, (look, picture) => writeFile(`${given.shots}/${slug}-${look}.png`, picture)));
     } catch (error) {
         faults.push(`it can't be looked at: ${error.message}`);
@@ -335,18 +338,24 @@ async function look({ route, name, open, status }) {
 
 await rm(given.shots, { recursive: true, force: true });
 await mkdir(given.shots, { recursive: true });
-await main.call('POST', '/groups', { name: 'family' });
-await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
-const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: wiki, access: 'admins' });
+const apps = [await serve('Notes', given.upstreams[0]), await serve('Wiki', given.upstreams[1])];
 const faults = [];
 // Files that every page asks for, and that no person opens.
-const listed = ['GET /assets/*', ...states.map(({ route }) => route)];
+const listed = ['GET /assets/*', ...[...states, ...beforeTheWiki].map(({ route }) => route)];
 for (const route of given.routes) {
     if (!listed.some((known) => known !== 'GET *' && isFor(known, route))) faults.push(`${route} has no state in this list`);
 }
-const only = process.argv[2]; // a part of a state's name, for somebody who works on a page
-await each(states.filter(({ route, name }) => !only || `${route}, ${name}`.includes(only)), async (state) => faults.push(...await look(state)));
+const run = (list) => each(
+    // For somebody who works on a page: those whose name has a part.
+    list.filter(({ route, name }) => !given.only || `${route}, ${name}`.includes(given.only)),
+    async (state) => faults.push(...await look(state)),
+);
+await main.call('POST', '/groups', { name: 'family' });
+await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
+await run(beforeTheWiki);
+const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: wiki, access: 'admins' });
+await run(states);
 await browser.close();
+for (const app of apps) app.close();
 for (const fault of faults) console.error(fault);
-console.log(`${states.length} states`);
 process.exitCode = faults.length ? 1 : 0;
