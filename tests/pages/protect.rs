@@ -55,6 +55,7 @@ fn an_administrator_registers_an_app_and_gets_what_its_proxy_needs() {
     page.says(200, "<h1>Notes &#38; more</h1>").says(200, "<dd>administrators</dd>").says(200, "not protected yet");
     page.says(200, &format!("<a href=\"{NOTES}/_usher/test\">")).says(200, "<strong>Caddy</strong>");
     page.says(200, "<a href=\"/admin/apps/1?proxy=nginx&#38;upstream=127.0.0.1:3000\">nginx</a>");
+    assert!(page.body.contains("<pre><code>notes.example.test {\n"), "{page:?}");
     assert!(page.body.contains("notes.example.test") && page.body.contains("127.0.0.1:3000"), "{page:?}");
     assert!(!page.body.contains("example.com") && !page.body.contains("This file is for https"), "{page:?}");
 }
