@@ -1,4 +1,12 @@
 //! People in a real browser: Chromium, driven by the scripts beside this file, before the real executable and real proxies.
+//!
+//! Pictures of every page in each of its states are in `target/browser/shots` afterwards. Those of the README are taken again by
+//!
+//! ```sh
+//! IMAGES=examples/images cargo test --features system-tests --test browser every_page
+//! ```
+//!
+//! `ONLY_STATE=/register` looks at some states alone: those whose request or name has these words.
 
 #![cfg(feature = "system-tests")]
 
@@ -125,7 +133,7 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
     let given = json!({
         "password": PASSWORD, "sites": sites, "apps": [NOTES, WIKI], "upstreams": site.upstreams, "resolve": resolve,
         "key_hash": key_hash(), "routes": routes.collect::<Vec<_>>(), "only": std::env::var("ONLY_STATE").ok(),
-        "shots": Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser/shots"),
+        "images": std::env::var("IMAGES").ok(), "shots": Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser/shots"),
     });
     play("states.mjs", &given);
 }

@@ -11,7 +11,7 @@ const { main, closed, invite, plain, empty } = Object.fromEntries(
 );
 const [notes, wiki] = given.apps.map((host) => `https://${host}`);
 const LONG_USERNAME = 'a-username-that-is-as-long-as-the-rules-allow_0123456789.ABCDEFG';
-const LONG_APP = 'Photographs and other pictures of the family, from 1890 until today';
+const LONG_APP = 'Photographs of the family, from 1890 until today';
 
 /** What nobody accepts. */
 const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
@@ -310,6 +310,15 @@ state('POST /', 'not a way to ask', async (tab) => {
 }, 405);
 state('GET *', 'at another host', (tab) => tab.go('http://elsewhere.localhost/sign-in'), 404);
 
+/** What the README shows. */
+const images = {
+    'sign-in-light.png': ['GET /sign-in, registration closed', 'light'],
+    'sign-in-dark.png': ['GET /sign-in, registration closed', 'dark'],
+    'set-up.png': ['GET /setup, empty', 'light'],
+    'apps-light.png': ['GET /, with several apps', 'light'],
+    'apps-dark.png': ['GET /, with several apps', 'dark'],
+};
+
 /** Whether a request is for a route, in which a parameter stands for a part of the path. */
 function isFor(route, asked) {
     if (route.endsWith('*')) return asked.startsWith(route.slice(0, -1));
@@ -329,6 +338,12 @@ async function look({ route, name, open, status }) {
         if (!tab.asked.some((asked) => isFor(route, asked))) faults.push(`it was shown by ${tab.asked.join(', ')}`);
         faults.push(...await faultsOf(tab, [origin, ...sites, notes, wiki]));
         faults.push(...await faultsInLooks(tab, (look, picture) => writeFile(`${given.shots}/${slug}-${look}.png`, picture)));
+        for (const [file, [shown, colorScheme]] of given.images ? Object.entries(images) : []) {
+            if (shown !== `${route}, ${name}`) continue;
+            await tab.page.setViewportSize({ width: 800, height: 480 });
+            await tab.page.emulateMedia({ colorScheme });
+            await tab.page.screenshot({ path: `${given.images}/${file}`, fullPage: true });
+        }
     } catch (error) {
         faults.push(`it can't be looked at: ${error.message}`);
     }
@@ -352,6 +367,10 @@ const run = (list) => each(
 );
 await main.call('POST', '/groups', { name: 'family' });
 await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
+for (const [name, url] of [['Recipes', 'https://recipes.example.org'], ['Music', 'https://music.example.net']]) {
+    await main.call('POST', '/apps', { name, url, access: 'everyone' });
+}
+await main.call('PUT', '/users/1', { display_name: 'Ada Lovelace' });
 await run(beforeTheWiki);
 const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: wiki, access: 'admins' });
 await run(states);
