@@ -298,6 +298,8 @@ fn traefik(plan: &Plan<'_>) -> Command {
         ("address: :80", format!("address: {}", plan.http)),
         ("tls: {certResolver: letsencrypt}", "tls: {}".to_owned()),
         ("/etc/traefik/", format!("{folder}/")),
+        // It waits two seconds before it uses what it has read.
+        ("providers:\n", "providers:\n  providersThrottleDuration: 10ms\n".to_owned()),
     ];
     let more = format!(
         "global: {{checkNewVersion: false}}\naccessLog: {{filePath: {folder}/access.log}}\nlog: {{level: DEBUG}}\n"

@@ -57,6 +57,11 @@ fn with_a_token_the_app_learns_who_calls(site: &Site) {
 
     let reached = site.reached(&site.get_as(&root, "/"));
     assert_eq!(reached.caller(), ["root", &root_id, "root@example.com", "admin"]);
+    assert_eq!(root.post("/groups", json!({"name": "Family"})).status, 201);
+    root.send("PUT", &format!("/groups/1/members/{}", ada.id), &[], None).is(204, "");
+    assert_eq!(root.put(&ada.me(), json!({"display_name": "Ada Zoë"})).status, 200);
+    let reached = site.reached(&site.get_as(&ada, "/"));
+    assert_eq!((reached.all("remote-name"), reached.all("remote-groups")), (vec!["Ada Zoë"], vec!["family"]));
     let bare = [("authorization", root.token.as_deref().unwrap())];
     assert_eq!(site.reached(&site.send("GET", "/", &bare, b"")).caller()[1], root_id);
 }

@@ -95,6 +95,11 @@ fn an_absolute_target_does_not_lead_to_another_app(site: &Site) {
         assert!(reached.iter().all(|reached| reached.all("host") == [NOTES]), "{target}: {reached:?}");
         assert_eq!(answer.status == 200, reached.len() == 1, "{target}: {answer:?}");
     }
+    // The other way round, the app is told its own name.
+    let swapped =
+        format!("GET https://{NOTES}/x HTTP/1.1\r\nHost: {WIKI}\r\nCookie: {notes}\r\nConnection: close\r\n\r\n");
+    let reached = site.reached(&site.raw(swapped));
+    assert_eq!((reached.all("host"), reached.all("x-forwarded-host")), (vec![NOTES], vec![NOTES]));
     for target in ["http://auth.example.com/api/v1/auth/verify", "https://auth.example.com/api/v1/auth/verify"] {
         let answer = site.send("GET", target, &[("Cookie", &notes)], b"");
         assert!(answer.header("remote-user").is_none() && site.wiki.take().is_empty(), "{target}: {answer:?}");
@@ -115,10 +120,11 @@ fn a_connection_that_was_opened_for_one_app_does_not_open_another(site: &Site) {
             let reached = [site.app.take(), site.wiki.take()].concat();
             assert!(reached.is_empty() && !answer.contains("reached"), "{opened} {host}: {answer} {reached:?}");
         }
+        // nginx reads what stands before `Host` by the rules of the name in the handshake.
         let request = format!(
-            "GET / HTTP/1.1\r\nHost: {NOTES}\r\nCookie: {notes}\r\nRemote_User: forged\r\nConnection: close\r\n\r\n"
+            "GET / HTTP/1.1\r\nRemote_User: forged\r\nHost: {NOTES}\r\nCookie: {notes}\r\nConnection: close\r\n\r\n"
         );
         site.proxy.raw(opened, request);
-        assert!(!format!("{:?}", site.app.take()).contains("forged"));
+        assert!(!format!("{:?}", site.app.take()).contains("forged"), "{opened}");
     }
 }

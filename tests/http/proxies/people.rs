@@ -171,6 +171,7 @@ fn a_script_is_refused_and_not_redirected(site: &Site) {
     assert_eq!(site.reached(&inside.send("GET", NOTES, "/data", &fetch, b"")).caller()[0], "ada");
     let own = [&fetch[..], &[("Content-Length", "0"), ("Origin", "https://notes.example.com")]].concat();
     site.reached(&inside.send("POST", NOTES, "/data", &own, b""));
+    site.reached(&inside.send("DELETE", NOTES, "/data", &[("Sec-Fetch-Site", "same-origin")], b""));
     site.refused(&inside.send("POST", NOTES, "/data", &foreign, b""), 403);
     site.refused(&inside.send("DELETE", NOTES, "/data", &foreign[3..], b""), 403);
     let bearer = bearer(&ada);
