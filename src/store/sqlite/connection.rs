@@ -58,8 +58,6 @@ pub(super) struct Manager {
     pub path: PathBuf,
     pub opened: Identity,
     pub purpose: Purpose,
-    /// How many KiB of pages a connection keeps at most. It takes them as it reads them.
-    pub cache: u32,
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -69,7 +67,6 @@ impl r2d2::ManageConnection for Manager {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let mut connection = Connection::open_with_flags(&self.path, flags())?;
         prepare(&mut connection, self.purpose, &self.path, self.opened)?;
-        connection.pragma_update(None, "cache_size", -i64::from(self.cache))?;
         Ok(connection)
     }
 
@@ -228,7 +225,7 @@ mod tests {
         open(&path).unwrap().pragma_update(None, "journal_mode", "wal").unwrap();
         let opener = Arc::new(ScheduledThreadPool::builder().num_threads(1).build());
         let opened = Identity::of(&path).unwrap();
-        let pool = Manager { path, opened, purpose: Purpose::Write, cache: 2048 }.pool(1, 1, opener).unwrap();
+        let pool = Manager { path, opened, purpose: Purpose::Write }.pool(1, 1, opener).unwrap();
         pool.get().unwrap().execute_batch("CREATE TEMP TABLE mark (n); BEGIN IMMEDIATE").unwrap();
         let again = pool.get().unwrap();
         let marks: i64 = again.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).unwrap();

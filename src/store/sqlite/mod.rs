@@ -47,10 +47,6 @@ const NEEDED_SQLITE: (i32, &str) = (3_051_003, "3.51.3");
 /// Two, so that look-ups without a free connection still have a thread while one long list is read.
 const SCAN_THREADS: u32 = 2;
 
-/// How many KiB of pages all connections that look up rows keep together, in a database as large as that. Without them each
-/// page is read from the file again.
-const CACHE: u32 = 64 * 1024;
-
 /// An open file. Dropping it waits for the work that was accepted.
 pub struct Engine {
     files: Arc<OpenFiles>,
@@ -76,14 +72,12 @@ impl Engine {
         let refused = |error: r2d2::Error| OpenError::Unsafe { path: path.to_owned(), reason: error.to_string() };
         let opened = Identity::of(path).map_err(|error| OpenError::io(path, "read", &error))?;
         let opener = Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("usher-open").build());
-        let pool = |purpose, cache, size, at_once| {
-            let manager = Manager { path: path.to_owned(), opened, purpose, cache };
-            manager.pool(size, at_once, opener.clone()).map_err(refused)
+        let pool = |purpose, size, at_once| {
+            Manager { path: path.to_owned(), opened, purpose }.pool(size, at_once, opener.clone()).map_err(refused)
         };
         // Each connection reads the whole schema when it is opened. Those for scans are not needed to begin with.
-        let (writing, scanning) =
-            (pool(Purpose::Write, CACHE / 8, 1, 1)?, pool(Purpose::Scan, CACHE / 8, SCAN_THREADS, 0)?);
-        let lookups = Lookups::take_all(&pool(Purpose::Point, CACHE / workers, workers, workers)?).map_err(refused)?;
+        let (writing, scanning) = (pool(Purpose::Write, 1, 1)?, pool(Purpose::Scan, SCAN_THREADS, 0)?);
+        let lookups = Lookups::take_all(&pool(Purpose::Point, workers, workers)?).map_err(refused)?;
         let files = OpenFiles::of(path).map_err(io)?;
         if let Some(lock) = &lock {
             lock.record(&files);

@@ -193,12 +193,7 @@ mod tests {
             let other = open(&path).unwrap();
             other.execute_batch("CREATE TABLE marks (n INTEGER NOT NULL)").unwrap();
             let opener = Arc::new(ScheduledThreadPool::builder().num_threads(1).build());
-            let manager = Manager {
-                path: path.clone(),
-                opened: Identity::of(&path).unwrap(),
-                purpose: Purpose::Write,
-                cache: 2048,
-            };
+            let manager = Manager { path: path.clone(), opened: Identity::of(&path).unwrap(), purpose: Purpose::Write };
             let writing = Writing {
                 pool: manager.pool(1, 1, opener).unwrap(),
                 files: Arc::new(OpenFiles::of(&path).unwrap()),
