@@ -52,7 +52,9 @@ fn an_administrator_registers_an_app_and_gets_what_its_proxy_needs() {
     let app = root.get("/apps/1").json();
     assert_eq!((&app["name"], &app["url"], &app["access"]), (&json!("Notes & more"), &json!(NOTES), &json!("admins")));
     let page = person.open(path);
-    page.says(200, "<h1>Notes &#38; more</h1>").says(200, "<dd>administrators</dd>").says(200, "If this stays, the app is not protected");
+    page.says(200, "<h1>Notes &#38; more</h1>")
+        .says(200, "<dd>administrators</dd>")
+        .says(200, "If this stays, the app is not protected");
     page.says(200, &format!("<a href=\"{NOTES}/_usher/test\">")).says(200, "<strong>Caddy</strong>");
     page.says(200, "<a href=\"/admin/apps/1?proxy=nginx&#38;upstream=127.0.0.1:3000\">nginx</a>");
     assert!(page.body.contains("<pre><code>notes.example.test {\n"), "{page:?}");
