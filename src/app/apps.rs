@@ -70,10 +70,10 @@ impl Apps {
             .await
     }
 
-    /// Deletes an app. Sessions in it end, and browsers can't enter it from the next request on.
+    /// Deletes an app. Sessions in it end, and browsers can't enter it from the next request on. There may be many.
     pub async fn delete(&self, caller: &Caller, id: Option<AppId>) -> Result<(), Error> {
         self.core
-            .change(caller, Operation::ManageApps, move |writer, _| {
+            .change_without_deadline(caller, Operation::ManageApps, move |writer, _| {
                 if !writer.delete_app(id.ok_or(Error::AppNotFound)?)? {
                     return Err(Error::AppNotFound);
                 }

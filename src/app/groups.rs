@@ -65,7 +65,7 @@ impl Groups {
     /// Deletes a group that no app refers to.
     pub async fn delete(&self, caller: &Caller, id: Option<GroupId>) -> Result<(), Error> {
         self.core
-            .change(caller, Operation::ManageGroups, move |writer, _| {
+            .change_without_deadline(caller, Operation::ManageGroups, move |writer, _| {
                 let id = existing(writer, id)?;
                 if !writer.delete_group(id)? {
                     return Err(Error::GroupInUse);

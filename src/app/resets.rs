@@ -40,9 +40,14 @@ impl Resets {
         Ok(IssuedReset { token, expires_at })
     }
 
-    /// The account whose password a token sets. The token is not used up.
+    /// The account whose password a token sets. The token is not used up. Only a wrong one is counted, so that others who
+    /// share an IP address can't keep an owner from the form.
     pub async fn account(&self, caller: &Caller, token: &ResetToken) -> Result<User, Error> {
-        self.charged(caller, self.find(caller, token.hash())).await
+        let found = self.find(caller, token.hash()).await;
+        match found {
+            Err(Error::InvalidResetToken) => self.charged(caller, async { found }).await,
+            found => found,
+        }
     }
 
     /// Sets a password with a reset token, and ends all sessions of the account. A failed attempt does not use the

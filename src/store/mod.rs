@@ -109,8 +109,9 @@ impl Store {
     /// that the work records are written in the same transaction. The work may run again, so it must change nothing but the
     /// database.
     ///
-    /// After five seconds this returns [`Error::Overloaded`], and the transaction leaves no trace. The exception is one that
-    /// is being committed at that moment, on a very slow disk: it may still succeed.
+    /// After five seconds this returns [`Error::Overloaded`], and the transaction leaves no trace; nor do others that would
+    /// have been committed with it. The exception is one that is being committed at that moment, on a very slow disk: it may
+    /// still succeed.
     pub async fn write<T: Send + 'static>(
         &self,
         caller: &Caller,

@@ -111,11 +111,31 @@ fn what_an_upstream_holds_means_nothing_to_a_proxy() {
     server.admin("root");
     let person = server.signed_in_person("root");
     send(&person, &[]);
-    for evil in ["a:1;%20return%20200", "a:1%0a}", "%7B$x%7D:1", "a:1%22", "a%20b:1", "a:0", "a", "a:99999"] {
+    for evil in [
+        "a:1;%20return%20200",
+        "a:1%0a}",
+        "%7B$x%7D:1",
+        "a:1%22",
+        "a%20b:1",
+        "a:0",
+        "a",
+        "a:99999",
+        "unix:/x;%20%7D:1",
+        "a/%0A%7B:1",
+        "a%3F;:1",
+        "a%23;:1",
+        "a/:1",
+        "a%5C:1",
+        "a$x:1",
+    ] {
         let page = person.open(&format!("/admin/apps/1?proxy=nginx&upstream={evil}"));
         page.says(200, "127.0.0.1:3000");
         assert!(!page.body.contains("return 200"), "{evil}");
     }
+    let foreign = [("sec-fetch-site", "cross-site")];
+    let led = person.send("GET", "/admin/apps/1?upstream=evil.example:80", &foreign, None);
+    led.says(200, "127.0.0.1:3000");
+    assert!(!led.body.contains("evil"), "a link of another site chose it");
     for fine in ["localhost:8080", "[::1]:80", "notes:3000", "10.0.0.7:65535"] {
         person.open(&format!("/admin/apps/1?upstream={fine}")).says(200, fine);
     }

@@ -171,10 +171,11 @@ fn where_registration_is_not_open_the_page_says_why_and_nobody_registers() {
             let refused = register(&person, "ada");
             refused.says(403, says);
             assert!(refused.set_cookies().is_empty());
+            person.submit("/register", &[("username", "")]).says(403, says); // and not what is wrong with the fields
         }
         assert_eq!(server.user_count(), 1);
         server.flush();
-        assert_eq!(server.occurrences("access.denied"), 4);
+        assert_eq!(server.occurrences("access.denied"), 6);
     }
 }
 

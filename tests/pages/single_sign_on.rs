@@ -391,7 +391,7 @@ fn the_test_page_shows_what_arrives_and_when_the_proxy_last_asked() {
     let server = Server::with_apps();
     server.user("ada");
     let visitor = Visitor::signed_in(&server, "ada");
-    visitor.open_at(NOTES, "/_usher/test").says(200, NOTES).says(200, "<dd>Notes</dd>").says(200, "never");
+    visitor.open_at(NOTES, "/_usher/test").says(200, NOTES).says(200, "<dd>Notes</dd>").says(200, "not yet");
     visitor.go(NOTES, "/").unwrap();
     server.flush();
     let page = visitor.open_at(NOTES, "/_usher/test");

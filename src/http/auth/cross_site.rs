@@ -22,6 +22,12 @@ pub fn refuse(method: &Method, headers: &HeaderMap, public_url: &Origin) -> Resu
     if is_own { Ok(()) } else { Err(ApiError::with_message(ErrorCode::Forbidden, CROSS_SITE)) }
 }
 
+/// Whether a page of another site led a browser here.
+pub fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = only(headers, &SEC_FETCH_SITE);
+    site.is_some_and(|site| site.is_none_or(|site| site != "same-origin" && site != "none"))
+}
+
 const CROSS_SITE: &str =
     "this request came from a page of another site, and nothing was changed; open the form here and send it again";
 

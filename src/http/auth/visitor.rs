@@ -28,6 +28,8 @@ pub struct Visitor {
     /// The token of the link that was opened last in this browser, of whatever kind.
     pub link: Option<Zeroizing<String>>,
     pub user_agent: Option<String>,
+    /// Whether a page of another site led here.
+    pub comes_from_elsewhere: bool,
 }
 
 impl Visitor {
@@ -62,6 +64,7 @@ impl<'a> FromRequest<'a> for Visitor {
             known,
             link,
             user_agent: super::user_agent(request.headers()),
+            comes_from_elsewhere: cross_site::comes_from_elsewhere(request.headers()),
             public_url,
         })
     }

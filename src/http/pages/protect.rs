@@ -104,7 +104,9 @@ pub(super) async fn show_app(visitor: Visitor, request: &Request) -> Result<Resp
         Err(error) => return Ok(stop(error)?),
     };
     let proxy = parameter(request, "proxy").and_then(|name| Proxy::parse(&name)).unwrap_or(Proxy::Nginx);
-    let upstream = parameter(request, "upstream").and_then(|text| Upstream::parse(&text).ok()).unwrap_or_default();
+    // Not from a link of another site: what stands here is pasted into the configuration of a proxy.
+    let upstream = parameter(request, "upstream").filter(|_| !visitor.comes_from_elsewhere);
+    let upstream = upstream.and_then(|text| Upstream::parse(&text).ok()).unwrap_or_default();
     let access = match app.access {
         AppAccess::Everyone => "everyone with an account".to_owned(),
         AppAccess::Admins => "administrators".to_owned(),

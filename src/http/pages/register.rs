@@ -36,6 +36,7 @@ pub(super) fn show(visitor: Visitor, request: &Request) -> Result<Response> {
 /// Creates the account and signs it in, or shows the form again.
 #[handler]
 pub(super) async fn register(visitor: Visitor, sent: Form) -> Result<Response> {
+    visitor.context.app.accounts.may_register(&visitor.caller).map_err(ApiError::from)?;
     Ok(Registering { visitor: &visitor, invited: None }.run(&sent).await?)
 }
 

@@ -62,7 +62,10 @@ fn form(
         fields: account_form::fields(typed, None, &visitor.context.app.policy().passwords),
         keep,
         button: "Create administrator",
-        notice: Some("Administrators create accounts, and decide who may enter which app.".to_owned()),
+        notice: Some(match visitor.caller.signed_in().map(|signed_in| &signed_in.user.username) {
+            Some(own) => format!("You are signed in as {own}, who is signed out in this browser."),
+            None => "Administrators create accounts, and decide who may enter which app.".to_owned(),
+        }),
         otherwise: None,
     };
     view.show(visitor, refusal)

@@ -70,12 +70,17 @@ impl Default for Upstream {
 }
 
 impl Upstream {
+    /// Takes nothing but a host and a port, in characters that mean nothing else to a proxy.
     pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
-        let expected = "must be a host and a port, such as 127.0.0.1:3000";
         let text = text.trim().trim_start_matches("http://").trim_end_matches('/');
+        let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b));
         let has_port = text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
-        let is_origin = Origin::normalized(&format!("http://{text}")).is_ok();
-        if has_port && is_origin { Ok(Self(text.to_owned())) } else { Err(expected.into()) }
+        let has_host = Origin::normalized(&format!("http://{text}")).is_ok();
+        if is_plain && has_port && has_host {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be a host and a port, such as 127.0.0.1:3000".into())
+        }
     }
 }
 

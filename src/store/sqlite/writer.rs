@@ -40,9 +40,12 @@ pub(super) trait Change: Send {
     fn wait(&self) -> Instant;
     /// Whether it can be committed together with others: long work delays only its own answer.
     fn is_short(&self) -> bool;
+    /// Whether its caller already got "overloaded".
+    fn is_given_up(&self) -> bool;
     /// Runs the work, once. If this returns `false`, what it wrote must be undone.
     fn run(&mut self, sql: &Connection) -> bool;
-    /// Answers with the result of the work, or else with the failure of the transaction.
+    /// Answers with the result of the work, or with the failure of the transaction: that of a work may rest on what another
+    /// one wrote in it.
     fn answer(self: Box<Self>, failure: Option<&Error>);
 }
 
@@ -73,18 +76,21 @@ impl<T: Send, W: FnOnce(&dyn Sql) -> Result<T, Error> + Send> Change for Asked<T
         self.turn.is_short()
     }
 
-    /// A caller who has given up got that answer already, so nothing may change.
+    fn is_given_up(&self) -> bool {
+        self.turn.is_given_up()
+    }
+
     fn run(&mut self, sql: &Connection) -> bool {
         let work = self.work.take().expect("it runs once");
         self.result = catch_unwind(AssertUnwindSafe(|| work(sql))).ok();
-        matches!(self.result, Some(Ok(_))) && !self.turn.is_given_up()
+        matches!(self.result, Some(Ok(_)))
     }
 
     fn answer(self: Box<Self>, failure: Option<&Error>) {
         let Self { turn, work, result } = *self;
         match (result, failure) {
-            (Some(Ok(_)), Some(failure)) => turn.answer(Err(failure.clone())),
-            (Some(result), _) => turn.answer(result),
+            (Some(_), Some(failure)) => turn.answer(Err(failure.clone())),
+            (Some(result), None) => turn.answer(result),
             (None, Some(failure)) if work.is_some() => turn.answer(Err(failure.clone())),
             (None, _) => {} // it panicked, which its caller learns from the sender that is dropped here
         }
@@ -104,49 +110,59 @@ impl Writing {
 
     /// Writes a change, with those that wait behind it. Returns one that can't be committed together with them.
     fn write(&self, first: Box<dyn Change>, queue: &Queue<Box<dyn Change>>) -> Option<Box<dyn Change>> {
-        let (mut together, mut left) = (vec![first], None);
-        let committed = self.commit(&mut together, &mut left, queue);
-        for change in together {
+        let mut group = Group { kept: vec![first], undone: vec![], left: None };
+        let committed = self.commit(&mut group, queue);
+        for change in group.kept.into_iter().chain(group.undone) {
             change.answer(committed.as_ref().err());
         }
-        left
+        group.left
     }
 
-    fn commit(
-        &self,
-        together: &mut Vec<Box<dyn Change>>,
-        left: &mut Option<Box<dyn Change>>,
-        queue: &Queue<Box<dyn Change>>,
-    ) -> Result<(), Error> {
+    fn commit(&self, group: &mut Group, queue: &Queue<Box<dyn Change>>) -> Result<(), Error> {
         let mut connection = self.pool.get().map_err(|error| Error::Storage(error.to_string()))?;
         connection::make_writable(&mut connection, &self.files).or_domain()?;
-        let until = together[0].wait();
+        let until = group.kept[0].wait();
         let mut transaction = connection::begin_within(&connection, until, || self.end.get().copied()).or_domain()?;
         migrate::require_not_migrated(&transaction)?;
         let begun = Instant::now();
-        if !together[0].run(&transaction) {
+        if !group.kept[0].run(&transaction) {
             return Ok(()); // there is nothing else in the transaction
         }
-        while together[0].is_short() && together.len() < MAX_TOGETHER as usize && begun.elapsed() < self.join_time {
+        while group.has_room() && begun.elapsed() < self.join_time {
             let Some(mut next) = queue.next_waiting() else { break };
             if !next.is_short() {
-                *left = Some(next);
+                group.left = Some(next);
                 break;
             }
             if !next.begin() {
                 continue;
             }
-            match join(&mut transaction, &mut *next) {
-                Ok(true) => together.push(next),
-                Ok(false) => next.answer(None),
-                Err(error) => {
-                    next.answer(Some(&error));
-                    return Err(error);
-                }
-            }
+            let joined = join(&mut transaction, &mut *next);
+            if matches!(joined, Ok(true)) { &mut group.kept } else { &mut group.undone }.push(next);
+            joined?;
         }
         still_there(&self.files)?; // writes to a removed file are lost, so they must fail
+        // Who has given up got that answer already, so nothing may change.
+        if group.kept.iter().any(|change| change.is_given_up()) {
+            return Err(Error::Overloaded);
+        }
         transaction.commit().or_domain()
+    }
+}
+
+/// Changes in one transaction.
+struct Group {
+    /// At least one: the first, whether or not it ran.
+    kept: Vec<Box<dyn Change>>,
+    /// Those that failed. They are answered with the others, since they may have failed because of what those wrote.
+    undone: Vec<Box<dyn Change>>,
+    /// One that can't be committed together with them.
+    left: Option<Box<dyn Change>>,
+}
+
+impl Group {
+    fn has_room(&self) -> bool {
+        self.kept[0].is_short() && self.kept.len() + self.undone.len() < MAX_TOGETHER as usize
     }
 }
 
@@ -227,12 +243,18 @@ mod tests {
 
         /// The answers to changes that come while the writer is busy.
         fn answers(&self, changes: Vec<(Patience, Work)>) -> Vec<Result<i64, Error>> {
-            let write = |patience, work: Work| {
+            self.answers_but_late(usize::MAX, changes)
+        }
+
+        /// The same where the caller of one gives up after it has run.
+        fn answers_but_late(&self, late: usize, changes: Vec<(Patience, Work)>) -> Vec<Result<i64, Error>> {
+            let write_as = |is_late: bool, patience, work: Work| {
                 block_on(self.writer.send(patience, |turn| {
                     let change: Box<dyn Change> = Box::new(Asked::new(turn, work));
-                    change
+                    if is_late { Box::new(Late(change)) } else { change }
                 }))
             };
+            let write = |patience, work| write_as(false, patience, work);
             let ((begin, begun), (release, held)) = (channel(), channel::<()>());
             std::thread::scope(|scope| {
                 let busy: Work = Box::new(move |_| {
@@ -243,7 +265,7 @@ mod tests {
                 begun.recv().unwrap();
                 let mut waiting = Vec::new();
                 for (n, (patience, work)) in changes.into_iter().enumerate() {
-                    waiting.push(scope.spawn(move || write(patience, work)));
+                    waiting.push(scope.spawn(move || write_as(n == late, patience, work)));
                     while self.writer.waiting() <= n {
                         std::thread::yield_now();
                     }
@@ -251,6 +273,30 @@ mod tests {
                 drop(release);
                 waiting.into_iter().map(|change| change.join().unwrap()).collect()
             })
+        }
+    }
+
+    /// A change whose caller gives up after it has run.
+    struct Late(Box<dyn Change>);
+
+    impl Change for Late {
+        fn begin(&self) -> bool {
+            self.0.begin()
+        }
+        fn wait(&self) -> Instant {
+            self.0.wait()
+        }
+        fn is_short(&self) -> bool {
+            self.0.is_short()
+        }
+        fn is_given_up(&self) -> bool {
+            true
+        }
+        fn run(&mut self, sql: &Connection) -> bool {
+            self.0.run(sql)
+        }
+        fn answer(self: Box<Self>, failure: Option<&Error>) {
+            self.0.answer(failure);
         }
     }
 
@@ -274,6 +320,22 @@ mod tests {
         let panicked = Err(Error::Internal("a database job panicked".into()));
         assert_eq!(answers, [Ok(0), Err(Error::Forbidden), panicked, Ok(0)]);
         assert_eq!(marks.left(), [1, 4]);
+    }
+
+    #[test]
+    fn what_was_given_up_leaves_no_trace_although_others_came_after_it() {
+        let marks = Marks::new();
+        let changes = (0..3).map(|n| short(marks.mark(n))).collect();
+        assert_eq!(marks.answers_but_late(1, changes), vec![Err(Error::Overloaded); 3]);
+        assert!(marks.left().is_empty());
+    }
+
+    #[test]
+    fn a_refusal_that_may_rest_on_what_was_not_committed_is_not_told() {
+        let marks = Marks::new();
+        let changes = vec![short(marks.mark(1)), short(marks.mark_and(2, || Err(Error::UsernameTaken)))];
+        assert_eq!(marks.answers_but_late(0, changes), vec![Err(Error::Overloaded); 2]);
+        assert!(marks.left().is_empty());
     }
 
     #[test]
