@@ -34,6 +34,7 @@ impl Setup {
                 return Ok(false);
             }
             writer.replace_setup_link(&hash, expires_at)?;
+            writer.record(Action::SetupLinkIssued, None);
             Ok(true)
         });
         Ok(issued.await?.then_some(SetupLink { token, expires_at }))

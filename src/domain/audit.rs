@@ -60,6 +60,8 @@ actions! {
     InvitationDeleted => "invitation.deleted",
     /// An account was registered with an invitation; the actor is the creator of the invitation.
     InvitationSpent => "invitation.spent",
+    /// A set-up link was created, at the start of a server without an administrator or on the command line.
+    SetupLinkIssued => "setup.link_issued",
     /// The first administrator was created with a set-up link.
     SetUp => "setup.completed",
     /// A group was created.

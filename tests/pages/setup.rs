@@ -50,8 +50,8 @@ fn the_first_administrator_is_created_and_signed_in() {
     let root = server.sign_in("root");
     let me = root.get("/auth/me").json();
     assert_eq!((&me["role"], &me["email_verified"]), (&json!("admin"), &json!(true)));
-    let actions: Vec<String> = server.audit().into_iter().map(|entry| entry.action).take(3).collect();
-    assert_eq!(actions, ["user.registered", "setup.completed", "session.signed_in"]);
+    let actions: Vec<String> = server.audit().into_iter().map(|entry| entry.action).take(4).collect();
+    assert_eq!(actions, ["setup.link_issued", "user.registered", "setup.completed", "session.signed_in"]);
     assert_eq!(server.known_browsers(), ["root"]);
 }
 

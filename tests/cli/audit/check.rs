@@ -46,7 +46,7 @@ fn what_a_killed_server_left_is_checked_and_left_as_it_is() {
         |folder: &Path| files(folder).into_iter().filter(|(name, _)| !name.ends_with("-shm")).collect::<Vec<_>>();
     let before = shown(folder.path());
 
-    assert!(proven(folder.path(), &[]).contains("one entry"));
+    assert!(proven(folder.path(), &[]).contains("2 entries"));
     assert_eq!(shown(folder.path()), before);
 }
 

@@ -56,7 +56,7 @@ fn following_prints_what_happens_while_it_happens_until_it_is_interrupted() {
     (0..11).for_each(|n| drop(serving.register(&format!("user{n}"))));
     let mut following = Following::start(folder.path(), &[]);
     assert!(following.line().contains("ACTION"));
-    for id in 2..=11 {
+    for id in 3..=12 {
         assert!(following.line().trim_start().starts_with(&format!("{id} ")), "the newest ten come first");
     }
 
@@ -81,7 +81,7 @@ fn following_as_json_is_one_object_a_line_and_a_filter_holds() {
 
     let event: Value = serde_json::from_str(&following.line()).unwrap();
 
-    assert_eq!((&event["id"], &event["action"]), (&json!(2), &json!("session.signed_in")));
+    assert_eq!((&event["id"], &event["action"]), (&json!(3), &json!("session.signed_in")));
     following.signal("TERM");
     assert_eq!(following.status(), Some(0));
 }

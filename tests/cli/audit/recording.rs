@@ -118,6 +118,7 @@ fn everything_that_is_to_be_recorded_is_by_ids_with_address_and_request_and_with
         Action::AppEntered,
         Action::EntryCodeRefused,
         Action::SetUp,
+        Action::SetupLinkIssued,
     ];
     let missing: Vec<_> =
         Action::ALL.iter().filter(|action| !seen.contains(action.as_str()) && !elsewhere.contains(action)).collect();

@@ -20,7 +20,7 @@ fn fill(serving: &Serving) -> i64 {
     held
 }
 
-/// A server whose files may have a mebibyte or two at most (the unit is up to the shell).
+/// A server whose files may have one or two mebibytes at most (the unit is up to the shell).
 fn limited(script: &str) -> (TempDir, Serving, crate::support::Client) {
     let folder = tempdir().unwrap();
     let serving = Serving::spawn(folder.path(), &mut through_shell(folder.path(), script));
@@ -32,7 +32,7 @@ fn limited(script: &str) -> (TempDir, Serving, crate::support::Client) {
 #[test]
 fn while_files_cannot_grow_writes_are_refused_and_all_else_answers_as_ever() {
     // given: a limit on the size of files does what a full disk does, without one
-    let (folder, serving, ada) = limited("trap '' XFSZ; ulimit -f 1024");
+    let (folder, serving, ada) = limited("trap '' XFSZ; ulimit -f 2048");
 
     // when
     let held = fill(&serving);
@@ -84,7 +84,7 @@ fn what_fails_again_and_again_is_said_once_and_so_is_that_it_works_again() {
 #[test]
 fn a_limit_on_the_size_of_files_does_not_end_the_server() {
     // given: nobody has told the system to ignore the signal that comes with the limit
-    let (_folder, serving, ada) = limited("ulimit -f 1024");
+    let (_folder, serving, ada) = limited("ulimit -f 2048");
 
     // when
     let last =
