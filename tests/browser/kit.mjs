@@ -137,9 +137,13 @@ export async function faultsOf(tab, origins) {
     for (const request of tab.requests) {
         if (!origins.includes(new URL(request.url()).origin)) faults.push(`it loads ${request.url()}`);
     }
-    const seen = await tab.page.evaluate(() => {
+    const seen = await tab.page.evaluate(async () => {
         const open = [...document.querySelectorAll('input:not([type=hidden], [type=checkbox], [readonly]), select, textarea')];
         const first = open.find((field) => field.matches('[aria-invalid]')) ?? open.find((field) => field.value === '');
+        // Browsers place the cursor when they first draw the page (WHATWG HTML, "flush autofocus candidates").
+        for (let tries = 0; tries < 100 && document.activeElement.id !== (first?.id ?? ''); tries++) {
+            await new Promise((go) => setTimeout(go, 50));
+        }
         return {
             title: document.title,
             headings: [...document.querySelectorAll('h1')].map((heading) => heading.innerText),
