@@ -133,6 +133,7 @@ mod tests {
             "\u{3164}",
             "\u{fe0f}",
             "A\0da",
+            "A\0",
             "Ada\r\nRemote-Role: admin",
             "A\tda",
             "A\u{85}da",
@@ -144,6 +145,12 @@ mod tests {
             "A\u{2066}da",
             "A\u{2069}da",
             &"a".repeat(101),
+            concat!(
+                "\u{a0}0a AA0\u{a1}A \u{1250}\u{a1}\u{1ee61} AaAa\u{10a05} \u{ae} a \u{a1}\u{1f000}\u{74d}0  ",
+                "\u{1132a}\u{16a40}\u{ae}\u{b47}\u{1003c}\u{103c8}\u{1f8b0}\u{ae}a\u{112b0}0 0\u{ae}a\u{1df00}",
+                "\u{3a3}\u{bd7}AA\u{a47}\u{3a3}\u{af9} \u{119a0}\u{c55}\u{fffc}\u{13a0} \u{1970} a\u{1d129} ",
+                "\u{1290}\u{1128a}\u{113c7}\u{180f}A 0\u{1ee34}aA\u{3a3}\u{10eab} A0 A 0 \u{ae}aA A\u{a59}",
+            ),
         ] {
             assert!(DisplayName::parse(bad).is_err(), "{bad:?}");
         }
