@@ -171,7 +171,7 @@ fn report_pages(public_url: Option<&Origin>) {
         None => {
             tracing::warn!("no pages are served, only the API: set --public-url to where browsers reach this server");
         }
-        Some(url) if url.is_https() || url.is_loopback() => tracing::info!("pages are at {url}"),
+        Some(url) if !url.is_unprotected() => tracing::info!("pages are at {url}"),
         Some(url) => tracing::warn!(
             "pages are at {url}, without TLS: anybody on the network can read passwords; put a proxy with TLS in front, and \
              set --public-url to its https:// address"

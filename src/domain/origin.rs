@@ -61,6 +61,11 @@ impl Origin {
         host == "localhost" || host.ends_with(".localhost") || inner.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
+    /// Whether passwords on the way to it cross a network unprotected.
+    pub fn is_unprotected(&self) -> bool {
+        !self.is_https() && !self.is_loopback()
+    }
+
     /// The origin of a URL, as browsers write it.
     fn usual_spelling(text: &str) -> Result<Self, Cow<'static, str>> {
         let expected = || {

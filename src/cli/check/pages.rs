@@ -32,7 +32,7 @@ fn pages(public_url: Option<&Origin>) -> Finding {
             "pages",
             "nobody can sign in with a browser, and no app can be entered: start 'usher serve' with --public-url",
         ),
-        Some(url) if url.is_https() || url.is_loopback() => Finding::ok("pages", format!("at {url}")),
+        Some(url) if !url.is_unprotected() => Finding::ok("pages", format!("at {url}")),
         Some(url) => Finding::warning(
             "pages",
             format!(

@@ -2,7 +2,7 @@
 
 use super::{
     failure::wait,
-    view::{Layout, Way, html, is_unprotected, page},
+    view::{Layout, Way, html, page},
 };
 use crate::{
     domain::{Error, Faults},
@@ -134,7 +134,7 @@ impl FormView<'_> {
             layout: Layout::of(visitor),
             form: &self,
             refusal: text.as_deref(),
-            unprotected: is_unprotected(&visitor.public_url),
+            unprotected: visitor.public_url.is_unprotected(),
         };
         let mut response = html(refusal.map_or(StatusCode::OK, |refusal| refusal.status), &page)?;
         if let Some(seconds) = refusal.and_then(|refusal| refusal.retry_after) {

@@ -25,12 +25,11 @@ const GROUP: &str = "group:";
 page! {
     ProtectPage from "protect.html" {
         path: &'static str,
-        /// Of the app.
-        fields: Vec<Field<'p>>,
+        name: Field<'p>,
+        url: Field<'p>,
         access: Choice,
-        /// Of its proxy.
-        upstream: Field<'p>,
         proxy: Choice,
+        upstream: Field<'p>,
         /// Why the form is shown again.
         refusal: Option<&'p str>,
         /// Whether "everyone" is anybody who registers.
@@ -64,20 +63,20 @@ struct Typed<'p> {
 /// The form. Administrators are preselected, so that nobody is let in by accident.
 #[handler]
 pub(super) async fn show(visitor: Visitor) -> Result<Response> {
-    let typed = Typed { name: "", url: "", access: AppAccess::Admins.as_str(), upstream: "", proxy: Proxy::Nginx };
-    match groups(&visitor).await {
-        Ok(groups) => Ok(form(&visitor, &typed, &groups, None)?),
-        Err(error) => Ok(stop(error)?),
+    if !visitor.is_signed_in() {
+        return Ok(see_other("/sign-in"));
     }
+    let typed = Typed { name: "", url: "", access: AppAccess::Admins.as_str(), upstream: "", proxy: Proxy::Nginx };
+    Ok(form(&visitor, &typed, &groups(&visitor).await?, None)?)
 }
 
 /// Registers the app, and leads to what its proxy needs; or shows the form again.
 #[handler]
 pub(super) async fn protect(visitor: Visitor, sent: Form) -> Result<Response> {
-    let groups = match groups(&visitor).await {
-        Ok(groups) => groups,
-        Err(error) => return Ok(stop(error)?),
-    };
+    if !visitor.is_signed_in() {
+        return Ok(see_other("/sign-in"));
+    }
+    let groups = groups(&visitor).await?;
     let typed = Typed {
         name: sent.text("name"),
         url: sent.text("url"),
@@ -98,11 +97,12 @@ pub(super) async fn protect(visitor: Visitor, sent: Form) -> Result<Response> {
 /// What the proxy of an app needs, and whether it has asked.
 #[handler]
 pub(super) async fn show_app(visitor: Visitor, request: &Request) -> Result<Response> {
+    if !visitor.is_signed_in() {
+        return Ok(see_other("/sign-in"));
+    }
     let id = visitor.context.path_parameters.first().and_then(|id| AppId::parse(id));
-    let (app, asked) = match visitor.context.app.apps.with_last_asked(&visitor.caller, id).await {
-        Ok(found) => found,
-        Err(error) => return Ok(stop(error)?),
-    };
+    let found = visitor.context.app.apps.with_last_asked(&visitor.caller, id);
+    let (app, asked) = found.await.map_err(ApiError::from)?;
     let proxy = parameter(request, "proxy").and_then(|name| Proxy::parse(&name)).unwrap_or(Proxy::Nginx);
     // Not from a link of another site: what stands here is pasted into the configuration of a proxy.
     let upstream = parameter(request, "upstream").filter(|_| !visitor.comes_from_elsewhere);
@@ -135,17 +135,9 @@ fn path_of(app: AppId, proxy: Proxy, upstream: &Upstream) -> String {
 }
 
 /// The groups that may be chosen. Only administrators see them.
-async fn groups(visitor: &Visitor) -> Result<Vec<GroupName>, Error> {
+async fn groups(visitor: &Visitor) -> Result<Vec<GroupName>, ApiError> {
     let listed = visitor.context.app.groups.list(&visitor.caller, None, PageSize::MAX_SIZE).await?;
     Ok(listed.items.into_iter().map(|group| group.name).collect())
-}
-
-/// Somebody who is not signed in can be helped; others get the page of the failure.
-fn stop(error: Error) -> Result<Response, ApiError> {
-    match error {
-        Error::AuthenticationRequired => Ok(see_other("/sign-in")),
-        other => Err(other.into()),
-    }
 }
 
 /// Reads the form, and reports all that is wrong with it together.
@@ -174,7 +166,7 @@ fn form(
     refusal: Option<&Refusal>,
 ) -> Result<Response, ApiError> {
     let scheme = if visitor.public_url.is_https() { "https" } else { "http" };
-    let mut fields = vec![
+    let mut fields = [
         Field::new("name", "Name", "text", "off", typed.name).with_help("What people see."),
         Field::new("url", "URL", "url", "off", typed.url).with_help(format!(
             "Where browsers open the app, such as {scheme}://notes.example.com. No other app has its host."
@@ -183,7 +175,7 @@ fn form(
             .with_help("A host and a port that only the proxy can reach, such as 127.0.0.1:3000."),
     ];
     mark(&mut fields, refusal);
-    let upstream = fields.remove(2);
+    let [name, url, upstream] = fields;
     let mut who = vec![
         (AppAccess::Admins.as_str().to_owned(), "Administrators".to_owned()),
         (AppAccess::Everyone.as_str().to_owned(), "Everyone with an account".to_owned()),
@@ -196,10 +188,11 @@ fn form(
     let page = ProtectPage {
         layout: Layout::of(visitor),
         path: PATH,
-        fields,
+        name,
+        url,
         access: Choice { fault, ..Choice::new("access", "Who may enter", who, typed.access) },
-        upstream,
         proxy: Choice::new("proxy", "Proxy", proxies, typed.proxy.name()),
+        upstream,
         refusal: refusal.map(|refusal| refusal.text.as_str()),
         is_open: visitor.context.app.policy().registration == Registration::Open,
     };

@@ -1,6 +1,6 @@
 //! Setting a new password with a link that an administrator gave out.
 //!
-//! The link decides whose password is set, whoever is signed in. If that is somebody else, the page says so before: the owner
+//! The link decides whose password is set, no matter who is signed in. If that is somebody else, the page says so before: the owner
 //! of the link takes their place in this browser, as at the sign-in.
 
 use super::{

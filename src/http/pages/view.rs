@@ -39,11 +39,6 @@ impl<'p> Layout<'p> {
     }
 }
 
-/// Whether passwords cross a network unprotected.
-pub fn is_unprotected(public_url: &Origin) -> bool {
-    !public_url.is_https() && !public_url.is_loopback()
-}
-
 /// A link to another page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {

@@ -19,6 +19,7 @@ use std::{
 
 /// How many changes are committed together.
 const MAX_TOGETHER: u32 = 32;
+/// For how long they join one another.
 pub(super) const JOIN_TIME: Duration = Duration::from_millis(5);
 
 /// What the writer's thread works with.
@@ -203,6 +204,10 @@ mod tests {
 
     impl Marks {
         fn new() -> Self {
+            Self::joined_for(Duration::MAX)
+        }
+
+        fn joined_for(join_time: Duration) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("usher.db");
             prepare(&path, &lock(&path).unwrap()).unwrap();
@@ -214,7 +219,7 @@ mod tests {
                 pool: manager.pool(1, 1, opener).unwrap(),
                 files: Arc::new(OpenFiles::of(&path).unwrap()),
                 end: Arc::default(),
-                join_time: Duration::MAX,
+                join_time,
             };
             let writer = Threads::start("marks", 1, move |queue| writing.run(queue)).unwrap();
             Self { folder, writer, other: Arc::new(Mutex::new(other)) }
@@ -353,6 +358,12 @@ mod tests {
         let mut seen = marks.answers(changes);
         assert_eq!(seen.pop(), Some(Ok(MAX_TOGETHER.into())));
         assert!(seen.iter().all(|seen| *seen == Ok(0)), "{seen:?}");
+    }
+
+    #[test]
+    fn nothing_joins_a_transaction_once_its_time_is_over() {
+        let marks = Marks::joined_for(Duration::ZERO);
+        assert_eq!(marks.answers(vec![short(marks.mark(1)), short(marks.mark(2))]), [Ok(0), Ok(1)]);
     }
 
     #[test]
