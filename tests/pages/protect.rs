@@ -88,7 +88,8 @@ fn all_that_is_wrong_is_told_at_its_field() {
     send(&person, &[("url", "http://notes.example.test")]).says(400, "URL must begin with https://");
     send(&person, &[("access", "nobody")]).says(400, "Choose again: that is no longer there.");
     send(&person, &[("access", "group:gone")]).says(400, "Choose again: that is no longer there.");
-    send(&person, &[]).leads_to("/admin/apps/1?proxy=caddy&upstream=127.0.0.1:3000");
+    let with_slash = send(&person, &[("url", "https://notes.example.test/")]);
+    with_slash.leads_to("/admin/apps/1?proxy=caddy&upstream=127.0.0.1:3000");
     send(&person, &[]).says(409, "URL has the host of another app or of this server");
     send(&person, &[("url", "https://auth.example.test:8443")]).says(409, "URL has the host of another app");
 }
@@ -136,6 +137,7 @@ fn what_an_upstream_holds_means_nothing_to_a_proxy() {
     let led = person.send("GET", "/admin/apps/1?upstream=evil.example:80", &foreign, None);
     led.says(200, "127.0.0.1:3000");
     assert!(!led.body.contains("evil"), "a link of another site chose it");
+    person.open("/admin/apps/1?upstream=http://app.internal:80/").says(200, "app.internal:80");
     for fine in ["localhost:8080", "[::1]:80", "notes:3000", "10.0.0.7:65535"] {
         person.open(&format!("/admin/apps/1?upstream={fine}")).says(200, fine);
     }
@@ -193,6 +195,8 @@ fn the_first_page_shows_the_apps_that_one_may_enter() {
     assert!(!person.open("/").body.contains(PAGE));
     root.put(&format!("/groups/{group}/members/{}", ada.id), json!({})).is(204, "");
     assert_eq!(names(&person), ["Album", "Zebra &#60;b&#62;"]);
+    server.damage_apps("url = 'x' WHERE name = 'Album'");
+    assert_eq!(names(&person), ["Zebra &#60;b&#62;"], "one that can't be read hides no other");
     let admin = server.signed_in_person("root");
     assert_eq!(names(&admin), ["Admins only", "Zebra &#60;b&#62;"]);
     admin.open("/").says(200, &format!("<a href=\"{PAGE}\">Protect an app</a>"));

@@ -3,7 +3,7 @@
 use super::links::{LINK, open};
 use crate::support::{
     PASSWORD, Server,
-    binary::{Serving, complaint, create_admin, usher},
+    binary::{Serving, complaint, create_admin, until, usher},
     person::{PUBLIC_URL, Page, Person},
     probes::Probes,
 };
@@ -132,6 +132,44 @@ fn where_there_is_an_administrator_no_link_works() {
     open(&server.person(), PAGE, &token).says(400, "This link has ended");
     assert_eq!(server.accounts().len(), 1);
     assert!(block_on(server.app.setup.issue(&Caller::shell())).unwrap().is_none());
+}
+
+#[test]
+fn an_administrator_who_is_there_by_the_time_that_the_password_is_hashed_is_the_first() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let (token, hashes) = (token(&server), server.app.hashes());
+    let digest = open(&server.person(), PAGE, &token).value("link").to_owned();
+    let held = server.hold_writes();
+    let late = std::thread::scope(|scope| {
+        let send = scope.spawn(|| {
+            let person = server.person();
+            person.set_cookie(LINK, &token);
+            let fields =
+                [("link", digest.as_str()), ("username", "eve"), ("email", "e@example.com"), ("password", PASSWORD)];
+            person.submit(PAGE, &fields).status
+        });
+        until("the password is hashed", || (server.app.hashes() > hashes).then_some(()));
+        held.make_administrators();
+        held.release();
+        send.join().expect("no thread panics")
+    });
+    assert_eq!((late, server.accounts().len()), (400, 1));
+}
+
+#[test]
+fn somebody_who_is_signed_in_is_told_what_becomes_of_them() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = server.signed_in_person("ada");
+    let form = open(&person, PAGE, &token(&server));
+    form.says(200, "You are signed in as ada, who is signed out in this browser.");
+    create(&person, &form, "root", PASSWORD).leads_to("/admin/apps/new");
+    assert_eq!(
+        (person.signed_in_as().as_deref(), server.session_count()),
+        (Some("root"), 2),
+        "ada's own is that of the API"
+    );
 }
 
 #[test]

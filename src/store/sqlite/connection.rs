@@ -228,6 +228,8 @@ mod tests {
         let pool = Manager { path, opened, purpose: Purpose::Write }.pool(1, 1, opener).unwrap();
         pool.get().unwrap().execute_batch("CREATE TEMP TABLE mark (n); BEGIN IMMEDIATE").unwrap();
         let again = pool.get().unwrap();
+        let in_memory: i64 = again.query_row("PRAGMA temp_store", [], |row| row.get(0)).unwrap();
+        assert_eq!(in_memory, 2, "what a savepoint needs to undo a change is in no file");
         let marks: i64 = again.query_row("SELECT count(*) FROM sqlite_temp_schema", [], |row| row.get(0)).unwrap();
         assert!(again.is_autocommit() && marks == 0);
     }

@@ -1,7 +1,11 @@
 //! What a caller says of a request is not believed: neither where it goes to, nor what it is.
 
 use super::{AUTH, Headers, NOTES, Site, WIKI, people::Browser};
-use crate::support::apps::NAVIGATION;
+use crate::support::{
+    apps::NAVIGATION,
+    proxies::{Kind, Proxy},
+    small::Small,
+};
 use serde_json::json;
 
 behind_each_proxy! {
@@ -127,4 +131,32 @@ fn a_connection_that_was_opened_for_one_app_does_not_open_another(site: &Site) {
         site.proxy.raw(opened, request);
         assert!(!format!("{:?}", site.app.take()).contains("forged"), "{opened}");
     }
+}
+
+/// Apps that read names as CGI and WSGI do could take it for the proxy's word.
+#[test]
+fn behind_caddy_what_a_caller_says_of_its_ip_address_does_not_reach_the_app() {
+    let site = Site::open(Kind::Caddy);
+    let browser = inside_one(&site);
+    let said = "203.0.113.9";
+    let forged = [
+        ("Forwarded", "for=203.0.113.9"),
+        ("X-Real-Ip", said),
+        ("X_Forwarded_For", said),
+        ("X_Forwarded-For", said),
+        ("X-Forwarded-For", said),
+    ];
+    let reached = site.reached(&browser.send("GET", NOTES, "/page", &forged, b""));
+    assert!(!format!("{reached:?}").contains(said), "{reached:?}");
+}
+
+#[test]
+fn behind_caddy_a_token_does_not_go_to_ushers_pages_on_the_host_of_an_app() {
+    let (folder, usher, app) = (tempfile::tempdir().unwrap(), Small::app(), Small::app());
+    let proxy = Proxy::start(Kind::Caddy, folder.path(), usher.address, app.address, app.address);
+    usher.take();
+    let head = "GET /_usher/test HTTP/1.1\r\nAuthorization: Bearer ush_secret\r\nConnection: close";
+    proxy.raw(NOTES, format!("{head}\r\nHost: {NOTES}\r\n\r\n"));
+    let reached = usher.take();
+    assert!(reached.len() == 1 && reached[0].all("authorization").is_empty(), "{reached:?}");
 }
