@@ -93,6 +93,38 @@ impl Operation {
         }
     }
 
+    /// Whether a change needs a recent sign-in from those who are signed in in a browser, where a session stays open for
+    /// weeks: all that administrators change, what belongs to others, and tokens that outlive the session.
+    /// A new password or e-mail address of one's own and the deletion of one's account need it from everybody, and their use
+    /// cases see to it.
+    pub fn needs_recent_sign_in(&self, caller: &Caller) -> bool {
+        let of_another = |target: Option<UserId>| target.is_none_or(|id| !caller.owns(id));
+        match *self {
+            Self::ChangeUser(target) | Self::DeleteUser(target) | Self::Sessions(target) => of_another(target),
+            Self::Register { .. } => caller.administers(),
+            Self::ChangeRights(_)
+            | Self::IssueReset(_)
+            | Self::Unlock(_)
+            | Self::Invite
+            | Self::ManageGroups
+            | Self::ManageApps
+            | Self::ManageMember(_)
+            | Self::TransferUsers => true,
+            Self::ListUsers
+            | Self::ReadUser(_)
+            | Self::SignIn
+            | Self::SignOut
+            | Self::EnterApp
+            | Self::RedeemCode
+            | Self::ResetPassword
+            | Self::IssueSetupLink
+            | Self::SetUp
+            | Self::PassAs(_)
+            | Self::ReadAudit
+            | Self::SetPolicy => false,
+        }
+    }
+
     /// Whether a password or a token decides, and not the caller's session. That session may end meanwhile.
     pub fn has_its_own_proof(&self) -> bool {
         matches!(self, Self::SignIn | Self::ResetPassword | Self::RedeemCode | Self::SetUp)

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Action, Actor, Caller, Error, UserId, UserRecord},
+    domain::{Action, Actor, Caller, Error, SessionKind, SignedIn, UserId, UserRecord},
     hashing::HashPool,
     store::{Reader, Store, StoreStats, Writer},
 };
@@ -57,6 +57,23 @@ impl Core {
     /// change; [`Core::change`] checks in any case.
     pub fn decide(&self, caller: &Caller, operation: Operation) -> Result<(), Error> {
         self.record_refusal(caller, operation.subject(), decide(&caller.actor, &operation))
+    }
+
+    /// The same for a change: those who are signed in in a browser must have signed in recently for some.
+    pub fn decide_change(&self, caller: &Caller, operation: Operation) -> Result<(), Error> {
+        self.decide(caller, operation)?;
+        let in_browser = caller.signed_in().filter(|signed_in| signed_in.session.kind == SessionKind::Browser);
+        let is_stale = in_browser.is_some_and(|signed_in| !self.is_recent(signed_in));
+        if is_stale && operation.needs_recent_sign_in(caller) {
+            return self.record_refusal(caller, operation.subject(), Err(Error::ReauthenticationRequired));
+        }
+        Ok(())
+    }
+
+    /// Whether a sign-in is recent enough for what a stolen session alone must not allow.
+    pub fn is_recent(&self, signed_in: &SignedIn) -> bool {
+        let limit = self.policy.reauthenticate_after;
+        limit.is_zero() || self.clock.now().since(signed_in.session.authenticated_at) <= limit
     }
 
     /// Returns the result unchanged, and records it if it is a refusal.
@@ -109,7 +126,7 @@ impl Core {
         operation: Operation,
         change: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        self.decide(caller, operation)?;
+        self.decide_change(caller, operation)?;
         self.record_refusal(caller, operation.subject(), change.await)
     }
 

@@ -48,7 +48,7 @@ actions! {
     UserDeleted => "user.deleted",
     /// The failed sign-ins of an account were cleared, so that its owner is no longer slowed down.
     UserUnlocked => "user.unlocked",
-    /// The owner of an account sent the right `current_password` with a change of the account.
+    /// The owner of an account sent the right `current_password` with a change of the account, or confirmed it on a page.
     PasswordConfirmed => "user.password_confirmed",
     /// A reset token was created for an account.
     ResetIssued => "user.reset_issued",

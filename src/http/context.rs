@@ -3,16 +3,21 @@
 use super::server::Connection;
 use crate::{
     app::App,
-    domain::{Actor, Caller, Client, UserId},
+    domain::{Actor, Caller, Client, SignedIn},
 };
-use poem::Request;
+use poem::{Request, http::Uri};
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
+use zeroize::Zeroizing;
+
+/// The fields of a form, by name. They may be secrets.
+pub type FormFields = Arc<BTreeMap<String, Zeroizing<String>>>;
 
 /// Attached to the request as data.
 pub struct Context {
@@ -25,10 +30,14 @@ pub struct Context {
     pub request_id: Arc<str>,
     pub connection: Arc<Connection>,
     pub draining: Arc<Draining>,
+    /// What was asked for.
+    pub uri: Uri,
+    /// The fields of the form that was sent, once they have been read.
+    pub form: OnceLock<FormFields>,
     /// The values of the path parameters, in order, decoded.
     pub path_parameters: Vec<String>,
-    /// The account that sent it, once that is known.
-    pub user: OnceLock<UserId>,
+    /// Who sent it, if they are signed in, once that is known.
+    pub signed_in: OnceLock<Arc<SignedIn>>,
 }
 
 /// A request that did not pass the edge, which is a bug.
@@ -39,8 +48,8 @@ impl Context {
     /// The caller of this request, once it is known who acts; it is noted for the log.
     pub fn caller(&self, actor: Actor) -> Caller {
         let caller = Caller { actor, client: self.client, request_id: Some(self.request_id.clone()) };
-        if let Some(id) = caller.user_id() {
-            self.user.set(id).ok();
+        if let Actor::SignedIn(signed_in) = &caller.actor {
+            self.signed_in.set(signed_in.clone()).ok();
         }
         caller
     }

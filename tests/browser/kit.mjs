@@ -139,7 +139,9 @@ export async function faultsOf(tab, origins) {
     }
     const seen = await tab.page.evaluate(async () => {
         const open = [...document.querySelectorAll('input:not([type=hidden], [type=checkbox], [readonly]), select, textarea')];
-        const first = open.find((field) => field.matches('[aria-invalid]')) ?? open.find((field) => field.value === '');
+        // Where several forms stand on a page, none is the one that people came for.
+        const empty = document.forms.length === 1 && open.find((field) => field.value === '' && field.required);
+        const first = open.find((field) => field.matches('[aria-invalid]')) ?? (empty || undefined);
         // Browsers place the cursor when they first draw the page (WHATWG HTML, "flush autofocus candidates").
         for (let tries = 0; tries < 100 && document.activeElement.id !== (first?.id ?? ''); tries++) {
             await new Promise((go) => setTimeout(go, 50));

@@ -119,6 +119,7 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
             .with_admin(),
         ),
         ("empty", Installation::start("http://empty.localhost", &[])),
+        ("stale", Installation::start("http://stale.localhost", &["--reauthenticate-after", "1s"]).with_admin()),
     ];
 
     let mut resolve = site.hosts();

@@ -6,7 +6,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { serve } from './app.mjs';
 import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.mjs';
 
-const { main, closed, invite, plain, empty } = Object.fromEntries(
+const { main, closed, invite, plain, empty, stale } = Object.fromEntries(
     Object.entries(given.sites).map(([name, site]) => [name, new Site(site)]),
 );
 const [notes, wiki] = given.apps.map((host) => `https://${host}`);
@@ -151,6 +151,53 @@ async function post(tab, action) {
     }, action);
     await Promise.all([tab.page.waitForEvent('load'), sent]);
 }
+
+// ---- Confirming the password
+/** A tab of an administrator whose sign-in is too old to register an app, after they have tried to. */
+async function tryToProtect(tab) {
+    await administer(tab, stale, NEW);
+    await tab.page.waitForTimeout(1_500); // a sign-in is recent for a second here
+    const typed = { Name: 'Wiki & more', URL: 'http://wiki.localhost', 'Where the proxy finds the app': '127.0.0.1:3000' };
+    await tab.send(typed, 'Protect app');
+}
+state(`POST ${NEW}`, 'the sign-in is too old', tryToProtect, 403);
+state('POST /confirm', 'a wrong password', async (tab) => {
+    await tryToProtect(tab);
+    await tab.send({ Password: 'wrong' }, 'Confirm');
+}, 401);
+state('POST /confirm', 'what was sent is sent again', async (tab) => {
+    await tryToProtect(tab);
+    await tab.send({ Password: given.password }, 'Confirm');
+    await tab.page.getByRole('heading', { name: 'Wiki & more' }).waitFor();
+});
+state('GET /confirm', 'leads to the first page', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada');
+    await tab.go(`${main.url}/confirm`);
+});
+
+// ---- One's own account
+/** A tab of somebody at a page of their account. */
+async function lookAfter(tab, username, path) {
+    await main.person(username);
+    await tab.signIn(main, username);
+    await tab.go(main.url + path);
+}
+state('GET /account', 'profile', (tab) => lookAfter(tab, 'ada', '/account'));
+state('GET /account', 'not signed in', (tab) => tab.go(`${main.url}/account`));
+state('POST /account', 'saved', async (tab) => {
+    await lookAfter(tab, 'nadia', '/account');
+    await tab.send({ 'Display name': 'Надя 🦉 نادية' }, 'Save');
+});
+state('POST /account', 'all fields at fault', async (tab) => {
+    await lookAfter(tab, 'ada', '/account');
+    await tab.send({ 'Display name': 'a\u202eb', Username: 'not a username', 'E-mail address': 'nobody' }, 'Save');
+}, 400);
+state('POST /account', 'changed meanwhile', async (tab) => {
+    await lookAfter(tab, 'olga', '/account');
+    await main.call('PUT', `/users/${(await main.person('olga')).id}`, { display_name: 'Olga' });
+    await tab.send({ Username: 'olga2' }, 'Save');
+}, 412);
 
 // ---- Signing out
 state('GET /sign-out', 'signed in', async (tab) => {

@@ -3,8 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod account;
 mod app_sessions;
 mod attacks;
+mod confirm;
 mod cross_site;
 mod invited;
 mod known_browsers;

@@ -70,7 +70,9 @@ fn the_page_of_an_app_says_when_its_proxy_asked_and_from_where() {
     send(&person, &[]);
     Visitor::new(&server).verify(NOTES, "GET", "/", &NAVIGATION);
     server.flush();
-    person.open("/admin/apps/1").says(200, "<dd>2026-11-22T10:00:00Z, from 127.0.0.1</dd>");
+    person
+        .open("/admin/apps/1")
+        .says(200, "<dd><time datetime=\"2026-11-22T10:00:00Z\">2026-11-22 10:00 UTC</time>, from 127.0.0.1</dd>");
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn others_than_administrators_see_and_change_nothing() {
     let ada = server.signed_in_person("ada");
     for path in [PAGE, "/admin/apps/1"] {
         ada.open(path).says(403, "You may not do this");
-        server.person().open(path).leads_to("/sign-in");
+        server.person().open(path).leads_to(&format!("/sign-in?to={}", path.replace('/', "%2F")));
     }
     send(&ada, &[("url", MUSIC)]).says(403, "You may not do this");
     send(&server.person(), &[("url", MUSIC)]).leads_to("/sign-in");

@@ -219,7 +219,7 @@ impl Page {
             return;
         }
         assert_eq!(self.header("cache-control"), "no-store", "{name}");
-        if self.status == 303 {
+        if matches!(self.status, 303 | 307) {
             assert!(self.body.is_empty() && !self.header("location").is_empty(), "{name}");
             return;
         }

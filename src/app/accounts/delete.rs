@@ -1,6 +1,6 @@
 //! Deleting an account.
 
-use super::{Accounts, ExpectedRevision, ensure_admin_remains, is_fresh, void_tokens_created_by};
+use super::{Accounts, ExpectedRevision, ensure_admin_remains, void_tokens_created_by};
 use crate::{
     app::access::Operation,
     domain::{Action, Caller, Error, UserId},
@@ -18,7 +18,7 @@ impl Accounts {
         let operation = Operation::DeleteUser(target);
         self.core.decide(caller, operation)?;
         let own = caller.signed_in().filter(|signed_in| target == Some(signed_in.user.id));
-        if own.is_some_and(|signed_in| !is_fresh(&self.core, signed_in)) {
+        if own.is_some_and(|signed_in| !self.core.is_recent(signed_in)) {
             return self.core.record_refusal(caller, target, Err(Error::ReauthenticationRequired));
         }
         self.core

@@ -14,7 +14,7 @@ pub use transfer::{ImportLine, Transfer};
 
 use super::core::Core;
 use crate::{
-    domain::{Action, Error, Role, SignedIn, User, UserId},
+    domain::{Action, Error, Role, User, UserId},
     store::Writer,
 };
 use std::sync::Arc;
@@ -55,10 +55,4 @@ fn void_tokens_created_by(writer: &mut Writer<'_>, id: UserId) -> Result<(), Err
     let invitations = writer.delete_tokens_created_by(id)?;
     writer.record_times(Action::InvitationDeleted, None, invitations);
     Ok(())
-}
-
-/// Whether the sign-in is recent enough for changes that a stolen token alone must not allow.
-fn is_fresh(core: &Core, signed_in: &SignedIn) -> bool {
-    let limit = core.policy.reauthenticate_after;
-    limit.is_zero() || core.clock.now().since(signed_in.session.authenticated_at) <= limit
 }

@@ -62,7 +62,7 @@ impl Accounts {
     ) -> Result<User, Error> {
         let (mode, invited) = (self.core.policy.registration, account.invitation.is_some());
         let operation = Operation::Register { role: account.role, mode, invited };
-        self.core.decide(caller, operation)?;
+        self.core.decide_change(caller, operation)?;
         self.core.check_new_password(&account.password, [account.username.as_str(), account.email.as_str()])?;
         let invitation = self.check_invitation(caller, operation, &account).await?;
         if caller.administers() {

@@ -1,6 +1,6 @@
 //! Changing an account.
 
-use super::{Accounts, ExpectedRevision, ensure_admin_remains, is_fresh, void_tokens_created_by};
+use super::{Accounts, ExpectedRevision, ensure_admin_remains, void_tokens_created_by};
 use crate::{
     app::{
         access::Operation,
@@ -48,7 +48,7 @@ impl Update<'_> {
         let user = self.account().await?;
         self.check_password(&user)?;
         let operation = Operation::of_changes(self.target, &self.changes);
-        self.core.decide(self.caller, operation)?;
+        self.core.decide_change(self.caller, operation)?;
         let proof = self.reauthenticate(&user).await;
         let proof = self.core.record_refusal(self.caller, self.target, proof)?;
         self.expected.check(&user)?;
@@ -125,7 +125,7 @@ impl Update<'_> {
             self.core.journal.record(Action::PasswordConfirmed, self.caller, Some(user.id));
             return Ok(Proof::Password { version: credentials.password_version });
         }
-        let proof = if is_fresh(self.core, signed_in) { Proof::NotNeeded } else { Proof::Missing };
+        let proof = if self.core.is_recent(signed_in) { Proof::NotNeeded } else { Proof::Missing };
         proof.check(user, &self.changes)?;
         Ok(proof)
     }

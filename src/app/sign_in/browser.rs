@@ -2,9 +2,10 @@
 
 use super::{Opening, PasswordCheck, SignIns, Wanted, insert};
 use crate::{
-    app::{ADDRESS_RETENTION, MAX_ADDRESSES, core::Core},
+    app::{ADDRESS_RETENTION, MAX_ADDRESSES, access::Operation, core::Core, throttle::Limit},
     domain::{
-        BrowserToken, Caller, Error, KnownBrowserToken, SessionId, SessionKind, SessionLimits, TokenHash, User, UserId,
+        Action, BrowserToken, Caller, Credentials, Error, KnownBrowserToken, SessionId, SessionKind, SessionLimits,
+        TokenHash, User, UserId,
     },
     store::Writer,
 };
@@ -92,6 +93,19 @@ impl InBrowser {
         if self.store(writer, &opening)? { opening.record(writer).map(Some) } else { Ok(None) }
     }
 
+    /// Stores the session of somebody who has shown their password again.
+    fn renew(&self, writer: &mut Writer<'_>, acting: &Caller, credentials: &Credentials) -> Result<User, Error> {
+        let id = credentials.user.id;
+        let session = self.wanted.session_of(id, writer.now());
+        let current = acting.signed_in().ok_or(Error::AuthenticationRequired)?;
+        if !writer.renew_session(&current.session.id, &session, credentials.password_version)? {
+            return Err(Error::InvalidCredentials); // the password was changed meanwhile
+        }
+        writer.remember_browser(id, self.earlier.as_ref(), &self.known, self.lane, [MAX_USERS, MAX_ADDRESSES])?;
+        writer.record(Action::PasswordConfirmed, Some(id));
+        Ok(current.user.clone())
+    }
+
     /// Stores the session, and in which browser it is. `false` where the account changed meanwhile.
     fn store(&self, writer: &mut Writer<'_>, opening: &Opening) -> Result<bool, Error> {
         let id = opening.session.user_id;
@@ -130,5 +144,37 @@ impl SignIns {
         let store = move |writer: &mut Writer<'_>, opening: &Opening| browser.store(writer, opening);
         let (user, _) = self.open_session(caller, proven, password, wanted, store).await?;
         Ok(keys.of(user))
+    }
+
+    /// Asks somebody who is signed in in a browser for their password again. Their session goes on under a new token, as
+    /// after a sign-in, and as long as after one. It is charged as a change of the account, so that strangers can't notice.
+    pub async fn again(&self, caller: &Caller, password: &str, visit: BrowserVisit) -> Result<BrowserSignIn, Error> {
+        let user = &caller.signed_in().ok_or(Error::AuthenticationRequired)?.user;
+        let charged = self.core.throttle.reserve_change(user.id, false, true, caller.client.prefix());
+        let attempt = self.core.record_refusal(caller, Some(user.id), charged)?;
+        let checked = PasswordCheck { core: &self.core, caller }.for_own_account(user, password).await;
+        if !matches!(checked, Ok(None)) {
+            // A right password is no guess, and a check that failed revealed nothing.
+            let is_right = checked.is_ok();
+            self.core.throttle.refund_where(&attempt, |limit| !is_right || limit == Limit::Address);
+        }
+        let credentials = checked?.ok_or(Error::InvalidCredentials)?;
+        let (keys, browser) = InBrowser::prepare(&self.core, caller, visit);
+        let user = self.core.change(caller, Operation::ChangeUser(Some(user.id)), move |writer, acting| {
+            browser.renew(writer, acting, &credentials)
+        });
+        Ok(keys.of(user.await?))
+    }
+
+    /// Whether somebody signed in so recently that no change asks them for their password.
+    pub fn is_recent(&self, caller: &Caller) -> bool {
+        caller.signed_in().is_some_and(|signed_in| self.core.is_recent(signed_in))
+    }
+
+    /// Whether the browser of somebody who is signed in is to stay signed in, as far as can be told: the answer is no in the
+    /// last hours of a session.
+    pub fn is_kept(&self, caller: &Caller) -> bool {
+        let now = self.core.clock.now();
+        caller.signed_in().is_some_and(|signed_in| signed_in.session.expires_at.since(now) > UNKEPT_LIFETIME)
     }
 }

@@ -1,21 +1,23 @@
 //! Who opens a page, from the cookies of the browser.
 
 use super::{
+    QUERY,
     cookie::{self, CookieName},
     cross_site,
 };
 use crate::{
-    domain::{Actor, BrowserToken, Caller, Error, KnownBrowserToken, Origin},
+    domain::{Actor, BrowserToken, Caller, Error, KnownBrowserToken, Origin, User},
     http::{
         context::Context,
         wire::error::{ApiError, ErrorCode},
     },
 };
+use percent_encoding::utf8_percent_encode;
 use poem::{
     FromRequest, Request, RequestBody,
     http::{HeaderMap, HeaderValue, header},
 };
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 use zeroize::Zeroizing;
 
 /// Somebody in a browser, at the public URL. A page that takes one has refused cross-site requests and other hosts.
@@ -67,6 +69,36 @@ impl<'a> FromRequest<'a> for Visitor {
             comes_from_elsewhere: cross_site::comes_from_elsewhere(request.headers()),
             public_url,
         })
+    }
+}
+
+/// Somebody who is signed in. Others are led to the sign-in, and from there to where they were going.
+pub struct Member(Visitor);
+
+impl Member {
+    pub fn user(&self) -> &User {
+        &self.0.caller.signed_in().expect("nobody else is a member").user
+    }
+}
+
+impl Deref for Member {
+    type Target = Visitor;
+
+    fn deref(&self) -> &Visitor {
+        &self.0
+    }
+}
+
+impl<'a> FromRequest<'a> for Member {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let visitor = Visitor::from_request(request, body).await?;
+        if visitor.is_signed_in() {
+            return Ok(Self(visitor));
+        }
+        let to = request.uri().path_and_query().filter(|_| request.method().is_safe());
+        let to = to.map_or_else(String::new, |to| format!("?to={}", utf8_percent_encode(to.as_str(), QUERY)));
+        let refusal = ApiError::new(ErrorCode::AuthenticationRequired);
+        Err(refusal.leading_to(format!("/sign-in{to}")).for_person().into())
     }
 }
 

@@ -92,8 +92,10 @@ impl Edge {
             request_id: given.map_or_else(|| self.request_ids.next(), Into::into),
             connection: request.data::<Arc<Connection>>().cloned().unwrap_or_default(),
             draining: self.draining.clone(),
+            uri: request.uri().clone(),
+            form: OnceLock::new(),
             path_parameters,
-            user: OnceLock::new(),
+            signed_in: OnceLock::new(),
         }
     }
 }
@@ -132,7 +134,7 @@ impl Endpoint for Edge {
             took: begun.elapsed(),
             request_id: &context.request_id,
             client: client.as_deref(),
-            user: context.user.get().copied(),
+            user: context.signed_in.get().map(|signed_in| signed_in.user.id),
         };
         if let Some(metrics) = &self.metrics {
             metrics.record(answered.method, answered.route, answered.status, answered.took);

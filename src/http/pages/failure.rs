@@ -1,6 +1,9 @@
 //! How a failure looks to a person.
 
-use super::view::{Layout, html, page};
+use super::{
+    confirm,
+    view::{Layout, html, page, see_other},
+};
 use crate::http::{
     context::Context,
     wire::{
@@ -23,7 +26,15 @@ page! {
 }
 
 /// A page that says what went wrong and what to do, with the id under which the log knows more.
+///
+/// Somebody who must sign in first is led there, and somebody whose sign-in is too old is asked for the password.
 pub fn failure(error: &ApiError, context: &Context) -> Response {
+    if let Some(location) = &error.location {
+        return see_other(location);
+    }
+    if error.code == ErrorCode::ReauthenticationRequired {
+        return confirm::ask(context).unwrap_or_else(|error| envelope::response(&error));
+    }
     let of_code = || (error.code.status(), title(error.code));
     let (status, title) = error.page.map_or_else(of_code, |page| (page.status, page.title));
     let page = FailurePage {

@@ -1,4 +1,4 @@
-//! Forms that sign somebody in at their end: how they look, and how they come back with what is wrong.
+//! Forms: how they look, and how they come back with what is wrong.
 
 use super::{
     failure::wait,
@@ -15,6 +15,7 @@ use poem::{
     Response,
     http::{HeaderValue, StatusCode, header},
 };
+use std::borrow::Cow;
 
 /// A field of a form, with what was typed into it.
 pub struct Field<'p> {
@@ -30,6 +31,8 @@ pub struct Field<'p> {
     pub help: Option<String>,
     /// Whether it can be read only.
     pub is_fixed: bool,
+    /// Whether it may stay empty.
+    pub is_optional: bool,
     /// What is wrong with what was typed.
     pub fault: Option<String>,
     /// Whether the cursor stands here.
@@ -44,7 +47,18 @@ impl<'p> Field<'p> {
         autocomplete: &'static str,
         value: &'p str,
     ) -> Self {
-        Self { name, label, kind, autocomplete, value, help: None, is_fixed: false, fault: None, has_focus: false }
+        Self {
+            name,
+            label,
+            kind,
+            autocomplete,
+            value,
+            help: None,
+            is_fixed: false,
+            is_optional: false,
+            fault: None,
+            has_focus: false,
+        }
     }
 
     #[must_use]
@@ -56,6 +70,12 @@ impl<'p> Field<'p> {
     #[must_use]
     pub fn fixed(self) -> Self {
         Self { is_fixed: true, ..self }
+    }
+
+    /// The same for what may stay empty.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { is_optional: true, ..self }
     }
 
     /// The ids of what a screen reader reads out with the field.
@@ -94,54 +114,113 @@ impl Choice {
     }
 }
 
+/// A box to tick.
+pub struct Tick {
+    pub name: String,
+    pub label: String,
+    pub is_ticked: bool,
+}
+
 /// A form for a person.
 pub struct FormView<'p> {
     pub title: String,
     /// Where it is sent.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// What travels with it unseen.
     pub hidden: Vec<(&'static str, String)>,
     pub fields: Vec<Field<'p>>,
-    /// Whether the box is ticked that keeps the browser signed in.
-    pub keep: bool,
+    pub choices: Vec<Choice>,
+    pub ticks: Vec<Tick>,
     pub button: &'static str,
     /// What people should know before they send it.
     pub notice: Option<String>,
     /// Where those go who need another page.
     pub otherwise: Option<Way>,
+    /// Why it is shown again.
+    pub refusal: Option<String>,
+    /// Whether the cursor goes to what is to be typed first.
+    pub takes_focus: bool,
+}
+
+impl Default for FormView<'_> {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            action: Cow::Borrowed(""),
+            hidden: vec![],
+            fields: vec![],
+            choices: vec![],
+            ticks: vec![],
+            button: "Save",
+            notice: None,
+            otherwise: None,
+            refusal: None,
+            takes_focus: true,
+        }
+    }
 }
 
 page! {
     FormPage from "form.html" {
         form: &'p FormView<'p>,
-        /// Why the form is shown again.
-        refusal: Option<&'p str>,
         /// Whether passwords cross a network unprotected.
         unprotected: bool,
     }
 }
 
+/// The box that keeps a browser signed in after it was closed.
+pub fn keep(is_ticked: bool) -> Vec<Tick> {
+    vec![Tick { name: "keep".to_owned(), label: "Keep me signed in".to_owned(), is_ticked }]
+}
+
 impl FormView<'_> {
-    /// The form; or the form again, with what is wrong beside each field. The cursor stands where something is to be typed.
-    pub fn show(mut self, visitor: &Visitor, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
-        mark(&mut self.fields, refusal);
+    /// The form on a page of its own; or the form again, with what is wrong beside each field.
+    pub fn show(self, visitor: &Visitor, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
+        self.show_in(Layout::of(visitor), visitor, refusal)
+    }
+
+    pub fn show_in(
+        self,
+        layout: Layout<'_>,
+        visitor: &Visitor,
+        refusal: Option<&Refusal>,
+    ) -> Result<Response, ApiError> {
         let has_password = self.fields.iter().any(|field| field.kind == "password");
-        let text = refusal.map(|refusal| {
+        let form = self.marked(refusal);
+        let unprotected = has_password && visitor.public_url.is_unprotected();
+        Ok(again(html(status(refusal), &FormPage { layout, form: &form, unprotected })?, refusal))
+    }
+
+    /// The form with what is wrong written beside each field, to be shown on whatever page.
+    #[must_use]
+    pub fn marked(mut self, refusal: Option<&Refusal>) -> Self {
+        if self.takes_focus || refusal.is_some() {
+            mark(&mut self.fields, refusal);
+        }
+        for choice in &mut self.choices {
+            let fault = refusal.and_then(|refusal| refusal.faults.of(choice.name));
+            choice.fault = fault.map(|fault| format!("{} {fault}.", choice.label));
+        }
+        let has_password = self.fields.iter().any(|field| field.kind == "password");
+        self.refusal = refusal.map(|refusal| {
             let again = if has_password && !refusal.faults.is_empty() { " Type the password again." } else { "" };
             format!("{}{again}", refusal.text)
         });
-        let page = FormPage {
-            layout: Layout::of(visitor),
-            form: &self,
-            refusal: text.as_deref(),
-            unprotected: visitor.public_url.is_unprotected(),
-        };
-        let mut response = html(refusal.map_or(StatusCode::OK, |refusal| refusal.status), &page)?;
-        if let Some(seconds) = refusal.and_then(|refusal| refusal.retry_after) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        Ok(response)
+        self
     }
+}
+
+/// The status of a page with a form.
+pub fn status(refusal: Option<&Refusal>) -> StatusCode {
+    refusal.map_or(StatusCode::OK, |refusal| refusal.status)
+}
+
+/// The same page with what programs want to know of a refusal.
+pub fn again(mut response: Response, refusal: Option<&Refusal>) -> Response {
+    if let Some(seconds) = refusal.and_then(|refusal| refusal.retry_after) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// Writes beside each field what is wrong with it, and places the cursor where something is to be typed.
@@ -151,7 +230,7 @@ pub fn mark(fields: &mut [Field<'_>], refusal: Option<&Refusal>) {
         field.fault = fault.map(|fault| format!("{} {fault}.", field.label));
     }
     let faulty = fields.iter().position(|field| field.fault.is_some());
-    let to_fill_in = || fields.iter().position(|field| field.value.is_empty());
+    let to_fill_in = || fields.iter().position(|field| field.value.is_empty() && !field.is_optional);
     if let Some(at) = faulty.or_else(to_fill_in) {
         fields[at].has_focus = true;
     }
@@ -161,6 +240,7 @@ pub fn mark(fields: &mut [Field<'_>], refusal: Option<&Refusal>) {
 pub struct Refusal {
     pub status: StatusCode,
     pub text: String,
+    pub code: ErrorCode,
     /// What is wrong with which field.
     pub faults: Faults,
     retry_after: Option<u64>,
@@ -176,16 +256,29 @@ impl Refusal {
                 "The username, the e-mail address or the password is wrong, or the account is disabled.".to_owned()
             }
             (
-                ErrorCode::ValidationFailed | ErrorCode::UsernameTaken | ErrorCode::EmailTaken | ErrorCode::HostTaken,
+                ErrorCode::ValidationFailed
+                | ErrorCode::UsernameTaken
+                | ErrorCode::EmailTaken
+                | ErrorCode::HostTaken
+                | ErrorCode::GroupNameTaken,
                 _,
             ) => "Nothing was saved. Correct what is marked.".to_owned(),
             (ErrorCode::TooManyAttempts, Some(seconds)) => {
                 format!("Too many attempts. Wait {}, then try again.", wait(seconds))
             }
+            (ErrorCode::PreconditionFailed, _) => {
+                "Nothing was saved: this was changed meanwhile. What it is now stands beside each field. Save again to \
+                 replace it."
+                    .to_owned()
+            }
+            (ErrorCode::LastAdmin, _) => {
+                "Nothing was saved: this is the last administrator who can sign in. Make somebody else one first."
+                    .to_owned()
+            }
             (ErrorCode::Overloaded, _) => "The service is busy. Wait a few seconds, then try again.".to_owned(),
             _ => return Err(error),
         };
-        Ok(Self { status, text, faults: faults(error), retry_after })
+        Ok(Self { status, text, code: error.code, faults: faults(error), retry_after })
     }
 }
 
@@ -195,6 +288,7 @@ fn faults(error: ApiError) -> Faults {
     match error.code {
         ErrorCode::UsernameTaken => faults.add("username", "is taken; choose another"),
         ErrorCode::EmailTaken => faults.add("email", "is taken; use another"),
+        ErrorCode::GroupNameTaken => faults.add("name", "is that of another group; choose another"),
         ErrorCode::HostTaken => faults.add(
             "url",
             "has the host of another app or of this server; apps need hosts of their own, whatever the port",

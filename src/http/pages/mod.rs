@@ -1,12 +1,16 @@
 //! Pages for people: one file a page, its template beside it. A page decides nothing: it calls the use cases that the API calls.
 
+mod account;
 mod account_form;
 mod assets;
+mod confirm;
+mod done;
 mod entry;
 mod failure;
 mod form;
 mod home;
 mod link;
+mod profile_form;
 mod protect;
 mod register;
 mod reset;
@@ -25,27 +29,36 @@ type Handlers = Vec<(Method, BoxEndpoint<'static>)>;
 
 /// Every page.
 pub fn routes() -> Vec<(&'static str, Handlers)> {
-    let get = |endpoint| (Method::GET, endpoint);
-    let post = |endpoint| (Method::POST, endpoint);
-    vec![
-        ("/", vec![get(page(home::show))]),
-        ("/sign-in", vec![get(page(sign_in::show)), post(page(sign_in::sign_in))]),
-        ("/sign-out", vec![get(page(sign_out::show)), post(page(sign_out::sign_out))]),
-        ("/register", vec![get(page(register::show)), post(page(register::register))]),
-        ("/invited", vec![get(page(register::show_invited)), post(page(register::register_invited))]),
-        ("/reset", vec![get(page(reset::show)), post(page(reset::set_password))]),
-        ("/setup", vec![get(page(setup::show)), post(page(setup::create_admin))]),
-        (protect::PATH, vec![get(page(protect::show)), post(page(protect::protect))]),
-        ("/admin/apps/{app_id}", vec![get(page(protect::show_app))]),
-        ("/enter", vec![get(page(entry::enter))]),
-        ("/continue", vec![get(page(entry::lead_on))]),
-        ("/_usher/start", vec![get(page(entry::start))]),
-        ("/_usher/callback", vec![get(page(entry::callback))]),
-        ("/_usher/sign-out", vec![get(page(entry::sign_out))]),
-        ("/_usher/test", vec![get(page(entry::test))]),
-        (assets::style(), vec![get(page(assets::show_style))]),
-        (assets::icon(), vec![get(page(assets::show_icon))]),
-    ]
+    let mut routes = vec![
+        ("/", vec![get(home::show)]),
+        ("/sign-in", vec![get(sign_in::show), post(sign_in::sign_in)]),
+        ("/sign-out", vec![get(sign_out::show), post(sign_out::sign_out)]),
+        ("/confirm", vec![get(confirm::show), post(confirm::confirm)]),
+        ("/register", vec![get(register::show), post(register::register)]),
+        ("/invited", vec![get(register::show_invited), post(register::register_invited)]),
+        ("/reset", vec![get(reset::show), post(reset::set_password)]),
+        ("/setup", vec![get(setup::show), post(setup::create_admin)]),
+        (protect::PATH, vec![get(protect::show), post(protect::protect)]),
+        ("/admin/apps/{app_id}", vec![get(protect::show_app)]),
+        ("/enter", vec![get(entry::enter)]),
+        ("/continue", vec![get(entry::lead_on)]),
+        ("/_usher/start", vec![get(entry::start)]),
+        ("/_usher/callback", vec![get(entry::callback)]),
+        ("/_usher/sign-out", vec![get(entry::sign_out)]),
+        ("/_usher/test", vec![get(entry::test)]),
+        (assets::style(), vec![get(assets::show_style)]),
+        (assets::icon(), vec![get(assets::show_icon)]),
+    ];
+    routes.extend(account::routes());
+    routes
+}
+
+fn get<E: IntoEndpoint<Endpoint: 'static>>(handler: E) -> (Method, BoxEndpoint<'static>) {
+    (Method::GET, page(handler))
+}
+
+fn post<E: IntoEndpoint<Endpoint: 'static>>(handler: E) -> (Method, BoxEndpoint<'static>) {
+    (Method::POST, page(handler))
 }
 
 fn page<E: IntoEndpoint<Endpoint: 'static>>(handler: E) -> BoxEndpoint<'static> {

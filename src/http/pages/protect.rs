@@ -10,7 +10,7 @@ use crate::{
         App, AppAccess, AppId, DisplayName, Error, Faults, GroupName, LastAsked, NewApp, Origin, PageSize, Registration,
     },
     http::{
-        auth::Visitor,
+        auth::{Member, Visitor},
         wire::{error::ApiError, form::Form, query::parameter},
     },
 };
@@ -62,20 +62,14 @@ struct Typed<'p> {
 
 /// The form. Administrators are preselected, so that nobody is let in by accident.
 #[handler]
-pub(super) async fn show(visitor: Visitor) -> Result<Response> {
-    if !visitor.is_signed_in() {
-        return Ok(see_other("/sign-in"));
-    }
+pub(super) async fn show(visitor: Member) -> Result<Response> {
     let typed = Typed { name: "", url: "", access: AppAccess::Admins.as_str(), upstream: "", proxy: Proxy::Nginx };
     Ok(form(&visitor, &typed, &groups(&visitor).await?, None)?)
 }
 
 /// Registers the app, and leads to what its proxy needs; or shows the form again.
 #[handler]
-pub(super) async fn protect(visitor: Visitor, sent: Form) -> Result<Response> {
-    if !visitor.is_signed_in() {
-        return Ok(see_other("/sign-in"));
-    }
+pub(super) async fn protect(visitor: Member, sent: Form) -> Result<Response> {
     let groups = groups(&visitor).await?;
     let typed = Typed {
         name: sent.text("name"),
@@ -96,10 +90,7 @@ pub(super) async fn protect(visitor: Visitor, sent: Form) -> Result<Response> {
 
 /// What the proxy of an app needs, and whether it has asked.
 #[handler]
-pub(super) async fn show_app(visitor: Visitor, request: &Request) -> Result<Response> {
-    if !visitor.is_signed_in() {
-        return Ok(see_other("/sign-in"));
-    }
+pub(super) async fn show_app(visitor: Member, request: &Request) -> Result<Response> {
     let id = visitor.context.path_parameters.first().and_then(|id| AppId::parse(id));
     let found = visitor.context.app.apps.with_last_asked(&visitor.caller, id);
     let (app, asked) = found.await.map_err(ApiError::from)?;

@@ -6,7 +6,7 @@
 
 use super::{
     account_form::{self, Typed},
-    form::{FormView, Refusal},
+    form::{FormView, Refusal, keep},
     link,
     sign_in::{carried, lead_on, visit, with_flow},
     view::Way,
@@ -94,10 +94,10 @@ impl<'v> Registering<'v> {
         hidden.extend(self.invited.as_ref().map(|(token, _)| link::seal(token)));
         let view = FormView {
             title: "Create an account".to_owned(),
-            action: if self.invited.is_some() { "/invited" } else { "/register" },
+            action: if self.invited.is_some() { "/invited" } else { "/register" }.into(),
             hidden,
             fields: account_form::fields(&filled.typed, self.fixed(), passwords),
-            keep: filled.keep,
+            ticks: keep(filled.keep),
             button: "Create account",
             notice: own.map(|own| {
                 format!(
@@ -109,6 +109,7 @@ impl<'v> Registering<'v> {
                 to: with_flow(if filled.flow.is_empty() { "/sign-in" } else { "/enter" }, filled.flow).into(),
                 label: "Sign in",
             }),
+            ..FormView::default()
         };
         view.show(self.visitor, refusal)
     }

@@ -5,7 +5,7 @@
 
 use super::{
     account_form,
-    form::{Field, FormView, Refusal},
+    form::{self, Field, FormView, Refusal},
     link,
     sign_in::{lead_on, visit},
 };
@@ -57,14 +57,14 @@ impl<'v> Resetting<'v> {
         let elsewhere = format!("Once it is set, {name} is signed out everywhere else.");
         let view = FormView {
             title: "Set a new password".to_owned(),
-            action: "/reset",
+            action: "/reset".into(),
             hidden: vec![link::seal(&self.token)],
             fields: vec![
                 // A password manager stores the new password under this name.
                 Field::new("username", "Username", "text", "username", name).fixed(),
                 account_form::new_password("New password", &self.visitor.context.app.policy().passwords),
             ],
-            keep,
+            ticks: form::keep(keep),
             button: "Set password",
             notice: Some(match own.filter(|own| own.id != self.owner.id) {
                 Some(own) => {
@@ -72,7 +72,7 @@ impl<'v> Resetting<'v> {
                 }
                 None => elsewhere,
             }),
-            otherwise: None,
+            ..FormView::default()
         };
         view.show(self.visitor, refusal)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     account_form::{self, Typed},
-    form::{FormView, Refusal},
+    form::{self, FormView, Refusal},
     link, protect,
     sign_in::{sign_in_and_lead_to, visit},
 };
@@ -57,16 +57,16 @@ fn form(
 ) -> Result<Response, ApiError> {
     let view = FormView {
         title: "Create the first administrator".to_owned(),
-        action: "/setup",
+        action: "/setup".into(),
         hidden: vec![link::seal(token)],
         fields: account_form::fields(typed, None, &visitor.context.app.policy().passwords),
-        keep,
+        ticks: form::keep(keep),
         button: "Create administrator",
         notice: Some(match visitor.caller.signed_in().map(|signed_in| &signed_in.user.username) {
             Some(own) => format!("You are signed in as {own}, who is signed out in this browser."),
             None => "Administrators create accounts, and decide who may enter which app.".to_owned(),
         }),
-        otherwise: None,
+        ..FormView::default()
     };
     view.show(visitor, refusal)
 }

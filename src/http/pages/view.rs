@@ -1,9 +1,9 @@
 //! What all pages share: the layout, the headers, and links.
 
-use super::assets;
+use super::{assets, done::Done};
 use crate::{
     app::Policy,
-    domain::Origin,
+    domain::{Origin, Role, Timestamp},
     http::{auth::Visitor, wire::error::ApiError},
 };
 use askama::Template;
@@ -25,17 +25,51 @@ pub struct Layout<'p> {
     pub icon: &'static str,
     /// The username of the account that is signed in.
     pub signed_in: Option<&'p str>,
+    /// Whether that is an administrator.
+    pub is_admin: bool,
+    /// The pages beside this one, with the path of the one that this one belongs to.
+    pub sections: Option<(&'static Sections, &'static str)>,
+    /// What a form has done that led here.
+    pub done: Option<&'static str>,
+}
+
+/// Pages that belong together, as links on each of them.
+#[derive(Debug)]
+pub struct Sections {
+    pub name: &'static str,
+    /// Their paths and names.
+    pub pages: &'static [(&'static str, &'static str)],
 }
 
 impl<'p> Layout<'p> {
     pub fn new(policy: &'p Policy, signed_in: Option<&'p str>) -> Self {
         let home = policy.public_url.as_ref().map_or("", Origin::as_str);
-        Self { instance: &policy.instance_name, home, style: assets::style(), icon: assets::icon(), signed_in }
+        Self {
+            instance: &policy.instance_name,
+            home,
+            style: assets::style(),
+            icon: assets::icon(),
+            signed_in,
+            is_admin: false,
+            sections: None,
+            done: None,
+        }
     }
 
     pub fn of(visitor: &'p Visitor) -> Self {
-        let name = visitor.caller.signed_in().map(|signed_in| signed_in.user.username.as_str());
-        Self::new(visitor.context.app.policy(), name)
+        let user = visitor.caller.signed_in().map(|signed_in| &signed_in.user);
+        let name = user.map(|user| user.username.as_str());
+        Self {
+            is_admin: user.is_some_and(|user| user.role == Role::Admin),
+            done: Done::of(visitor),
+            ..Self::new(visitor.context.app.policy(), name)
+        }
+    }
+
+    /// The same for one of several pages that belong together.
+    #[must_use]
+    pub fn within(self, sections: &'static Sections, path: &'static str) -> Self {
+        Self { sections: Some((sections, path)), ..self }
     }
 }
 
@@ -92,6 +126,12 @@ pub fn html(status: StatusCode, template: &impl Page) -> Result<Response, ApiErr
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(CROSS_ORIGIN_OPENER_POLICY, HeaderValue::from_static("same-origin"));
     Ok(response)
+}
+
+/// A time for people, to the minute, in UTC. Beside it stands the whole of it, for programs.
+pub fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..16])
 }
 
 /// Where a form ends: the browser opens another page (RFC 9110, section 15.4.4).

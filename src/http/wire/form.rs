@@ -4,17 +4,23 @@ use super::{
     body::receive,
     error::{ApiError, ErrorCode},
 };
+use crate::http::context::{Context, FormFields};
 use poem::{FromRequest, Request, RequestBody};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
-/// The fields of a form, by name. They may be secrets.
-pub struct Form(HashMap<String, Zeroizing<String>>);
+/// What was sent.
+pub struct Form(FormFields);
 
 impl Form {
     /// What was typed into a field; nothing where the form does not have it.
     pub fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", |text| text.as_str())
+    }
+
+    /// The fields whose names begin so, without that beginning: boxes of a list.
+    pub fn beginning_with<'f>(&'f self, beginning: &'f str) -> impl Iterator<Item = (&'f str, &'f str)> {
+        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(beginning)?, value.as_str())))
     }
 
     /// Whether a box is ticked.
@@ -24,20 +30,22 @@ impl Form {
 
     /// A field that comes twice makes the form unreadable.
     fn parse(bytes: &[u8]) -> Result<Self, ApiError> {
-        let mut fields = HashMap::new();
+        let mut fields = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(bytes) {
             if fields.insert(name.into_owned(), Zeroizing::new(value.into_owned())).is_some() {
                 return Err(ApiError::new(ErrorCode::MalformedRequest));
             }
         }
-        Ok(Self(fields))
+        Ok(Self(fields.into()))
     }
 }
 
 impl<'a> FromRequest<'a> for Form {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
         let bytes = Zeroizing::new(receive(request, body, "application/x-www-form-urlencoded").await?);
-        Ok(Self::parse(&bytes)?)
+        let form = Self::parse(&bytes)?;
+        Context::of(request).map_err(ApiError::from)?.form.set(form.0.clone()).ok();
+        Ok(form)
     }
 }
 

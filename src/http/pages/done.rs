@@ -1,0 +1,47 @@
+//! What a form has done, for the page that it leads to: a word in its URL, so that a reload repeats nothing.
+
+use super::view::see_other;
+use crate::http::auth::Visitor;
+use poem::Response;
+
+macro_rules! done {
+    ($($name:ident $word:literal $text:literal,)*) => {
+        /// What a form has done.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Done { $($name,)* }
+
+        impl Done {
+            const ALL: &[Done] = &[$(Done::$name,)*];
+
+            fn word(self) -> &'static str {
+                match self { $(Done::$name => $word,)* }
+            }
+
+            fn text(self) -> &'static str {
+                match self { $(Done::$name => $text,)* }
+            }
+        }
+    };
+}
+
+done! {
+    Saved "saved" "Saved.",
+}
+
+/// The parameter.
+const PARAMETER: &str = "done";
+
+impl Done {
+    /// Leads to a page that says so.
+    pub fn at(self, path: &str) -> Response {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        see_other(&format!("{path}{joint}{PARAMETER}={}", self.word()))
+    }
+
+    /// What has been done on the way to the page that somebody opens.
+    pub fn of(visitor: &Visitor) -> Option<&'static str> {
+        let query = visitor.context.uri.query()?;
+        let (_, word) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == PARAMETER)?;
+        Self::ALL.iter().find(|done| done.word() == word).map(|done| done.text())
+    }
+}

@@ -1,0 +1,102 @@
+//! The fields of an account, for its owner and for administrators.
+
+use super::form::{Choice, Field, FormView, Refusal};
+use crate::{
+    app::ExpectedRevision,
+    domain::{DisplayName, EmailAddress, Error, Faults, Role, User, UserChanges, Username},
+    http::wire::{error::ErrorCode, form::Form},
+};
+
+/// The revision of the account that a form was made from.
+const REVISION: &str = "revision";
+
+/// What was typed.
+pub struct Typed<'p> {
+    display_name: &'p str,
+    username: &'p str,
+    email: &'p str,
+    /// For administrators only.
+    role: Option<&'p str>,
+}
+
+impl<'p> Typed<'p> {
+    /// What the account has.
+    pub fn from_user(user: &'p User) -> Self {
+        Self {
+            display_name: user.display_name.as_ref().map_or("", DisplayName::as_str),
+            username: user.username.as_str(),
+            email: user.email.as_str(),
+            role: Some(user.role.as_str()),
+        }
+    }
+
+    pub fn of(sent: &'p Form) -> Self {
+        Self {
+            display_name: sent.text("display_name"),
+            username: sent.text("username"),
+            email: sent.text("email"),
+            role: Some(sent.text("role")).filter(|role| !role.is_empty()),
+        }
+    }
+
+    /// What is to be changed, with all that is wrong with it. What was not changed is left out.
+    pub fn changes(&self, user: &User) -> Result<UserChanges, Error> {
+        let (mut faults, mut changes, now) = (Faults::default(), UserChanges::default(), Typed::from_user(user));
+        if self.display_name != now.display_name {
+            let name = Some(self.display_name).filter(|name| !name.is_empty());
+            changes.display_name = match name {
+                Some(name) => faults.collect("display_name", DisplayName::parse(name)).map(Some),
+                None => Some(None),
+            };
+        }
+        if self.username != now.username {
+            changes.username = faults.collect("username", Username::parse(self.username));
+        }
+        if self.email != now.email {
+            changes.email = faults.collect("email", EmailAddress::parse(self.email));
+        }
+        if let Some(role) = self.role.filter(|role| Some(*role) != now.role) {
+            changes.role = faults.collect("role", Role::parse(role));
+        }
+        if faults.is_empty() { Ok(changes) } else { Err(Error::Invalid(faults)) }
+    }
+}
+
+/// The revision that the form was made from: a change that came between is noticed.
+pub fn expected(user: &User, sent: &Form) -> ExpectedRevision {
+    let revision = sent.text(REVISION).parse().unwrap_or(0);
+    ExpectedRevision::OneOf(vec![(user.id.get(), revision)])
+}
+
+/// The form, with what was typed. If somebody else has changed the account meanwhile, what it has now stands beside each
+/// field.
+pub fn form<'p>(user: &User, typed: &Typed<'p>, with_role: bool, refusal: Option<&Refusal>) -> FormView<'p> {
+    let was_changed = refusal.is_some_and(|refusal| refusal.code == ErrorCode::PreconditionFailed);
+    let now = Typed::from_user(user);
+    let field = |name, label, kind, autocomplete, value: &'p str, now: &str, help: &str| {
+        let help = match now {
+            now if was_changed && now.is_empty() && !value.is_empty() => "It is empty now.".to_owned(),
+            now if was_changed && now != value => format!("It is now {now}."),
+            _ => help.to_owned(),
+        };
+        let field = Field::new(name, label, kind, autocomplete, value);
+        if help.is_empty() { field } else { field.with_help(help) }
+    };
+    let called = "How pages and apps call the account. May stay empty.";
+    let display_name =
+        field("display_name", "Display name", "text", "name", typed.display_name, now.display_name, called);
+    let roles = [(Role::User, "User"), (Role::Admin, "Administrator")];
+    let roles = roles.map(|(role, label)| (role.as_str().to_owned(), label.to_owned()));
+    let role = with_role.then(|| Choice::new("role", "Role", roles, typed.role.unwrap_or_default()));
+    FormView {
+        hidden: vec![(REVISION, user.revision.to_string())],
+        fields: vec![
+            display_name.optional(),
+            field("username", "Username", "text", "username", typed.username, now.username, ""),
+            field("email", "E-mail address", "email", "email", typed.email, now.email, ""),
+        ],
+        choices: role.into_iter().collect(),
+        takes_focus: false,
+        ..FormView::default()
+    }
+}

@@ -1,0 +1,3 @@
+//! The pages on which people look after their own account.
+
+mod profile;
