@@ -1,7 +1,7 @@
 //! The first page.
 
 use super::{
-    protect,
+    admin::protect,
     view::{Layout, html, page, see_other},
 };
 use crate::{

@@ -2,6 +2,7 @@
 
 mod account;
 mod account_form;
+mod admin;
 mod assets;
 mod confirm;
 mod done;
@@ -11,13 +12,11 @@ mod form;
 mod home;
 mod link;
 mod profile_form;
-mod protect;
 mod register;
 mod reset;
 mod setup;
 mod sign_in;
 mod sign_out;
-mod snippet;
 mod view;
 
 pub use failure::failure;
@@ -38,8 +37,6 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/invited", vec![get(register::show_invited), post(register::register_invited)]),
         ("/reset", vec![get(reset::show), post(reset::set_password)]),
         ("/setup", vec![get(setup::show), post(setup::create_admin)]),
-        (protect::PATH, vec![get(protect::show), post(protect::protect)]),
-        ("/admin/apps/{app_id}", vec![get(protect::show_app)]),
         ("/enter", vec![get(entry::enter)]),
         ("/continue", vec![get(entry::lead_on)]),
         ("/_usher/start", vec![get(entry::start)]),
@@ -50,6 +47,7 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         (assets::icon(), vec![get(assets::show_icon)]),
     ];
     routes.extend(account::routes());
+    routes.extend(admin::routes());
     routes
 }
 

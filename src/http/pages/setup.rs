@@ -2,8 +2,9 @@
 
 use super::{
     account_form::{self, Typed},
+    admin::protect,
     form::{self, FormView, Refusal},
-    link, protect,
+    link,
     sign_in::{sign_in_and_lead_to, visit},
 };
 use crate::{

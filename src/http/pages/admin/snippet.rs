@@ -30,9 +30,9 @@ impl Proxy {
     /// without the comment at its top, which says what to change.
     pub fn snippet(self, app: &Origin, upstream: &Upstream) -> String {
         let example = match self {
-            Self::Nginx => include_str!("../../../examples/proxies/nginx/notes.conf"),
-            Self::Caddy => include_str!("../../../examples/proxies/caddy/notes.caddy"),
-            Self::Traefik => include_str!("../../../examples/proxies/traefik/notes.yml"),
+            Self::Nginx => include_str!("../../../../examples/proxies/nginx/notes.conf"),
+            Self::Caddy => include_str!("../../../../examples/proxies/caddy/notes.caddy"),
+            Self::Traefik => include_str!("../../../../examples/proxies/traefik/notes.yml"),
         };
         let lines = example.lines().skip_while(|line| line.starts_with('#') || line.is_empty());
         let example: String = lines.flat_map(|line| [line, "\n"]).collect();

@@ -1,16 +1,19 @@
 //! Protecting an app: it is registered, and its proxy is told to ask here about every request.
 
 use super::{
-    form::{Choice, Field, Refusal, mark},
+    SECTIONS,
     snippet::{Proxy, Upstream},
-    view::{Layout, html, page, see_other},
 };
 use crate::{
     domain::{
         App, AppAccess, AppId, DisplayName, Error, Faults, GroupName, LastAsked, NewApp, Origin, PageSize, Registration,
     },
     http::{
-        auth::{Member, Visitor},
+        auth::Member,
+        pages::{
+            form::{Choice, Field, Refusal, mark},
+            view::{Layout, html, page, see_other},
+        },
         wire::{error::ApiError, form::Form, query::parameter},
     },
 };
@@ -62,14 +65,14 @@ struct Typed<'p> {
 
 /// The form. Administrators are preselected, so that nobody is let in by accident.
 #[handler]
-pub(super) async fn show(visitor: Member) -> Result<Response> {
+pub async fn show(visitor: Member) -> Result<Response> {
     let typed = Typed { name: "", url: "", access: AppAccess::Admins.as_str(), upstream: "", proxy: Proxy::Nginx };
     Ok(form(&visitor, &typed, &groups(&visitor).await?, None)?)
 }
 
 /// Registers the app, and leads to what its proxy needs; or shows the form again.
 #[handler]
-pub(super) async fn protect(visitor: Member, sent: Form) -> Result<Response> {
+pub async fn protect(visitor: Member, sent: Form) -> Result<Response> {
     let groups = groups(&visitor).await?;
     let typed = Typed {
         name: sent.text("name"),
@@ -90,7 +93,7 @@ pub(super) async fn protect(visitor: Member, sent: Form) -> Result<Response> {
 
 /// What the proxy of an app needs, and whether it has asked.
 #[handler]
-pub(super) async fn show_app(visitor: Member, request: &Request) -> Result<Response> {
+pub async fn show_app(visitor: Member, request: &Request) -> Result<Response> {
     let id = visitor.context.path_parameters.first().and_then(|id| AppId::parse(id));
     let found = visitor.context.app.apps.with_last_asked(&visitor.caller, id);
     let (app, asked) = found.await.map_err(ApiError::from)?;
@@ -108,7 +111,7 @@ pub(super) async fn show_app(visitor: Member, request: &Request) -> Result<Respo
     };
     let snippet = proxy.snippet(&app.url, &upstream);
     let page = AppPage {
-        layout: Layout::of(&visitor),
+        layout: Layout::of(&visitor).within(&SECTIONS, PATH),
         access,
         asked,
         proxies: Proxy::ALL.map(|other| (other, path_of(app.id, other, &upstream))).to_vec(),
@@ -126,7 +129,7 @@ fn path_of(app: AppId, proxy: Proxy, upstream: &Upstream) -> String {
 }
 
 /// The groups that may be chosen. Only administrators see them.
-async fn groups(visitor: &Visitor) -> Result<Vec<GroupName>, ApiError> {
+async fn groups(visitor: &Member) -> Result<Vec<GroupName>, ApiError> {
     let listed = visitor.context.app.groups.list(&visitor.caller, None, PageSize::MAX_SIZE).await?;
     Ok(listed.items.into_iter().map(|group| group.name).collect())
 }
@@ -151,7 +154,7 @@ fn read(typed: &Typed<'_>) -> Result<(NewApp, Upstream), Error> {
 }
 
 fn form(
-    visitor: &Visitor,
+    visitor: &Member,
     typed: &Typed<'_>,
     groups: &[GroupName],
     refusal: Option<&Refusal>,
@@ -177,7 +180,7 @@ fn form(
     let fault = fault.then(|| "Choose again: that is no longer there.".to_owned());
     let proxies = Proxy::ALL.map(|proxy| (proxy.name().to_owned(), proxy.title().to_owned()));
     let page = ProtectPage {
-        layout: Layout::of(visitor),
+        layout: Layout::of(visitor).within(&SECTIONS, PATH),
         path: PATH,
         name,
         url,
