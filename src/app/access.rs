@@ -293,4 +293,41 @@ mod tests {
             }
         }
     }
+
+    /// In a browser, for an account's owner where the row says `own`: whether a user and an administrator must have signed in
+    /// recently.
+    #[test]
+    fn what_needs_a_recent_sign_in_in_a_browser() {
+        let (own, other) = (UserId::new(1), UserId::new(2));
+        let register = Operation::Register { role: Role::User, mode: Registration::Open, invited: false };
+        let table = [
+            ("register", register, [false, true]),
+            ("list", Operation::ListUsers, [false, false]),
+            ("read other", Operation::ReadUser(other), [false, false]),
+            ("change own", Operation::ChangeUser(own), [false, false]),
+            ("change other", Operation::ChangeUser(other), [true, true]),
+            ("own role", Operation::ChangeRights(own), [true, true]),
+            ("other's role", Operation::ChangeRights(other), [true, true]),
+            ("delete own", Operation::DeleteUser(own), [false, false]),
+            ("delete other", Operation::DeleteUser(other), [true, true]),
+            ("end own sessions", Operation::Sessions(own), [false, false]),
+            ("end other's sessions", Operation::Sessions(other), [true, true]),
+            ("issue a reset", Operation::IssueReset(own), [true, true]),
+            ("unlock", Operation::Unlock(own), [true, true]),
+            ("invite", Operation::Invite, [true, true]),
+            ("manage groups", Operation::ManageGroups, [true, true]),
+            ("manage apps", Operation::ManageApps, [true, true]),
+            ("join a group", Operation::ManageMember(own), [true, true]),
+            ("transfer", Operation::TransferUsers, [true, true]),
+            ("sign out", Operation::SignOut, [false, false]),
+            ("enter an app", Operation::EnterApp, [false, false]),
+            ("read the audit log", Operation::ReadAudit, [false, false]),
+        ];
+        let client = crate::domain::Client { ip: None };
+        let callers =
+            [Role::User, Role::Admin].map(|role| Caller { actor: signed_in(1, role), client, request_id: None });
+        for (name, operation, expected) in table {
+            assert_eq!(callers.each_ref().map(|caller| operation.needs_recent_sign_in(caller)), expected, "{name}");
+        }
+    }
 }
