@@ -223,6 +223,15 @@ CREATE TABLE audit_state (
 
 INSERT INTO audit_state VALUES (1, 0, zeroblob(32), 0, zeroblob(32));
 
+-- How many entries of the log speak of what charts show, by days in UTC. They stay when the entries go. Counts, and not a
+-- record: the chain does not cover them.
+CREATE TABLE audit_days (
+    day             INTEGER NOT NULL,                      -- since 1970-01-01
+    kind            TEXT    NOT NULL CHECK (kind IN ('sign_in', 'refusal', 'registration')),
+    count           INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (day, kind)
+) STRICT, WITHOUT ROWID;
+
 -- One row: secrets of this installation that are no token of anybody.
 CREATE TABLE instance (
     only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),

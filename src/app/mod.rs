@@ -22,7 +22,7 @@ mod undeclared;
 
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
 pub use apps::Apps;
-pub use audit::AuditLog;
+pub use audit::{Activity, AuditLog};
 pub use entry::{Admission, Entry, Redeemed, Shown};
 pub use groups::Groups;
 pub use invitations::{Invitations, Invite, IssuedInvitation};
@@ -31,7 +31,7 @@ pub use resets::{IssuedReset, Resets};
 pub use sessions::{ListedSession, SessionScope, Sessions};
 pub use setup::{Setup, SetupLink};
 pub use sign_in::{BrowserSignIn, BrowserVisit, SignIn, SignIns};
-pub use stats::{HashStats, Rows, Stats, StoreStats, Waits};
+pub use stats::{HashStats, Rows, SessionCounts, Stats, StoreStats, Waits};
 
 use crate::{
     clock::Clock,
@@ -118,13 +118,14 @@ pub struct App {
     core: Arc<Core>,
     undeclared: Undeclared,
     started_at: Timestamp,
-    counted: Counted,
+    counted: Arc<Counted>,
 }
 
 impl App {
     pub fn new(store: Store, hashing: HashPool, clock: Clock, policy: Policy) -> Self {
         let started_at = clock.now();
         let core = Arc::new(Core::new(store, hashing, clock, policy));
+        let counted = Arc::<Counted>::default();
         Self {
             accounts: Accounts { core: core.clone() },
             transfer: Transfer { core: core.clone() },
@@ -136,12 +137,12 @@ impl App {
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },
             setup: Setup { core: core.clone() },
-            audit: AuditLog { core: core.clone() },
+            audit: AuditLog { core: core.clone(), counted: counted.clone() },
             maintenance: Maintenance::new(core.clone()),
             core,
             undeclared: Undeclared::default(),
             started_at,
-            counted: Counted::default(),
+            counted,
         }
     }
 

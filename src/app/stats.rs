@@ -1,10 +1,10 @@
 //! Statistics for operators: load, and numbers of rows.
 
-use super::App;
-use crate::domain::Timestamp;
+use super::{App, core::Core};
+use crate::domain::{Error, Timestamp};
 pub use crate::{
     hashing::{HashStats, Waits},
-    store::{Rows, StoreStats},
+    store::{Rows, SessionCounts, StoreStats},
 };
 use std::time::Duration;
 
@@ -23,10 +23,25 @@ pub struct Stats {
 /// Row counts, and when they were taken.
 pub(super) type Counted = tokio::sync::Mutex<Option<(Timestamp, Rows)>>;
 
-impl App {
-    /// Counting reads whole tables, so it is done once a minute at most.
-    const MAX_COUNT_AGE: Duration = Duration::from_mins(1);
+/// Counting reads whole tables, so it is done once a minute at most.
+const MAX_COUNT_AGE: Duration = Duration::from_mins(1);
 
+/// The numbers of rows, at most a minute old.
+pub(super) async fn rows(core: &Core, counted: &Counted) -> Result<Rows, Error> {
+    let mut counted = counted.lock().await;
+    let now = core.clock.now();
+    // If the clock was set back, the counts must not be kept longer.
+    let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < MAX_COUNT_AGE);
+    if let Some((_, rows)) = fresh {
+        return Ok(rows);
+    }
+    let idle_timeout = core.policy.sessions.idle_timeout;
+    let rows = core.survey(move |reader| reader.count_rows(now, idle_timeout)).await;
+    *counted = rows.as_ref().ok().map(|rows| (now, *rows));
+    rows
+}
+
+impl App {
     pub async fn stats(&self) -> Stats {
         Stats {
             started_at: self.started_at,
@@ -38,17 +53,7 @@ impl App {
     }
 
     async fn rows(&self) -> Option<Rows> {
-        let mut counted = self.counted.lock().await;
-        let now = self.core.clock.now();
-        // If the clock was set back, the counts must not be kept longer.
-        let fresh = counted.filter(|(at, _)| *at <= now && now.since(*at) < Self::MAX_COUNT_AGE);
-        if let Some((_, rows)) = fresh {
-            return Some(rows);
-        }
-        let idle_timeout = self.core.policy.sessions.idle_timeout;
-        let rows = self.core.survey(move |reader| reader.count_rows(now, idle_timeout)).await;
-        let rows = rows.inspect_err(|error| tracing::warn!(%error, "rows could not be counted")).ok();
-        *counted = rows.map(|rows| (now, rows));
-        rows
+        let rows = rows(&self.core, &self.counted).await;
+        rows.inspect_err(|error| tracing::warn!(%error, "rows could not be counted")).ok()
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: one small file each. They call the same [`App`] as HTTP does, without a server and without a runtime.
 
 mod account;
+mod activity;
 mod app;
 mod audit;
 mod backup;
@@ -102,6 +103,7 @@ enum Command {
     #[command(subcommand)]
     Group(group::GroupCommand),
     Audit(audit::Audit),
+    Activity(activity::Activity),
     Backup(backup::Backup),
     Check(check::Check),
     Healthcheck(healthcheck::Healthcheck),
@@ -129,6 +131,7 @@ impl Cli {
             Command::App(command) => command.run(&database()?),
             Command::Group(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
+            Command::Activity(command) => command.run(&database()?),
             Command::Backup(command) => command.run(&database()?),
             Command::Check(command) => command.run(&self.database.database),
             Command::Healthcheck(command) => command.run(),

@@ -8,6 +8,7 @@ mod audit;
 mod caller;
 mod chain;
 mod clock_watch;
+mod day;
 mod display_name;
 mod entry;
 mod error;
@@ -28,6 +29,7 @@ pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditL
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
+pub use day::{ChartLength, Charted, Day, DayCounts};
 pub use display_name::DisplayName;
 pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};

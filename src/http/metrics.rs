@@ -139,7 +139,7 @@ fn register_accounts(registry: &mut Registry, stats: &Stats) {
     if let Some(rows) = stats.rows {
         registry.register("users", "Accounts, counted once a minute", ConstGauge::new(rows.users));
         let help = "Sessions that can still be used, counted once a minute";
-        registry.register("sessions", help, ConstGauge::new(rows.sessions));
+        registry.register("sessions", help, ConstGauge::new(rows.sessions.all()));
     }
     let throttled = Family::<Limit, Counter>::default();
     for (limit, count) in &stats.throttled {

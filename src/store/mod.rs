@@ -21,7 +21,7 @@ pub use check::{Finding, Verdict};
 use sql::Sql;
 use sqlite::{Engine, Patience};
 pub use sqlite::{Lock, OpenError, Prepared, SchemaStatus, locate};
-pub use stats::{Rows, StoreStats};
+pub use stats::{Rows, SessionCounts, StoreStats};
 use std::{
     collections::BTreeMap,
     path::Path,

@@ -21,5 +21,19 @@ pub struct StoreStats {
 pub struct Rows {
     pub users: i64,
     /// Sessions that can still be used.
-    pub sessions: i64,
+    pub sessions: SessionCounts,
+}
+
+/// Sessions that can still be used, by what they were opened for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionCounts {
+    pub api: i64,
+    pub browser: i64,
+    pub app: i64,
+}
+
+impl SessionCounts {
+    pub fn all(self) -> i64 {
+        self.api + self.browser + self.app
+    }
 }

@@ -197,6 +197,7 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
     ("deleteApp", "", |c| c.client.delete(&c.app()), [401, 403, 204]),
     ("deleteApp", "none", |c| c.client.delete("/apps/99999"), [401, 403, 404]),
     ("listAuditEvents", "", |c| c.client.get("/audit"), [401, 403, 200]),
+    ("countAuditEvents", "", |c| c.client.get("/audit/days"), [401, 403, 200]),
 ];
 
 /// A body that registers somebody new, with something added.

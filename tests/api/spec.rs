@@ -3,7 +3,7 @@
 use crate::support::{Server, probes::Probes, spec};
 use serde_json::{Value, json};
 use usher::{
-    domain::{App, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
+    domain::{App, ChartLength, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
     http::ErrorCode,
 };
 
@@ -74,7 +74,11 @@ fn every_list_has_a_limit() {
     let sessions = SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS;
     let [groups, app_groups, page, sessions] =
         [Group::MAX_PER_USER, App::MAX_GROUPS, PageSize::MAX, sessions].map(|limit| Some(limit.into()));
-    assert_eq!(limits, [groups, app_groups, app_groups, app_groups, page, page, page, page, page, page, sessions]);
+    let days = Some(ChartLength::MAX.into());
+    assert_eq!(
+        limits,
+        [groups, app_groups, app_groups, app_groups, page, page, page, page, page, page, days, sessions]
+    );
 }
 
 #[test]

@@ -79,3 +79,37 @@ fn a_database_of_version_1_passes_every_check_once_it_is_migrated_and_the_copy_i
     let version: i64 = copy.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, 1);
 }
+
+#[test]
+fn what_happened_before_a_migration_is_counted_by_days() {
+    // given: also entries that say anything, of times on both sides of a midnight
+    let folder = version_1();
+    let more = "INSERT INTO audit VALUES (101, -1, 'session.signed_in', NULL, NULL, NULL, NULL, 7, zeroblob(32)),
+        (102, 0, 'attempt.throttled', NULL, NULL, NULL, NULL, 9, zeroblob(32)),
+        (103, 86399999, 'access.denied', NULL, NULL, NULL, NULL, 1, zeroblob(32)),
+        (104, 86400000, 'user.imported', NULL, NULL, NULL, NULL, 1000, zeroblob(32)),
+        (105, 86400000, 'session.signed_in', NULL, NULL, NULL, NULL, 9223372036854775807, zeroblob(32)),
+        (106, 86400000, 'session.signed_in', NULL, NULL, NULL, NULL, 9223372036854775807, zeroblob(32))";
+    Connection::open(folder.path().join("usher.db")).unwrap().execute_batch(more).unwrap();
+
+    // when
+    let migrated = binary::usher(folder.path(), &["migrate"]);
+
+    // then
+    assert!(migrated.status.success(), "{}", binary::complaint(&migrated));
+    let connection = Connection::open(folder.path().join("usher.db")).unwrap();
+    let sql = "SELECT date(day * 86400, 'unixepoch') || ' ' || kind || ' ' || count FROM audit_days ORDER BY day, kind";
+    let mut counted = connection.prepare(sql).unwrap();
+    let counted: Vec<String> = counted.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(
+        counted,
+        [
+            "1969-12-31 sign_in 7",
+            "1970-01-01 refusal 10",
+            "1970-01-02 sign_in 8589934590",
+            "2026-11-25 refusal 3",
+            "2026-11-25 registration 3",
+            "2026-11-25 sign_in 1",
+        ]
+    );
+}

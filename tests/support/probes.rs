@@ -123,6 +123,12 @@ pub trait Probes {
         Timestamp::from_millis(self.probe("SELECT last_used_at FROM sessions"))
     }
 
+    /// Makes the sessions of an account those of browsers.
+    fn make_session_of_a_browser(&self, username: &str) {
+        let sql = "UPDATE sessions SET kind = 'browser' WHERE user_id = (SELECT id FROM users WHERE username = ?1)";
+        self.connection().execute(sql, [username]).expect("it can be written");
+    }
+
     /// The hash of the only session's token.
     fn token_hash(&self) -> Vec<u8> {
         self.probe("SELECT token_hash FROM sessions")

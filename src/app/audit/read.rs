@@ -2,7 +2,7 @@
 
 use super::AuditLog;
 use crate::{
-    app::access::Operation,
+    app::{access::Operation, core::Core},
     domain::{AuditCursor, AuditEntry, AuditFilter, Caller, ChainPoint, Error, Page, PageSize},
 };
 
@@ -39,17 +39,25 @@ impl AuditLog {
 
     /// The last entry's id and hash, to be kept elsewhere.
     pub async fn head(&self) -> Result<ChainPoint, Error> {
-        self.core.look_up(|reader| reader.audit_head()).await
+        head(&self.core).await
     }
 
     /// Logs the head. The service's own log should be kept elsewhere than the database.
     pub async fn log_head(&self) -> Result<(), Error> {
-        let head = self.head().await?;
-        tracing::info!(
-            target: "usher::audit",
-            %head,
-            "the end of the audit log; 'usher check --audit-head' proves that the log still contains it"
-        );
-        Ok(())
+        log_head(&self.core).await
     }
+}
+
+async fn head(core: &Core) -> Result<ChainPoint, Error> {
+    core.look_up(|reader| reader.audit_head()).await
+}
+
+pub(in crate::app) async fn log_head(core: &Core) -> Result<(), Error> {
+    let head = head(core).await?;
+    tracing::info!(
+        target: "usher::audit",
+        %head,
+        "the end of the audit log; 'usher check --audit-head' proves that the log still contains it"
+    );
+    Ok(())
 }

@@ -4,7 +4,7 @@ pub(super) mod flushes;
 
 use super::{ADDRESS_RETENTION, ENTRY_CODE_RETENTION, audit, core::Core, sessions};
 use crate::{
-    domain::{ClockWatch, Error, SessionLimits, Timestamp},
+    domain::{ChartLength, ClockWatch, Day, Error, SessionLimits, Timestamp},
     store::Writer,
 };
 use std::{
@@ -178,10 +178,12 @@ impl Maintenance {
             self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_known_browsers(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_full_budgets(now)).await?;
+            let kept = Day::of(now).minus(ChartLength::KEPT);
+            self.core.maintain(move |writer| writer.sweep_audit_days(kept)).await?;
         }
         audit::retention::prune(&self.core, now).await?;
         self.trust_clock();
-        audit::AuditLog { core: self.core.clone() }.log_head().await
+        audit::read::log_head(&self.core).await
     }
 
     /// Deletes in many short transactions, so that other writers get their turns, until nothing is left.

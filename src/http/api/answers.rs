@@ -2,7 +2,7 @@
 
 pub use super::{
     apps::{App, AppList},
-    audit::AuditEvent,
+    audit::{AuditDays, AuditEvent},
     groups::{Group, GroupList, MemberList},
     invitations::{CreatedInvitation, Invitation, InvitationList},
     sessions::SessionList,

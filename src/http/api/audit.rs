@@ -1,8 +1,11 @@
 //! The audit log over HTTP.
 
 use crate::{
-    app::App,
-    domain::{Action, AuditCursor, AuditEntry, AuditFilter, ChainHash, Page, PageSize, Timestamp, UserId},
+    app::{Activity, App, SessionCounts},
+    domain::{
+        Action, AuditCursor, AuditEntry, AuditFilter, ChainHash, ChartLength, Day, DayCounts, Page, PageSize,
+        Timestamp, UserId,
+    },
     http::{
         auth::SignedInCaller,
         wire::{
@@ -25,7 +28,8 @@ pub struct Audit {
 }
 
 /// The codes that each operation here can answer with, in addition to those that every operation has.
-pub const FAILURES: &[(&str, &[ErrorCode])] = &[("listAuditEvents", &[ErrorCode::Forbidden])];
+pub const FAILURES: &[(&str, &[ErrorCode])] =
+    &[("listAuditEvents", &[ErrorCode::Forbidden]), ("countAuditEvents", &[ErrorCode::Forbidden])];
 
 impl ApiSchema for Action {
     fn schema() -> MetaSchemaRef {
@@ -157,6 +161,98 @@ impl Example for AuditList {
     }
 }
 
+query! {
+    /// Which days to count.
+    CountAuditEvents as "CountAuditEventsQuery" {
+        /// How many days; today is the last one
+        days: ChartLength,
+    }
+}
+
+answer! {
+    /// How much happened on a day.
+    AuditDay as "AuditDay" {
+        /// From midnight to midnight in UTC
+        date: Day,
+        /// `session.signed_in`
+        sign_ins: i64,
+        /// `session.sign_in_failed`, `attempt.throttled` and `access.denied`
+        refusals: i64,
+        /// `user.registered`. Imported accounts are not counted
+        registrations: i64,
+    }
+}
+
+impl From<DayCounts> for AuditDay {
+    fn from(counts: DayCounts) -> Self {
+        let DayCounts { day, sign_ins, refusals, registrations } = counts;
+        Self { date: day, sign_ins, refusals, registrations }
+    }
+}
+
+impl Item for AuditDay {
+    const MAX: u32 = ChartLength::MAX;
+}
+
+impl Example for AuditDay {
+    fn example() -> Value {
+        json!({"date": "2026-11-22", "sign_ins": 12, "refusals": 3, "registrations": 1})
+    }
+}
+
+answer! {
+    /// Sessions that can be used now. Counted at most once a minute.
+    LivingSessions as "LivingSessions" {
+        /// Of programs
+        api: i64,
+        /// Of people in browsers
+        browser: i64,
+        /// Of the same browsers at apps
+        app: i64,
+    }
+}
+
+impl From<SessionCounts> for LivingSessions {
+    fn from(counts: SessionCounts) -> Self {
+        let SessionCounts { api, browser, app } = counts;
+        Self { api, browser, app }
+    }
+}
+
+impl Example for LivingSessions {
+    fn example() -> Value {
+        json!({"api": 2, "browser": 5, "app": 7})
+    }
+}
+
+answer! {
+    /// How much happened on each day, and how many sessions there are.
+    AuditDays as "AuditDays" {
+        /// Every day, the oldest first, also if nothing happened
+        days: Vec<AuditDay>,
+        sessions: LivingSessions,
+    }
+}
+
+impl From<Activity> for AuditDays {
+    fn from(activity: Activity) -> Self {
+        Self { days: activity.days.into_iter().map(AuditDay::from).collect(), sessions: activity.sessions.into() }
+    }
+}
+
+impl Example for AuditDays {
+    fn example() -> Value {
+        json!({"days": [AuditDay::example()], "sessions": LivingSessions::example()})
+    }
+}
+
+#[derive(ApiResponse)]
+pub enum Counted {
+    /// The days
+    #[oai(status = 200)]
+    Days(Json<AuditDays>),
+}
+
 #[derive(ApiResponse)]
 pub enum Listed {
     /// A page of the audit log
@@ -181,5 +277,16 @@ impl Audit {
         let filter = AuditFilter { action, actor, subject: user };
         let page = self.app.audit.page(&caller.0, filter, before, limit.unwrap_or_default()).await?;
         Ok(Listed::Events(Json(page.into())))
+    }
+
+    /// Count sign-ins, refusals and registrations by days
+    ///
+    /// For administrators. The numbers are kept beside the log, for 400 days, also if the entries were deleted. They are counts,
+    /// not records: the hashes of the log do not cover them. Attempts that are counted by the minute appear when the minute is
+    /// over. Unknown and repeated parameters are refused.
+    #[oai(path = "/audit/days", method = "get", operation_id = "countAuditEvents")]
+    async fn days(&self, caller: SignedInCaller, query: Query<CountAuditEvents>) -> Result<Counted, ApiError> {
+        let activity = self.app.audit.days(&caller.0, query.0.days.unwrap_or_default()).await?;
+        Ok(Counted::Days(Json(activity.into())))
     }
 }

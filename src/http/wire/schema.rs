@@ -2,9 +2,9 @@
 //! parses with.
 
 use crate::domain::{
-    App, AppAccess, AppId, ChainHash, DisplayName, EmailAddress, GroupId, GroupName, InvitationId, Kind, Origin,
-    PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort,
-    Username,
+    App, AppAccess, AppId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId, GroupName, InvitationId,
+    Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token,
+    UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -73,6 +73,13 @@ described! {
         default: Some(json!(PageSize::DEFAULT)),
         ..MetaSchema::new("integer")
     },
+    ChartLength => MetaSchema {
+        minimum: Some(1.0),
+        maximum: Some(ChartLength::MAX.into()),
+        default: Some(json!(ChartLength::DEFAULT)),
+        ..MetaSchema::new("integer")
+    },
+    Day => MetaSchema { example: Some(json!("2026-11-22")), ..MetaSchema::new_with_format("string", "date") },
     SearchPrefix => MetaSchema {
         min_length: Some(1),
         max_length: Some(SearchPrefix::MAX_LENGTH),

@@ -104,3 +104,20 @@ CREATE TABLE instance_new (
 INSERT INTO instance_new SELECT only_row, throttle_key, randomblob(32) FROM instance;
 DROP TABLE instance;
 ALTER TABLE instance_new RENAME TO instance;
+
+CREATE TABLE audit_days (
+    day             INTEGER NOT NULL,
+    kind            TEXT    NOT NULL CHECK (kind IN ('sign_in', 'refusal', 'registration')),
+    count           INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (day, kind)
+) STRICT, WITHOUT ROWID;
+
+-- What is subtracted are the milliseconds since midnight, also before 1970. No entry of ours counts more than 2^32 - 1, and a sum
+-- that is too great would fail.
+INSERT INTO audit_days
+SELECT (at - (at % 86400000 + 86400000) % 86400000) / 86400000,
+       CASE action WHEN 'session.signed_in' THEN 'sign_in' WHEN 'user.registered' THEN 'registration' ELSE 'refusal' END,
+       sum(min(count, 4294967295))
+FROM audit
+WHERE action IN ('session.signed_in', 'user.registered', 'session.sign_in_failed', 'attempt.throttled', 'access.denied')
+GROUP BY 1, 2;

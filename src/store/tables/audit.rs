@@ -136,7 +136,7 @@ impl Writer<'_> {
             self.insert_audit(id, event, &hash)?;
         }
         self.sql.change("UPDATE audit_state SET head_id = ?1, head_hash = ?2", values![id, &hash.0[..]])?;
-        Ok(())
+        self.count_by_day(events)
     }
 
     fn insert_audit(&self, id: i64, event: &AuditEvent, hash: &ChainHash) -> Result<(), Fault> {

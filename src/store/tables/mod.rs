@@ -2,6 +2,7 @@
 
 mod apps;
 mod audit;
+mod audit_days;
 mod audit_list;
 mod entry;
 mod groups;

@@ -10,7 +10,7 @@ use crate::{
         TokenHash, UserId,
     },
     store::{
-        Reader, Rows, Writer,
+        Reader, Rows, SessionCounts, Writer,
         sql::{Columns, Fault, values},
     },
 };
@@ -102,10 +102,16 @@ impl Reader<'_> {
 
     /// Counts accounts, and sessions that have not ended at `now`. Scans both.
     pub fn count_rows(&self, now: Timestamp, idle_timeout: Duration) -> Result<Rows, Error> {
-        const SQL: &str = "SELECT (SELECT count(*) FROM users),
-                (SELECT count(*) FROM sessions WHERE expires_at > ?1 AND last_used_at > ?2)";
-        let rows = |row: &dyn Columns| Ok(Rows { users: row.number(0)?, sessions: row.number(1)? });
-        Ok(self.sql.only(SQL, values![now, now - idle_timeout], rows)?)
+        const USERS: &str = "SELECT count(*) FROM users";
+        const SESSIONS: &str =
+            "SELECT count(CASE kind WHEN 'api' THEN 1 END), count(CASE kind WHEN 'browser' THEN 1 END),
+                count(CASE kind WHEN 'app' THEN 1 END) FROM sessions WHERE expires_at > ?1 AND last_used_at > ?2";
+        let counts =
+            |row: &dyn Columns| Ok(SessionCounts { api: row.number(0)?, browser: row.number(1)?, app: row.number(2)? });
+        Ok(Rows {
+            users: self.sql.only(USERS, &[], |row| row.number(0))?,
+            sessions: self.sql.only(SESSIONS, values![now, now - idle_timeout], counts)?,
+        })
     }
 }
 

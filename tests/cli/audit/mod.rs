@@ -2,6 +2,7 @@
 
 mod chain;
 mod check;
+mod days;
 mod follow;
 mod listing;
 mod print;
