@@ -199,6 +199,43 @@ state('POST /account', 'changed meanwhile', async (tab) => {
     await tab.send({ Username: 'olga2' }, 'Save');
 }, 412);
 
+/** Makes everything that asks for a recent sign-in ask for the password. */
+const tooOld = (tab) => tab.page.waitForTimeout(1_500); // a sign-in is recent for a second there
+state('GET /account/password', 'empty', (tab) => lookAfter(tab, 'ada', '/account/password'));
+state('GET /account/password', 'not encrypted', async (tab) => {
+    await plain.person('ada');
+    await tab.signIn(plain, 'ada');
+    await tab.go(`${plain.url}/account/password`);
+});
+state('GET /account/password', 'the sign-in is too old', async (tab) => {
+    await stale.person('ada');
+    await tab.signIn(stale, 'ada');
+    await tooOld(tab);
+    await tab.go(`${stale.url}/account/password`);
+}, 403);
+state('POST /account/password', 'set', async (tab) => {
+    await lookAfter(tab, 'paula', '/account/password');
+    await tab.send({ 'New password': 'another battery staple' }, 'Set password');
+});
+state('POST /account/password', 'a password that is too short', async (tab) => {
+    await lookAfter(tab, 'ada', '/account/password');
+    await tab.send({ 'New password': 'short' }, 'Set password');
+}, 400);
+state('GET /account/delete', 'empty', (tab) => lookAfter(tab, LONG_USERNAME, '/account/delete'));
+state('POST /account/delete', 'another name', async (tab) => {
+    await lookAfter(tab, 'ada', '/account/delete');
+    await tab.send({ 'Your username': 'bob' }, 'Delete my account');
+}, 400);
+state('POST /account/delete', 'the last administrator', async (tab) => {
+    await tab.signIn(closed, 'root');
+    await tab.go(`${closed.url}/account/delete`);
+    await tab.send({ 'Your username': 'root' }, 'Delete my account');
+}, 409);
+state('POST /account/delete', 'deleted', async (tab) => {
+    await lookAfter(tab, 'leaver', '/account/delete');
+    await tab.send({ 'Your username': 'leaver' }, 'Delete my account');
+});
+
 // ---- Signing out
 state('GET /sign-out', 'signed in', async (tab) => {
     await main.person('ada');

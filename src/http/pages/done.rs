@@ -26,6 +26,7 @@ macro_rules! done {
 
 done! {
     Saved "saved" "Saved.",
+    PasswordSet "password-set" "Your password is set. All your other sessions have ended.",
 }
 
 /// The parameter.

@@ -1,3 +1,13 @@
-//! The pages on which people look after their own account.
-
+mod delete;
+mod password;
 mod profile;
+
+use crate::support::{Server, person::Person};
+use std::time::Duration;
+
+/// Somebody whose sign-in is too old for what needs a recent one.
+fn after_a_while(server: &Server, name: &str) -> Person {
+    let person = server.signed_in_person(name);
+    server.clock.advance(Duration::from_mins(16));
+    person
+}

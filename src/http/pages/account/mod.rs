@@ -1,12 +1,33 @@
 //! Pages on which people look after their own account.
 
+mod delete;
+mod password;
 mod profile;
 
 use super::{Handlers, get, post, view::Sections};
+use crate::{
+    domain::Error,
+    http::{auth::Member, wire::error::ApiError},
+};
 
 /// Their links, on each of them.
-const SECTIONS: Sections = Sections { name: "Your account", pages: &[(profile::PATH, "Profile")] };
+const SECTIONS: Sections = Sections {
+    name: "Your account",
+    pages: &[(profile::PATH, "Profile"), (password::PATH, "Password"), (delete::PATH, "Delete account")],
+};
 
 pub fn routes() -> Vec<(&'static str, Handlers)> {
-    vec![(profile::PATH, vec![get(profile::show), post(profile::save)])]
+    vec![
+        (profile::PATH, vec![get(profile::show), post(profile::save)]),
+        (password::PATH, vec![get(password::show), post(password::save)]),
+        (delete::PATH, vec![get(delete::show), post(delete::delete)]),
+    ]
+}
+
+/// Refuses those whose sign-in is too old for what a form does before they fill it in.
+fn needs_recent_sign_in(member: &Member) -> Result<(), ApiError> {
+    if member.context.app.sign_in.is_recent(&member.caller) {
+        return Ok(());
+    }
+    Err(ApiError::from(Error::ReauthenticationRequired))
 }
