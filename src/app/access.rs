@@ -29,6 +29,10 @@ pub(super) enum Operation {
     RedeemCode,
     /// Listing an account's sessions, or ending them.
     Sessions(Option<UserId>),
+    /// Creating an app token for this account.
+    CreateAppToken(Option<UserId>),
+    /// Listing an account's app tokens, or revoking them.
+    AppTokens(Option<UserId>),
     /// Creating a reset token for this account.
     IssueReset(Option<UserId>),
     /// Setting a new password with a reset token. The token decides who may.
@@ -71,6 +75,8 @@ impl Operation {
             | Self::ChangeRights(target)
             | Self::DeleteUser(target)
             | Self::Sessions(target)
+            | Self::CreateAppToken(target)
+            | Self::AppTokens(target)
             | Self::IssueReset(target)
             | Self::Unlock(target)
             | Self::ManageMember(target) => target,
@@ -103,6 +109,8 @@ impl Operation {
             Self::ChangeUser(target) | Self::DeleteUser(target) | Self::Sessions(target) => of_another(target),
             Self::Register { .. } => caller.administers(),
             Self::ChangeRights(_)
+            | Self::CreateAppToken(_)
+            | Self::AppTokens(_)
             | Self::IssueReset(_)
             | Self::Unlock(_)
             | Self::Invite
@@ -172,7 +180,11 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         Operation::ReadUser(target)
         | Operation::ChangeUser(target)
         | Operation::DeleteUser(target)
-        | Operation::Sessions(target) => sees(target),
+        | Operation::Sessions(target)
+        | Operation::AppTokens(target) => sees(target),
+        Operation::CreateAppToken(target) => {
+            sees(target).and(if id == *target { Ok(()) } else { Err(Error::Forbidden) })
+        }
         Operation::ChangeRights(target) => sees(target).and_then(|()| administers()),
     }
 }
@@ -275,6 +287,11 @@ mod tests {
             ("pass as an administrator", Operation::PassAs(Role::Admin), [&anonymous, &forbidden, &ok, &ok]),
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
+            ("own app tokens", Operation::AppTokens(own), [&anonymous, &ok, &ok, &ok]),
+            ("other's app tokens", Operation::AppTokens(other), [&anonymous, &hidden, &ok, &ok]),
+            ("create an app token", Operation::CreateAppToken(own), [&anonymous, &ok, &ok, &ok]),
+            ("create another's app token", Operation::CreateAppToken(other), [&anonymous, &hidden, &forbidden, &ok]),
+            ("create nobody's app token", Operation::CreateAppToken(None), [&anonymous, &hidden, &hidden, &ok]),
             ("transfer", Operation::TransferUsers, [&forbidden, &forbidden, &forbidden, &ok]),
             ("store the policy", Operation::SetPolicy, [&forbidden, &forbidden, &forbidden, &ok]),
             ("sign in", Operation::SignIn, [&ok, &ok, &ok, &ok]),
@@ -312,6 +329,8 @@ mod tests {
             ("delete other", Operation::DeleteUser(other), [true, true]),
             ("end own sessions", Operation::Sessions(own), [false, false]),
             ("end other's sessions", Operation::Sessions(other), [true, true]),
+            ("create an app token", Operation::CreateAppToken(own), [true, true]),
+            ("revoke own app tokens", Operation::AppTokens(own), [true, true]),
             ("issue a reset", Operation::IssueReset(own), [true, true]),
             ("unlock", Operation::Unlock(own), [true, true]),
             ("invite", Operation::Invite, [true, true]),

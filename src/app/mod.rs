@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod app_tokens;
 mod apps;
 mod audit;
 mod core;
@@ -21,6 +22,7 @@ mod throttle;
 mod undeclared;
 
 pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
+pub use app_tokens::{AppTokens, IssuedAppToken, WantedAppToken};
 pub use apps::Apps;
 pub use audit::{Activity, AuditLog};
 pub use entry::{Admission, Entry, Redeemed, Shown};
@@ -82,6 +84,11 @@ impl Policy {
     pub const DEFAULT_INVITATION_LIFETIME: Duration = Duration::from_hours(7 * 24);
     pub const DEFAULT_INSTANCE_NAME: &str = "usher";
     pub const DEFAULT_REAUTHENTICATE_AFTER: Duration = Duration::from_mins(15);
+
+    /// Whether a host is that of the public URL. An app there would get that one's cookies.
+    fn is_public_host(&self, host: &str) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.host() == host)
+    }
 }
 
 impl Default for Policy {
@@ -109,6 +116,7 @@ pub struct App {
     pub sessions: Sessions,
     pub entry: Entry,
     pub apps: Apps,
+    pub app_tokens: AppTokens,
     pub groups: Groups,
     pub invitations: Invitations,
     pub resets: Resets,
@@ -133,6 +141,7 @@ impl App {
             sessions: Sessions { core: core.clone() },
             entry: Entry { core: core.clone() },
             apps: Apps { core: core.clone() },
+            app_tokens: AppTokens { core: core.clone() },
             groups: Groups { core: core.clone() },
             invitations: Invitations { core: core.clone() },
             resets: Resets { core: core.clone() },

@@ -200,7 +200,7 @@ impl Set {
     }
 }
 
-/// Delete an app: nobody can enter it any more, and all sessions in it end
+/// Delete an app: nobody can enter it any more, all sessions in it end, and its app tokens are revoked
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 mod account;
 mod activity;
 mod app;
+mod app_token;
 mod audit;
 mod backup;
 mod check;
@@ -101,6 +102,8 @@ enum Command {
     #[command(subcommand)]
     App(app::AppCommand),
     #[command(subcommand)]
+    AppToken(app_token::AppTokenCommand),
+    #[command(subcommand)]
     Group(group::GroupCommand),
     Audit(audit::Audit),
     Activity(activity::Activity),
@@ -129,6 +132,7 @@ impl Cli {
             Command::Invite(command) => command.run(&database()?),
             Command::Invitation(command) => command.run(&database()?),
             Command::App(command) => command.run(&database()?),
+            Command::AppToken(command) => command.run(&database()?),
             Command::Group(command) => command.run(&database()?),
             Command::Audit(command) => command.run(&database()?),
             Command::Activity(command) => command.run(&database()?),

@@ -76,6 +76,8 @@ impl List {
 }
 
 /// End all sessions of an account, or one of them
+///
+/// Ending all revokes the app tokens of the account, too.
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub use server::ServerSettings;
 pub use sessions::LifetimeSettings;
 pub use stored::POLICY;
 pub use tokens::{InvitationSettings, ResetSettings};
-pub use values::{number, socket_address};
+pub use values::{duration, number, socket_address};
 
 use crate::app::Policy;
 use clap::Args;

@@ -40,7 +40,7 @@ actions! {
     UserPasswordChanged => "user.password_changed",
     /// The role of an account was changed.
     UserRoleChanged => "user.role_changed",
-    /// An account was disabled, which ends its sessions.
+    /// An account was disabled, which ends its sessions and revokes its app tokens.
     UserDisabled => "user.disabled",
     /// A disabled account was enabled.
     UserEnabled => "user.enabled",
@@ -78,7 +78,7 @@ actions! {
     AppCreated => "app.created",
     /// The name, the URL or the access of an app was changed.
     AppChanged => "app.changed",
-    /// An app was deleted, which ends the sessions in it.
+    /// An app was deleted, which ends the sessions in it and revokes its app tokens.
     AppDeleted => "app.deleted",
     /// A user signed in.
     SignedIn => "session.signed_in",
@@ -88,6 +88,10 @@ actions! {
     SessionsRevoked => "session.revoked",
     /// A browser entered an app behind a proxy with its session.
     AppEntered => "app.entered",
+    /// An app token was created for an account.
+    AppTokenCreated => "app_token.created",
+    /// App tokens of an account were revoked: one by itself, or all because all sessions of the account were ended. The entry's `count` is their number.
+    AppTokenRevoked => "app_token.revoked",
     /// A code for entering an app was shown a second time, in another browser or at another app.
     EntryCodeRefused => "app.code_refused",
     /// A sign-in failed: a wrong password, an unknown e-mail address or a disabled account. Also a wrong `current_password`.

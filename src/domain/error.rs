@@ -88,6 +88,10 @@ pub enum Error {
     AppNotFound,
     #[error("this host belongs to another app or to the public URL; apps need hosts of their own, whatever the port")]
     HostTaken,
+    #[error("there is no such app token")]
+    AppTokenNotFound,
+    #[error("an account can have 100 app tokens at most; revoke one that is no longer needed")]
+    TooManyAppTokens,
     #[error("an account can be in 32 groups at most")]
     TooManyGroups,
     #[error("the account has changed since you read it")]

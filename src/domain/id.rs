@@ -47,4 +47,6 @@ ids! {
     GroupId,
     /// The number of an app.
     AppId,
+    /// The number of an app token. It opens nothing.
+    AppTokenId,
 }

@@ -4,6 +4,7 @@
 //! only through its `parse` (a password's: `accept` and `attempt`), and what that refuses never reaches the floors above.
 
 mod app;
+mod app_token;
 mod audit;
 mod caller;
 mod chain;
@@ -25,6 +26,7 @@ mod token;
 mod user;
 
 pub use app::{App, AppAccess, AppChanges, AppSelector, DamagedApp, NewApp};
+pub use app_token::{AppToken, NewAppToken};
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
@@ -34,7 +36,7 @@ pub use display_name::DisplayName;
 pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};
 pub use group::{DamagedGroup, Group, GroupName, GroupSelector};
-pub use id::{AppId, GroupId, InvitationId, UserId};
+pub use id::{AppId, AppTokenId, GroupId, InvitationId, UserId};
 pub use invitation::{DamagedInvitation, Invitation, NewInvitation, Registration};
 pub use object::{StrictObject, plain_name};
 pub use origin::Origin;
@@ -45,8 +47,8 @@ pub use session::{
 };
 pub use time::Timestamp;
 pub use token::{
-    AppSessionToken, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, OfInvitation, OfReset, OfSetup,
-    ResetToken, SessionToken, SetupToken, Token, TokenHash, begins_as_a_token, random_text,
+    AppSessionToken, AppTokenSecret, BrowserToken, EntryCode, InvitationToken, Kind, KnownBrowserToken, OfInvitation,
+    OfReset, OfSetup, ResetToken, SessionToken, SetupToken, Token, TokenHash, begins_as_a_token, random_text,
 };
 pub use user::{
     Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserRecord, UserSelector, UserUpdate,

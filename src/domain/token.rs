@@ -71,6 +71,8 @@ kinds! {
     OfAppSession, AppSessionToken => "usha",
     /// What a browser holds in which somebody has signed in. It opens nothing.
     OfKnownBrowser, KnownBrowserToken => "ushk",
+    /// What a native client shows to one app.
+    OfAppToken, AppTokenSecret => "ushp",
     /// Lets a browser that is signed in enter an app, once.
     OfEntry, EntryCode => "ushe",
     /// Lets its holder create the first administrator, once.

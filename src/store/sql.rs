@@ -1,8 +1,8 @@
 //! The interface between statements and an engine: values, columns and faults.
 
 use crate::domain::{
-    AppId, DisplayName, EmailAddress, Error, GroupId, GroupName, PasswordHash, SessionId, Timestamp, TokenHash, UserId,
-    Username,
+    AppId, AppTokenId, DisplayName, EmailAddress, Error, GroupId, GroupName, PasswordHash, SessionId, Timestamp,
+    TokenHash, UserId, Username,
 };
 
 /// A value for a parameter such as `?1`.
@@ -38,6 +38,7 @@ values_from! {
     Timestamp: |at| Self::Number(at.as_millis());
     UserId: |id| Self::Number(id.get());
     AppId: |id| Self::Number(id.get());
+    AppTokenId: |id| Self::Number(id.get());
     GroupId: |id| Self::Number(id.get());
     &'v str: |text| Self::Text(text);
     &'v String: |text| Self::Text(text);

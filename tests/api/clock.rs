@@ -274,12 +274,13 @@ fn each_table_is_swept_of_what_is_too_old_and_of_nothing_else() {
     sweep(&server);
 
     // then
-    let [addresses, browsers, accounts, invitations, resets, sessions] = server.left_of_each();
+    let [addresses, browsers, accounts, invitations, resets, app_tokens, sessions] = server.left_of_each();
     assert_eq!(addresses, "stays");
     assert_eq!(browsers, "1");
     assert_eq!(accounts, "1");
     assert_eq!(invitations, "1");
     assert_eq!(resets, "0");
+    assert_eq!(app_tokens, "2,3");
     assert_eq!(sessions, "1");
 }
 

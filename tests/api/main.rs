@@ -4,6 +4,7 @@
 mod support;
 
 mod admission;
+mod app_tokens;
 mod apps;
 mod clock;
 mod display_names;

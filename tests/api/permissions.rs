@@ -40,6 +40,23 @@ impl Cell<'_> {
         format!("{}/members/{}", self.group(), self.target)
     }
 
+    /// The id of an app that everyone may enter.
+    fn open_app(&self) -> i64 {
+        let host = Self::name();
+        self.server.add_app(&host, &format!("http://{host}.example"), "everyone")
+    }
+
+    /// The path of the target's app tokens.
+    fn app_tokens(&self) -> String {
+        format!("{}/app-tokens", self.user())
+    }
+
+    /// The path of one of them.
+    fn app_token(&self) -> String {
+        let id = self.server.add_app_token(self.target.parse().unwrap(), self.open_app());
+        format!("{}/{id}", self.app_tokens())
+    }
+
     /// A name that nobody has.
     fn name() -> String {
         format!("fresh{}", unique())
@@ -100,6 +117,29 @@ const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
     ("deleteUser", "", |c| c.client.delete(&c.user()), [401, 204, 404, 404, 204, 204, 404]),
     ("listSessions", "", |c| c.client.get(&format!("{}/sessions", c.user())), [401, 200, 404, 404, 200, 200, 404]),
     ("deleteSessions", "", |c| c.client.delete(&format!("{}/sessions", c.user())), [401, 204, 404, 404, 204, 204, 404]),
+    (
+        "createAppToken",
+        "",
+        |c| c.client.post(&c.app_tokens(), json!({"name": "x", "app_id": c.open_app()})),
+        [401, 201, 404, 404, 201, 403, 403],
+    ),
+    (
+        "createAppToken",
+        "for an app that only administrators may enter",
+        |c| {
+            let id = c.app()[6..].parse::<i64>().unwrap();
+            c.client.post(&c.app_tokens(), json!({"name": "x", "app_id": id}))
+        },
+        [401, 404, 404, 404, 201, 403, 403],
+    ),
+    ("listAppTokens", "", |c| c.client.get(&c.app_tokens()), [401, 200, 404, 404, 200, 200, 404]),
+    ("deleteAppToken", "", |c| c.client.delete(&c.app_token()), [401, 204, 404, 404, 204, 204, 404]),
+    (
+        "deleteAppToken",
+        "none",
+        |c| c.client.delete(&format!("{}/99999", c.app_tokens())),
+        [401, 404, 404, 404, 404, 404, 404],
+    ),
     ("addGroupMember", "", |c| c.client.send("PUT", &c.membership(), &[], None), [401, 403, 403, 403, 204, 204, 404]),
     ("removeGroupMember", "who is none", |c| c.client.delete(&c.membership()), [401, 403, 403, 403, 404, 404, 404]),
     (

@@ -508,3 +508,38 @@ fn an_account_joins_no_more_groups_than_it_may_also_at_once() {
         root.delete(&path(groups[32]));
     }
 }
+
+#[test]
+fn an_account_has_no_more_app_tokens_than_it_may_also_at_once() {
+    let server = Server::start();
+    let (app, ada) = (server.add_app("Notes", "http://notes.example", "everyone"), server.user("ada"));
+    let path = format!("{}/app-tokens", ada.me());
+    let create = || ada.post(&path, json!({"name": "x", "app_id": app}));
+    (0..99).for_each(|_| drop(create()));
+    for n in 0..ROUNDS {
+        let made = same(4, create);
+        assert_eq!(count(&made, 201), 1);
+        the_others_are(&made, 201, 409, "too_many_app_tokens");
+        ada.delete(&format!("{path}/{}", 100 + n)).is(204, "");
+    }
+}
+
+#[test]
+fn no_app_token_outlives_the_end_of_all_sessions_or_of_its_app() {
+    let server = unthrottled();
+    let root = server.admin("root");
+    for n in 0..ROUNDS {
+        let app = server.add_app("Notes", &format!("http://notes{n}.example"), "everyone");
+        let (ada, bob) = (server.user(&name()), server.user(&name()));
+        let create =
+            |user: &Client| user.post(&format!("{}/app-tokens", user.me()), json!({"name": "x", "app_id": app}));
+
+        let (made, ended) = both(|| create(&ada), || root.delete(&format!("{}/sessions", ada.me())));
+        let (of_bob, deleted) = both(|| create(&bob), || root.delete(&format!("/apps/{app}")));
+
+        assert_eq!((ended.status, deleted.status), (204, 204));
+        the_others_are(&[made], 201, 401, "invalid_token");
+        the_others_are(&[of_bob], 201, 404, "app_not_found");
+        assert_eq!(server.app_token_count(), 0);
+    }
+}

@@ -3,7 +3,7 @@
 use crate::support::{Server, probes::Probes, spec};
 use serde_json::{Value, json};
 use usher::{
-    domain::{App, ChartLength, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
+    domain::{App, AppToken, ChartLength, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
     http::ErrorCode,
 };
 
@@ -72,12 +72,13 @@ fn every_list_has_a_limit() {
     let mut limits: Vec<_> = lists.map(|(_, list)| list.get("maxItems").and_then(Value::as_u64)).collect();
     limits.sort_unstable();
     let sessions = SessionLimits::MAX_PER_USER + SessionLimits::MAX_APP_SESSIONS;
-    let [groups, app_groups, page, sessions] =
-        [Group::MAX_PER_USER, App::MAX_GROUPS, PageSize::MAX, sessions].map(|limit| Some(limit.into()));
+    let limit = |limit: u32| Some(limit.into());
+    let [groups, app_groups, app_tokens, page, sessions] =
+        [Group::MAX_PER_USER, App::MAX_GROUPS, AppToken::MAX_PER_USER, PageSize::MAX, sessions].map(limit);
     let days = Some(ChartLength::MAX.into());
     assert_eq!(
         limits,
-        [groups, app_groups, app_groups, app_groups, page, page, page, page, page, page, days, sessions]
+        [groups, app_groups, app_groups, app_groups, app_tokens, page, page, page, page, page, page, days, sessions]
     );
 }
 
@@ -134,6 +135,7 @@ fn bodies_refuse_other_fields_and_limits_are_those_that_are_parsed_with() {
         "GroupUpdate",
         "NewApp",
         "AppUpdate",
+        "NewAppToken",
     ] {
         assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
     }

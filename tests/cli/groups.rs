@@ -1,4 +1,4 @@
-//! Groups and apps on the command line, beside a server that runs.
+//! Groups, apps and app tokens on the command line, beside a server that runs.
 
 use crate::shell::{document, done, fails, serving};
 use serde_json::{Value, json};
@@ -73,4 +73,53 @@ fn apps_are_registered_beside_a_server_and_by_its_public_url() {
     let recorded = done(path, &["audit", "--json", "--action", "app.created"]);
     assert!(recorded.contains("app.created") && !recorded.contains("Notes"), "{recorded}");
     assert_eq!(document(&done(path, &["app", "show", "2", "--json"]))["groups"], Value::Array(vec![]));
+}
+
+#[test]
+fn app_tokens_are_created_listed_and_revoked_beside_a_server() {
+    let (folder, serving) = serving(&[]);
+    let (path, root, ada) = (folder.path(), serving.sign_in("root"), serving.sign_in("ada"));
+    done(path, &["app", "add", "--name", "Notes", "--url", "http://notes.example", "--access", "everyone"]);
+    done(path, &["app", "add", "--name", "Vault", "--url", "http://vault.example"]);
+    let add = |more: &[&'static str]| {
+        [&["app-token", "add", "ada", "--app", "notes.example", "--name", "Music player"], more].concat()
+    };
+    let listed = || ada.get(&format!("{}/app-tokens", ada.me())).json();
+
+    let secret = done(path, &add(&["--expires-in", "90d"]));
+    let made = document(&done(path, &add(&["--json"])));
+
+    assert!(secret.starts_with("ushp_") && secret.len() == 55 && secret.ends_with('\n'), "{secret:?}");
+    assert_eq!((&made["id"], &made["app_id"], &made["expires_at"]), (&json!(2), &json!(1), &Value::Null));
+    assert!(made["token"].as_str().is_some_and(|token| token.starts_with("ushp_")), "{made}");
+    assert_eq!(document(&done(path, &["app-token", "list", "ada", "--json"])), listed());
+    let table = done(path, &["app-token", "list", "ada"]);
+    assert!(table.starts_with("ID  NAME") && table.contains("Music player") && table.contains("Notes"), "{table}");
+    assert!(!table.contains("ushp_"), "{table}");
+    done(path, &["app-token", "revoke", "ada", "1"]);
+    assert_eq!(listed()["app_tokens"].as_array().map(Vec::len), Some(1));
+    fails(path, &["app-token", "revoke", "ada", "1"], 1, "there is no such app token");
+    fails(path, &["app-token", "revoke", "root", "2"], 1, "there is no such app token");
+    fails(path, &["app-token", "revoke", "ada", "01"], 2, "an id is 1, 2, 3 and so on");
+    fails(
+        path,
+        &["app-token", "add", "ada", "--app", "vault.example", "--name", "x"],
+        1,
+        "ada may not enter the app vault.example",
+    );
+    fails(
+        path,
+        &["app-token", "add", "ada", "--app", "wiki.example", "--name", "x"],
+        1,
+        "wiki.example: there is no such app",
+    );
+    fails(path, &["app-token", "add", "eve", "--app", "1", "--name", "x"], 1, "eve: there is no such user");
+    fails(path, &["app-token", "add", "ada", "--app", "1", "--name", " x"], 2, "must begin and end");
+    fails(path, &add(&["--expires-in", "0s"]), 2, "expected a whole number");
+    let recorded = root.get("/audit?action=app_token.created").json()["events"].clone();
+    assert_eq!((&recorded[0]["actor"], &recorded[0]["subject"]), (&Value::Null, &json!(ada.id)));
+
+    done(path, &["user", "disable", "ada"]);
+    fails(path, &["app-token", "add", "ada", "--app", "1", "--name", "x"], 1, "whether the account is disabled");
+    assert_eq!(document(&done(path, &["app-token", "list", "ada", "--json"])), json!({"app_tokens": []}));
 }

@@ -200,13 +200,38 @@ pub trait Probes {
         connection.last_insert_rowid()
     }
 
-    /// One row of each kind that browsers leave behind: a code for an app, and a browser that is known.
+    /// Stores an app token of an account that never expires, and returns its id. Nobody knows its secret.
+    fn add_app_token(&self, user: i64, app: i64) -> i64 {
+        let connection = self.connection();
+        let insert = "INSERT INTO app_tokens (token_hash, user_id, app_id, name, created_at)
+             SELECT randomblob(32), u.id, a.id, 'x', 0 FROM users u, apps a WHERE u.id = ?1 AND a.id = ?2";
+        connection.execute(insert, [user, app]).expect("it can be written");
+        connection.last_insert_rowid()
+    }
+
+    fn app_token_count(&self) -> i64 {
+        self.probe("SELECT count(*) FROM app_tokens")
+    }
+
+    /// When the only app token was last used, as it is stored.
+    fn app_token_used_at(&self) -> Option<Timestamp> {
+        self.probe::<Option<i64>>("SELECT last_used_at FROM app_tokens").map(Timestamp::from_millis)
+    }
+
+    /// Gives every app token a name that it can't have.
+    fn damage_app_tokens(&self) {
+        self.damage("UPDATE app_tokens SET name = 'two' || char(10) || 'lines'");
+    }
+
+    /// One row of each kind that browsers and native clients leave behind: a code for an app, a browser that is known, and an
+    /// app token.
     fn add_what_browsers_leave(&self, user: i64) {
         let until = i64::MAX;
         let sql = format!(
             "INSERT INTO entry_codes SELECT randomblob(32), s.id, a.id, randomblob(32), '/', {until}, 0
                  FROM sessions s, apps a WHERE s.user_id = {user} LIMIT 1;
-             INSERT INTO known_browsers SELECT randomblob(32), id, randomblob(16), last_login_at FROM users WHERE id = {user}"
+             INSERT INTO known_browsers SELECT randomblob(32), id, randomblob(16), last_login_at FROM users WHERE id = {user};
+             INSERT INTO app_tokens SELECT NULL, randomblob(32), {user}, id, 'x', 0, {until}, NULL FROM apps LIMIT 1"
         );
         self.connection().execute_batch(&sql).expect("it can be written");
     }
@@ -351,9 +376,17 @@ pub trait Probes {
     fn rows(&self) -> Vec<String> {
         let connection = self.connection();
         let mut rows = Vec::new();
-        for table in
-            ["users", "sessions", "password_resets", "invitations", "groups", "group_members", "apps", "app_groups"]
-        {
+        for table in [
+            "users",
+            "sessions",
+            "password_resets",
+            "invitations",
+            "groups",
+            "group_members",
+            "apps",
+            "app_groups",
+            "app_tokens",
+        ] {
             let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect(table);
             let columns = statement.column_count();
             let mut found = statement.query([]).expect(table);
@@ -392,6 +425,10 @@ pub trait Probes {
                  INSERT INTO invitations SELECT value, randomblob(32), NULL, 'user', NULL, 0, {week} - 1 + value
                     FROM (SELECT 0 AS value UNION ALL SELECT 1);
                  INSERT INTO password_resets VALUES (zeroblob(32), 1, NULL, 0, {week} - 1), (randomblob(32), 1, NULL, 0, {week});
+                 INSERT INTO apps (id, name, url, host, access, created_at) VALUES (1, 'x', 'http://a.example', 'a.example', 'admins', 0);
+                 INSERT INTO app_tokens SELECT value + 1, randomblob(32), 1, 1, 'x', 0, {week} - 1 + value, NULL
+                    FROM (SELECT 0 AS value UNION ALL SELECT 1);
+                 INSERT INTO app_tokens VALUES (3, randomblob(32), 1, 1, 'x', 0, NULL, NULL);
                  INSERT INTO sessions SELECT NULL, value, randomblob(32), 1, 'api', NULL, NULL, 0, 0, {now}, {week} - 1 + value, NULL, NULL
                     FROM (SELECT 0 AS value UNION ALL SELECT 1)",
                 now = now.as_millis()
@@ -400,14 +437,15 @@ pub trait Probes {
     }
 
     /// Which of those are left: known IP addresses, known browsers (`1` is the younger), throttled accounts, invitations, resets
-    /// (`0` is the younger), sessions.
-    fn left_of_each(&self) -> [String; 6] {
+    /// (`0` is the younger), app tokens (`3` never expires), sessions.
+    fn left_of_each(&self) -> [String; 7] {
         [
             self.probe("SELECT group_concat(address) FROM sign_in_addresses"),
             self.probe("SELECT group_concat(token_hash = zeroblob(32)) FROM known_browsers"),
             self.probe("SELECT group_concat(slot) FROM throttle_accounts"),
             self.probe("SELECT group_concat(id) FROM invitations"),
             self.probe("SELECT group_concat(token_hash = zeroblob(32)) FROM password_resets"),
+            self.probe("SELECT group_concat(id) FROM app_tokens"),
             self.probe("SELECT group_concat(id) FROM sessions"),
         ]
     }

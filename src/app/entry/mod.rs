@@ -62,7 +62,7 @@ impl Entry {
     /// The app at an origin. One whose host is the public URL's is none: it would get that one's cookies.
     pub async fn door(&self, origin: &Origin) -> Result<Option<Door>, Error> {
         let host = origin.host().to_owned();
-        if self.is_public_host(&host) {
+        if self.core.policy.is_public_host(&host) {
             return Ok(None);
         }
         let found = self.core.look_up(move |reader| reader.door(&host, None)).await?;
@@ -73,12 +73,8 @@ impl Entry {
     pub async fn open_doors(&self, caller: &Caller) -> Result<Vec<Door>, Error> {
         let user = caller.signed_in().ok_or(Error::AuthenticationRequired)?.user.clone();
         let mut doors = self.core.scan(caller, Operation::EnterApp, move |reader| reader.open_doors(&user)).await?;
-        doors.retain(|door| !self.is_public_host(door.origin.host()));
+        doors.retain(|door| !self.core.policy.is_public_host(door.origin.host()));
         Ok(doors)
-    }
-
-    fn is_public_host(&self, host: &str) -> bool {
-        self.core.policy.public_url.as_ref().is_some_and(|url| url.host() == host)
     }
 
     /// Whether a proxy that asks about an origin asks about an app. It is noted, so that those who set it up see it.
@@ -113,7 +109,11 @@ impl Entry {
             }
         };
         self.record_asked(&door, proxy);
-        if door.may_enter && !self.is_public_host(origin.host()) { Ok(signed_in) } else { Err(Error::Forbidden) }
+        if door.may_enter && !self.core.policy.is_public_host(origin.host()) {
+            Ok(signed_in)
+        } else {
+            Err(Error::Forbidden)
+        }
     }
 
     async fn door_for(&self, origin: &Origin, signed_in: &SignedIn) -> Result<Door, Error> {
@@ -175,7 +175,7 @@ impl Entry {
         let Some(flow) = Flow::open(flow, &key) else { return Ok(None) };
         let (app, user) = (flow.app, caller.signed_in().map(|signed_in| signed_in.user.clone()));
         let door = self.core.look_up(move |reader| reader.door_of(app, user.as_ref())).await?;
-        Ok(door.filter(|door| !self.is_public_host(door.origin.host())).map(|door| (flow, door)))
+        Ok(door.filter(|door| !self.core.policy.is_public_host(door.origin.host())).map(|door| (flow, door)))
     }
 
     /// Opens a session with the app at an origin for the browser that shows a code and the nonce that the code was given

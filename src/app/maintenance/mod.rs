@@ -174,6 +174,7 @@ impl Maintenance {
             sessions::sweep::sweep(&self.core, expired).await?;
             self.in_turns(move |writer| writer.sweep_invitations(expired)).await?;
             self.in_turns(move |writer| writer.sweep_password_resets(expired)).await?;
+            self.in_turns(move |writer| writer.sweep_app_tokens(expired)).await?;
             self.in_turns(move |writer| writer.sweep_entry_codes(now - ENTRY_CODE_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_sign_in_addresses(now - ADDRESS_RETENTION)).await?;
             self.in_turns(move |writer| writer.sweep_known_browsers(now - ADDRESS_RETENTION)).await?;

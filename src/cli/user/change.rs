@@ -41,7 +41,7 @@ fn change(app: &App, id: UserId, changes: UserChanges, json: bool, says: impl Fn
     if json { show_json(&answers::User::from(user)) } else { Ok(()) }
 }
 
-/// Disable an account: it can't sign in, and its sessions end
+/// Disable an account: it can't sign in, its sessions end, and its app tokens are revoked
 ///
 /// Invitations and reset tokens that an administrator created stop working when the account is disabled. The last enabled
 /// administrator can't be disabled.
@@ -164,7 +164,7 @@ impl SetDisplayName {
     }
 }
 
-/// Set an account's password; its sessions end, and its reset tokens stop working
+/// Set an account's password; its sessions end, and its app tokens and reset tokens stop working
 ///
 /// Asks for the password twice on the terminal, unless a flag gives it.
 #[derive(Debug, Args)]

@@ -208,7 +208,7 @@ impl Apps {
 
     /// Delete an app
     ///
-    /// For administrators. Nobody can enter it any more, and all sessions in it end.
+    /// For administrators. Nobody can enter it any more, all sessions in it end, and its app tokens are revoked.
     #[oai(path = "/apps/:app_id", method = "delete", operation_id = "deleteApp")]
     async fn delete(
         &self,

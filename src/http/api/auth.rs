@@ -153,7 +153,8 @@ impl Auth {
 
     /// Set a new password with a reset token
     ///
-    /// The token comes from an administrator. It works once, and only for a short time. All sessions of the account end. A
+    /// The token comes from an administrator. It works once, and only for a short time. All sessions of the account end,
+    /// and its app tokens are revoked. A
     /// request that fails does not use up the token. The answer to a wrong token reveals nothing about any account. Too many
     /// wrong tokens from one IP address are answered with `429`.
     #[oai(path = "/auth/password-reset", method = "post", operation_id = "resetPassword")]

@@ -285,7 +285,7 @@ impl Groups {
     /// End the sessions of a group
     ///
     /// For administrators. Ends all sessions of all accounts in the group, from the next request on; also the caller's
-    /// own, if the caller is in it.
+    /// own, if the caller is in it. The app tokens of these accounts are revoked, too.
     #[oai(path = "/groups/:group_id/sessions", method = "delete", operation_id = "deleteGroupSessions")]
     async fn end_sessions(
         &self,

@@ -3,6 +3,7 @@
 //! An operation takes the session, the path and the body, in this order; calls one method of [`App`]; and wraps the answer.
 
 pub mod answers;
+mod app_tokens;
 mod apps;
 mod audit;
 mod auth;
@@ -69,6 +70,7 @@ resources! {
     sessions::Sessions Tag { name: "Sessions", description: "Where accounts are signed in" };
     groups::Groups Tag { name: "Groups", description: "Groups of accounts" };
     apps::Apps Tag { name: "Apps", description: "Apps behind a proxy, which people enter with one sign-in" };
+    app_tokens::AppTokens Tag { name: "App tokens", description: "What native clients show to apps behind a proxy" };
     invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
     service::Service Tag { name: "Service", description: "What a client needs to know about the server" };
     audit::Audit Tag { name: "Audit", description: "The audit log" };

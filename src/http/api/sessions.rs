@@ -178,7 +178,8 @@ impl Sessions {
 
     /// End all sessions of an account
     ///
-    /// Users can end their own sessions, including the current one; administrators can end those of every account.
+    /// Users can end their own sessions, including the current one; administrators can end those of every account. The app
+    /// tokens of the account are revoked, too.
     #[oai(path = "/users/:user_id/sessions", method = "delete", operation_id = "deleteSessions")]
     async fn end_all(
         &self,

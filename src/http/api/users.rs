@@ -101,7 +101,7 @@ body! {
         optional username: Username,
         /// See NewUser. Changing your own needs a recent sign-in or `current_password`
         optional email: EmailAddress,
-        /// See NewUser. Changing your own needs a recent sign-in or `current_password`. All other sessions of the account end
+        /// See NewUser. Changing your own needs a recent sign-in or `current_password`. All other sessions of the account end; if an administrator sets it for somebody else, the app tokens are revoked, too
         optional password: Password,
         /// Proves that you know your password when you change your own password or e-mail address. If it is sent with a change of your own account, it must be right. It is not needed for other accounts
         optional current_password: String,
@@ -109,7 +109,7 @@ body! {
         optional display_name: Option<DisplayName>,
         /// Administrators only
         optional role: Role,
-        /// Administrators only. Disabling ends all sessions of the account
+        /// Administrators only. Disabling ends all sessions of the account and revokes its app tokens
         optional disabled: bool,
     }
 }

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     app::Accounts,
     domain::{
-        App, AppAccess, DisplayName, EmailAddress, Faults, GroupName, Origin, Password, Role, StrictObject, Username,
-        plain_name,
+        App, AppAccess, AppId, DisplayName, EmailAddress, Faults, GroupName, Origin, Password, Role, StrictObject,
+        Username, plain_name,
     },
     http::context::Context,
 };
@@ -241,6 +241,12 @@ impl FromJson for String {
 impl FromJson for bool {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         value.as_bool().ok_or_else(|| "must be true or false".into())
+    }
+}
+
+impl FromJson for AppId {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        value.as_i64().and_then(Self::new).ok_or_else(|| "must be the id of an app".into())
     }
 }
 

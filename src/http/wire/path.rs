@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use crate::{
-    domain::{AppId, GroupId, InvitationId, SessionId, UserId},
+    domain::{AppId, AppTokenId, GroupId, InvitationId, SessionId, UserId},
     http::context::Context,
 };
 use poem::{Request, RequestBody};
@@ -33,7 +33,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(UserId, InvitationId, GroupId, AppId);
+ids!(UserId, InvitationId, GroupId, AppId, AppTokenId);
 
 impl PathParameter for SessionId {
     fn read(text: &str) -> Self {

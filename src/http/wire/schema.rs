@@ -2,9 +2,9 @@
 //! parses with.
 
 use crate::domain::{
-    App, AppAccess, AppId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId, GroupName, InvitationId,
-    Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind, Timestamp, Token,
-    UserId, UserSort, Username,
+    App, AppAccess, AppId, AppTokenId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId, GroupName,
+    InvitationId, Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind,
+    Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -67,6 +67,7 @@ described! {
     InvitationId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     GroupId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     AppId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
+    AppTokenId => MetaSchema { minimum: Some(1.0), ..MetaSchema::new_with_format("integer", "int64") },
     PageSize => MetaSchema {
         minimum: Some(1.0),
         maximum: Some(PageSize::MAX.into()),

@@ -78,6 +78,21 @@ CREATE INDEX entry_codes_of_session    ON entry_codes (session_id);
 CREATE INDEX entry_codes_of_app        ON entry_codes (app_id);
 CREATE INDEX entry_codes_by_expires_at ON entry_codes (expires_at);
 
+CREATE TABLE app_tokens (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    token_hash      BLOB    NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    app_id          INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    name            TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    created_at      INTEGER NOT NULL,
+    expires_at      INTEGER,
+    last_used_at    INTEGER
+) STRICT;
+
+CREATE INDEX app_tokens_of_user       ON app_tokens (user_id);
+CREATE INDEX app_tokens_of_app        ON app_tokens (app_id);
+CREATE INDEX app_tokens_by_expires_at ON app_tokens (expires_at) WHERE expires_at IS NOT NULL;
+
 CREATE TABLE known_browsers (
     token_hash      BLOB    NOT NULL CHECK (length(token_hash) = 32),
     user_id         INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,

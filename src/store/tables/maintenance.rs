@@ -81,6 +81,11 @@ impl Writer<'_> {
         self.delete_for_a_time_slice(delete_some!("invitations", "id", "expires_at < ?1"), expired)
     }
 
+    /// Deletes app tokens that expired before a time.
+    pub fn sweep_app_tokens(&mut self, expired: Timestamp) -> Result<bool, Error> {
+        self.delete_for_a_time_slice(delete_some!("app_tokens", "id", "expires_at < ?1"), expired)
+    }
+
     /// Deletes reset tokens that expired before a time.
     pub fn sweep_password_resets(&mut self, expired: Timestamp) -> Result<bool, Error> {
         let sql = delete_some!("password_resets", "token_hash", "expires_at < ?1");

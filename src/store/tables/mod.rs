@@ -1,5 +1,6 @@
 //! Statements and their row mappers, one file per subject. The same SQL serves every engine.
 
+mod app_tokens;
 mod apps;
 mod audit;
 mod audit_days;

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AppId, Error, NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn, Timestamp,
-        TokenHash, UserId,
+        Action, AppId, Error, NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn,
+        Timestamp, TokenHash, UserId,
     },
     store::{
         Reader, Rows, SessionCounts, Writer,
@@ -192,9 +192,16 @@ impl Writer<'_> {
     }
 
     /// Ends every session of an account but the one named and those that depend on it, and returns how many that were.
+    /// Where none is named, the account's app tokens are revoked, too, which is recorded: whoever ends all sessions wants
+    /// nobody to go on with what was handed out before.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
         const SQL: &str = "DELETE FROM sessions
              WHERE user_id = ?1 AND id IS DISTINCT FROM ?2 AND (?2 IS NULL OR parent_id IS DISTINCT FROM ?2)";
+        const REVOKE: &str = "DELETE FROM app_tokens WHERE user_id = ?1";
+        if but.is_none() {
+            let revoked = self.sql.change(REVOKE, values![user])?;
+            self.record_times(Action::AppTokenRevoked, Some(user), u32::try_from(revoked).unwrap_or(u32::MAX));
+        }
         Ok(u32::try_from(self.sql.change(SQL, values![user, but])?).unwrap_or(u32::MAX))
     }
 

@@ -1,0 +1,74 @@
+//! Statements about app tokens.
+
+use super::users::text;
+use crate::{
+    domain::{AppId, AppToken, AppTokenId, DisplayName, Error, NewAppToken, Timestamp, UserId},
+    store::{
+        Reader, Writer,
+        sql::{Columns, Fault, values},
+    },
+};
+
+/// Chooses app tokens `t` by a condition: the columns that `token_from` reads.
+macro_rules! select {
+    ($by:literal) => {
+        concat!(
+            "SELECT t.id, t.name, t.app_id, a.name, t.created_at, t.expires_at, t.last_used_at
+             FROM app_tokens t JOIN apps a ON a.id = t.app_id WHERE ",
+            $by
+        )
+    };
+}
+
+/// A name that can't be read is replaced, so that its owner still sees the token and can revoke it.
+fn token_from(row: &dyn Columns) -> Result<AppToken, Fault> {
+    let id = row.number(0)?;
+    let fault = |what: &str| Fault::Other(format!("the app token {id} has no usable {what}"));
+    let damaged = || DisplayName::parse(&format!("damaged-{id}")).expect("a name");
+    Ok(AppToken {
+        id: AppTokenId::new(id).ok_or_else(|| fault("id"))?,
+        name: DisplayName::from_stored(&text(row, 1)?).unwrap_or_else(|_| damaged()),
+        app: AppId::new(row.number(2)?).ok_or_else(|| fault("app"))?,
+        app_name: text(row, 3)?.into_owned(),
+        created_at: row.time(4)?,
+        expires_at: row.nullable(5, |n| row.time(n))?,
+        last_used_at: row.nullable(6, |n| row.time(n))?,
+    })
+}
+
+impl Reader<'_> {
+    /// The app tokens of an account that can still be used, the newest first. Scans.
+    pub fn app_tokens_of(&self, user: UserId, now: Timestamp) -> Result<Vec<AppToken>, Error> {
+        const SQL: &str = select!("t.user_id = ?1 AND (t.expires_at IS NULL OR t.expires_at > ?2) ORDER BY t.id DESC");
+        Ok(self.sql.all(SQL, values![user, now], token_from)?)
+    }
+}
+
+impl Writer<'_> {
+    /// Stores an app token. Fails with `TooManyAppTokens`; those that have expired make room first.
+    pub fn insert_app_token(&mut self, user: UserId, new: &NewAppToken) -> Result<AppToken, Error> {
+        const SQL: &str = "INSERT INTO app_tokens (token_hash, user_id, app_id, name, created_at, expires_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id";
+        const TRIM: &str = "DELETE FROM app_tokens WHERE user_id = ?1 AND expires_at <= ?2";
+        let is_full = |writer: &Self| -> Result<bool, Error> {
+            const COUNT: &str = "SELECT count(*) FROM app_tokens WHERE user_id = ?1";
+            Ok(writer.sql.only(COUNT, values![user], |row| row.number(0))? >= AppToken::MAX_PER_USER.into())
+        };
+        if is_full(self)? {
+            self.sql.change(TRIM, values![user, self.now])?;
+            if is_full(self)? {
+                return Err(Error::TooManyAppTokens);
+            }
+        }
+        let given = values![&new.token_hash, user, new.app, &new.name, self.now, new.expires_at];
+        let id = self.sql.only(SQL, given, |row| row.number(0))?;
+        Ok(self.sql.only(select!("t.id = ?1"), values![id], token_from)?)
+    }
+
+    /// Revokes an app token of an account. `false` if it has none with this id that can still be used.
+    pub fn delete_app_token(&mut self, user: UserId, id: AppTokenId) -> Result<bool, Error> {
+        const SQL: &str =
+            "DELETE FROM app_tokens WHERE id = ?1 AND user_id = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+        Ok(self.sql.change(SQL, values![id, user, self.now])? == 1)
+    }
+}
