@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::{App, Policy},
     config::number,
-    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserSelector},
+    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserSelector, Usernames},
     http::answers::AuditEvent,
 };
 use anyhow::{Context, Result};
@@ -18,11 +18,7 @@ use clap::{
 };
 use futures_executor::block_on;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Read the audit log
@@ -113,7 +109,11 @@ impl Audit {
             };
             let is_end = entries.len() < PAGE as usize;
             place = entries.last().map_or(place, |entry| entry.id);
-            let names = if self.json { HashMap::new() } else { usernames(app, &entries).await? };
+            let names = if self.json {
+                Usernames::default()
+            } else {
+                app.audit.usernames(&shell, &entries).await.map_err(explain)?
+            };
             let text: String = entries.into_iter().map(|entry| form.entry(entry, &names)).collect::<Result<_>>()?;
             show(&text)?;
             if is_end && !self.follow {
@@ -133,20 +133,6 @@ impl Audit {
         let (actor, subject) = (id_of(app, self.actor.as_ref()).await?, id_of(app, self.user.as_ref()).await?);
         Ok(AuditFilter { action: self.action, actor, subject })
     }
-}
-
-/// The usernames of accounts in these entries. An id without one is of an account that was deleted, or can't be read.
-async fn usernames(app: &App, entries: &[AuditEntry]) -> Result<HashMap<i64, String>> {
-    let ids: BTreeSet<i64> = entries.iter().flat_map(|entry| [entry.actor, entry.subject]).flatten().collect();
-    let mut names = HashMap::new();
-    for id in ids {
-        match app.accounts.get(&Caller::shell(), UserId::new(id)).await {
-            Ok(user) => drop(names.insert(id, user.username.to_string())),
-            Err(error @ Error::Overloaded) => return Err(explain(error)),
-            Err(_) => {}
-        }
-    }
-    Ok(names)
 }
 
 /// The output format.
@@ -175,7 +161,7 @@ impl Form {
         }
     }
 
-    fn entry(&mut self, entry: AuditEntry, names: &HashMap<i64, String>) -> Result<String> {
+    fn entry(&mut self, entry: AuditEntry, names: &Usernames) -> Result<String> {
         let json = |entry: AuditEntry| {
             serde_json::to_string(&AuditEvent::from(entry)).context("an entry can't be written as JSON")
         };
@@ -197,8 +183,8 @@ impl Form {
     }
 }
 
-fn row(entry: &AuditEntry, names: &HashMap<i64, String>) -> String {
-    let named = |id: i64| names.get(&id).map_or_else(|| id.to_string(), |name| format!("{id} {name}"));
+fn row(entry: &AuditEntry, names: &Usernames) -> String {
+    let named = |id: i64| names.get(id).map_or_else(|| id.to_string(), |name| format!("{id} {name}"));
     let account = |id: Option<i64>| id.map_or_else(|| "-".to_owned(), named);
     let text = |text: &Option<String>| text.as_deref().map_or("-".into(), |text| printable(text).into_owned());
     format!(

@@ -1,7 +1,7 @@
 //! Invitations, and who may register.
 
 use super::{EmailAddress, Faults, InvitationId, Role, Timestamp, TokenHash, UserId};
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// An invitation that has not been used, without its token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,32 @@ pub struct NewInvitation {
     pub email: Option<EmailAddress>,
     pub role: Role,
     pub expires_at: Timestamp,
+}
+
+/// How many invitations are created at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvitationCount(u32);
+
+impl InvitationCount {
+    pub const MAX: u32 = 100;
+    pub const ONE: Self = Self(1);
+
+    pub fn new(number: u64) -> Result<Self, Cow<'static, str>> {
+        let number = u32::try_from(number).ok().filter(|number| (1..=Self::MAX).contains(number));
+        number.map(Self).ok_or_else(Self::fault)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        text.parse().map_or_else(|_| Err(Self::fault()), Self::new)
+    }
+
+    pub fn fault() -> Cow<'static, str> {
+        format!("must be a whole number from 1 to {}", Self::MAX).into()
+    }
+
+    pub fn get(self) -> u32 {
+        self.0
+    }
 }
 
 /// Who may register.

@@ -24,6 +24,7 @@ mod session;
 mod time;
 mod token;
 mod user;
+mod words;
 
 pub use app::{App, AppAccess, AppChanges, AppSelector, DamagedApp, NewApp};
 pub use app_token::{AppToken, NewAppToken};
@@ -37,7 +38,7 @@ pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewE
 pub use error::{Error, Faults};
 pub use group::{DamagedGroup, Group, GroupName, GroupSelector};
 pub use id::{AppId, AppTokenId, GroupId, InvitationId, UserId};
-pub use invitation::{DamagedInvitation, Invitation, NewInvitation, Registration};
+pub use invitation::{DamagedInvitation, Invitation, InvitationCount, NewInvitation, Registration};
 pub use object::{StrictObject, plain_name};
 pub use origin::Origin;
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
@@ -54,3 +55,4 @@ pub use user::{
     Credentials, DamagedUser, EmailAddress, NewUser, Role, User, UserChanges, UserRecord, UserSelector, UserUpdate,
     Username, fold,
 };
+pub use words::Usernames;

@@ -3,8 +3,9 @@
 use super::AuditLog;
 use crate::{
     app::{access::Operation, core::Core},
-    domain::{AuditCursor, AuditEntry, AuditFilter, Caller, ChainPoint, Error, Page, PageSize},
+    domain::{AuditCursor, AuditEntry, AuditFilter, Caller, ChainPoint, Error, Page, PageSize, Usernames},
 };
+use std::collections::BTreeSet;
 
 impl AuditLog {
     /// Reads a page of the log, newest entries first. It includes what was refused up to now, except for counts of the
@@ -30,6 +31,14 @@ impl AuditLog {
         limit: u32,
     ) -> Result<Vec<AuditEntry>, Error> {
         self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_after(&filter, after, limit)).await
+    }
+
+    /// The usernames that the accounts of these entries have now, for a page of the log or so. With them, an entry can say
+    /// what happened: see [`AuditEntry::in_words`].
+    pub async fn usernames(&self, caller: &Caller, entries: &[AuditEntry]) -> Result<Usernames, Error> {
+        let ids: BTreeSet<i64> = entries.iter().flat_map(|entry| [entry.actor, entry.subject]).flatten().collect();
+        let ids: Vec<i64> = ids.into_iter().collect();
+        self.core.scan(caller, Operation::ReadAudit, move |reader| reader.usernames(&ids)).await
     }
 
     /// Returns the id of the entry before the newest `newest` ones.
