@@ -2,8 +2,8 @@
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, Caller, EmailAddress, Error, Invitation, InvitationId, InvitationToken, NewInvitation, Page, PageSize,
-    Role, TokenHash,
+    Action, Caller, EmailAddress, Error, Faults, Invitation, InvitationCount, InvitationId, InvitationToken,
+    NewInvitation, Page, PageSize, Role, TokenHash,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -44,19 +44,37 @@ pub struct Invitations {
 impl Invitations {
     /// Creates an invitation.
     pub async fn create(&self, caller: &Caller, invite: Invite) -> Result<IssuedInvitation, Error> {
-        let token = InvitationToken::generate();
-        let new = NewInvitation {
-            token_hash: token.hash(),
-            email: invite.email,
-            role: invite.role,
-            expires_at: self.core.clock.now() + invite.expires_in.unwrap_or(self.core.policy.invitation_lifetime),
+        let created = self.create_many(caller, invite, InvitationCount::ONE).await?;
+        created.into_iter().next().ok_or_else(|| Error::Internal("no invitation was created".to_owned()))
+    }
+
+    /// Creates several invitations alike, all or none; only one for an e-mail address. They are one entry of the audit log.
+    pub async fn create_many(
+        &self,
+        caller: &Caller,
+        invite: Invite,
+        count: InvitationCount,
+    ) -> Result<Vec<IssuedInvitation>, Error> {
+        self.core.decide(caller, Operation::Invite)?;
+        if invite.email.is_some() && count != InvitationCount::ONE {
+            let mut faults = Faults::default();
+            faults.add("count", "must be 1 for an invitation with an e-mail address");
+            return Err(Error::Invalid(faults));
+        }
+        let expires_at = self.core.clock.now() + invite.expires_in.unwrap_or(self.core.policy.invitation_lifetime);
+        let new = |token: &InvitationToken| {
+            let Invite { email, role, .. } = invite.clone();
+            NewInvitation { token_hash: token.hash(), email, role, expires_at }
         };
+        let tokens: Vec<InvitationToken> = (0..count.get()).map(|_| InvitationToken::generate()).collect();
+        let new: Vec<NewInvitation> = tokens.iter().map(new).collect();
         let created = self.core.change(caller, Operation::Invite, move |writer, _| {
-            let invitation = writer.insert_invitation(&new)?;
-            writer.record(Action::InvitationCreated, None);
-            Ok(invitation)
+            let invitations = new.iter().map(|new| writer.insert_invitation(new)).collect::<Result<Vec<_>, _>>()?;
+            writer.record_times(Action::InvitationCreated, None, count.get());
+            Ok(invitations)
         });
-        Ok(IssuedInvitation { invitation: created.await?, token })
+        let issued = created.await?.into_iter().zip(tokens);
+        Ok(issued.map(|(invitation, token)| IssuedInvitation { token, invitation }).collect())
     }
 
     /// The invitation of a token, for somebody who may register with it. It is not used up.

@@ -8,9 +8,9 @@ use super::{
     print,
 };
 use crate::{
-    app::{App, Invite as Invitation, Policy},
+    app::{App, Invite as Invitation, IssuedInvitation, Policy},
     config::InvitationSettings,
-    domain::{Caller, EmailAddress, InvitationId, PageSize, Role, User, UserSelector},
+    domain::{self, Caller, EmailAddress, InvitationCount, InvitationId, PageSize, Role, User, UserSelector},
     http::answers,
 };
 use anyhow::Result;
@@ -18,7 +18,7 @@ use clap::{Args, Subcommand};
 use futures_executor::block_on;
 use std::path::Path;
 
-/// Create and print an invitation for one person
+/// Create and print invitations, each for one person
 ///
 /// Prints a link that the person opens in a browser, if --public-url is known; else a token, which the person sends in the
 /// field `invitation` of POST /api/v1/users. It works once, in every registration mode except 'closed'. Opening the link
@@ -34,7 +34,11 @@ pub(super) struct Invite {
     #[arg(long, default_value = "user", value_parser = |text: &str| Role::parse(text))]
     role: Role,
 
-    /// Print it as JSON, in the shape of POST /api/v1/invitations
+    /// Create so many alike, all or none, and print one a line. Not more than 1 with --email
+    #[arg(long, value_name = "COUNT", value_parser = |text: &str| InvitationCount::parse(text))]
+    count: Option<InvitationCount>,
+
+    /// Print it as JSON, in the shape of POST /api/v1/invitations; with --count as a list
     #[arg(long, conflicts_with = "token")]
     json: bool,
 
@@ -50,19 +54,26 @@ impl Invite {
         let policy = Policy { invitation_lifetime: self.settings.invitation_lifetime, ..Policy::default() };
         let app = open(database, policy)?;
         let invite = Invitation { email: self.email.clone(), role: self.role, expires_in: None };
-        let invited = block_on(app.invitations.create(&Caller::shell(), invite)).map_err(explain)?;
-        let invitation = &invited.invitation;
-        eprint(&format!(
-            "invitation {}, for the role {}, until {}",
-            invitation.id, invitation.role, invitation.expires_at
-        ));
-        if let Some(email) = &invitation.email {
+        let count = self.count.unwrap_or(InvitationCount::ONE);
+        let invited = block_on(app.invitations.create_many(&Caller::shell(), invite, count)).map_err(explain)?;
+        for IssuedInvitation { invitation, .. } in &invited {
+            let domain::Invitation { id, role, expires_at, .. } = invitation;
+            eprint(&format!("invitation {id}, for the role {role}, until {expires_at}"));
+        }
+        if let Some(email) = &self.email {
             warn_of_account(&app, email);
         }
-        if self.json {
-            return print(&json(&answers::CreatedInvitation::from(invited))?);
+        print(&self.result(invited)?)
+    }
+
+    fn result(&self, invited: Vec<IssuedInvitation>) -> Result<String> {
+        match (self.json, self.count) {
+            (true, Some(_)) => json(&answers::CreatedInvitations::from(invited)),
+            (true, None) => {
+                invited.into_iter().map(|invited| json(&answers::CreatedInvitation::from(invited))).collect()
+            }
+            (false, _) => Ok(invited.iter().map(|invited| self.handed_over.line(&invited.token)).collect()),
         }
-        print(&self.handed_over.line(&invited.token))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Answer, Client, PASSWORD, Server, probes::Probes};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use usher::domain::Registration;
 
 const OTHER: &str = "another long password";
@@ -309,4 +309,45 @@ fn an_invitation_for_another_address_costs_no_hash() {
     let hashes = server.app.hashes();
     server.anon().post("/users", invited("eve", &token)).is(400, "invalid_invitation");
     assert_eq!(server.app.hashes(), hashes);
+}
+
+#[test]
+fn many_invitations_are_created_at_once_each_for_one_account() {
+    // given
+    let (server, root) = by_mode(Registration::Invite);
+
+    // when
+    let made = root.post("/invitations", json!({"count": 20, "role": "admin", "expires_in": 60}));
+
+    // then
+    let made = made.is(201, "").json()["invitations"].as_array().unwrap().clone();
+    let tokens: BTreeSet<&str> = made.iter().map(|one| one["token"].as_str().unwrap()).collect();
+    let ids: BTreeSet<i64> = made.iter().map(|one| one["id"].as_i64().unwrap()).collect();
+    assert_eq!((made.len(), tokens.len(), ids.len()), (20, 20, 20));
+    assert!(made.iter().all(|one| one["role"] == "admin" && one["expires_at"] == "2026-11-22T10:01:00Z"));
+    assert_eq!(root.get("/invitations").json()["invitations"].as_array().unwrap().len(), 20);
+    for (n, token) in tokens.iter().take(2).enumerate() {
+        server.anon().post("/users", invited(&format!("guest{n}"), token)).is(201, "");
+        server.anon().post("/users", invited("late", token)).is(400, "invalid_invitation");
+    }
+    let entries: Vec<_> = server.audit().into_iter().filter(|entry| entry.action == "invitation.created").collect();
+    assert_eq!(entries.iter().map(|entry| entry.count).collect::<Vec<_>>(), [20]);
+
+    let one = root.post("/invitations", json!({"count": 1, "email": "ada@example.com"})).is(201, "").json();
+    assert_eq!(one["invitations"][0]["email"], "ada@example.com");
+}
+
+#[test]
+fn too_many_invitations_or_many_for_one_address_are_refused_and_none_is_created() {
+    let (server, root) = by_mode(Registration::Open);
+    let (ada, before) = (server.user("ada"), server.rows());
+    for count in [json!(0), json!(101), json!(-1), json!(1.5), json!("2"), Value::Null, json!(1e30)] {
+        assert_eq!(root.post("/invitations", json!({"count": count})).faulty(), ["count"], "{count}");
+    }
+    let several = json!({"count": 2, "email": "ada@example.com"});
+    assert_eq!(root.post("/invitations", several.clone()).faulty(), ["count"]);
+    ada.post("/invitations", several).is(403, "forbidden");
+    server.fail_after_invitations(5);
+    root.post("/invitations", json!({"count": 6})).is(500, "internal_error");
+    assert_eq!(server.rows(), before);
 }

@@ -196,6 +196,7 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
     ),
     ("createInvitation", "", |c| c.client.post("/invitations", json!({})), [401, 403, 201]),
     ("createInvitation", "role", |c| c.client.post("/invitations", json!({"role": "admin"})), [401, 403, 201]),
+    ("createInvitation", "count", |c| c.client.post("/invitations", json!({"count": 2})), [401, 403, 201]),
     ("listInvitations", "", |c| c.client.get("/invitations"), [401, 403, 200]),
     (
         "deleteInvitation",

@@ -3,7 +3,9 @@
 use crate::support::{Server, probes::Probes, spec};
 use serde_json::{Value, json};
 use usher::{
-    domain::{App, AppToken, ChartLength, EmailAddress, Group, PageSize, Password, SessionLimits, Username},
+    domain::{
+        App, AppToken, ChartLength, EmailAddress, Group, InvitationCount, PageSize, Password, SessionLimits, Username,
+    },
     http::ErrorCode,
 };
 
@@ -75,10 +77,25 @@ fn every_list_has_a_limit() {
     let limit = |limit: u32| Some(limit.into());
     let [groups, app_groups, app_tokens, page, sessions] =
         [Group::MAX_PER_USER, App::MAX_GROUPS, AppToken::MAX_PER_USER, PageSize::MAX, sessions].map(limit);
-    let days = Some(ChartLength::MAX.into());
+    let [days, invitations] = [ChartLength::MAX, InvitationCount::MAX].map(limit);
     assert_eq!(
         limits,
-        [groups, app_groups, app_groups, app_groups, app_tokens, page, page, page, page, page, page, days, sessions]
+        [
+            groups,
+            app_groups,
+            app_groups,
+            app_groups,
+            app_tokens,
+            invitations,
+            page,
+            page,
+            page,
+            page,
+            page,
+            page,
+            days,
+            sessions
+        ]
     );
 }
 

@@ -8,7 +8,7 @@ use crate::{
         person::PUBLIC_URL,
     },
 };
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 use tempfile::tempdir;
 
 const COMMANDS: [(&[&str], &str, &str); 2] =
@@ -18,6 +18,23 @@ const COMMANDS: [(&[&str], &str, &str); 2] =
 fn printed(folder: &Path, command: &[&str], more: &[&str]) -> String {
     let text = done(folder, &[command, more].concat());
     text.strip_suffix('\n').filter(|line| !line.contains('\n')).unwrap_or_else(|| panic!("{text:?}")).to_owned()
+}
+
+#[test]
+fn many_invitations_are_printed_one_a_line() {
+    let (folder, serving) = serving(&["--public-url", PUBLIC_URL]);
+    let (path, root) = (folder.path(), serving.sign_in("root"));
+
+    let printed = done(path, &["invite", "--count", "20"]);
+
+    let links: BTreeSet<&str> = printed.lines().collect();
+    assert_eq!((links.len(), printed.lines().count()), (20, 20));
+    assert!(links.iter().all(|link| link.starts_with(&format!("{PUBLIC_URL}/invited?token=ushi_"))), "{printed}");
+    assert_eq!(root.get("/invitations").json()["invitations"].as_array().unwrap().len(), 20);
+    let listed = document(&done(path, &["invite", "--count", "1", "--json"]));
+    assert_eq!(listed["invitations"].as_array().unwrap().len(), 1);
+    fails(path, &["invite", "--count", "2", "--email", "eve@example.com"], 1, "count must be 1");
+    fails(path, &["invite", "--count", "101"], 2, "must be a whole number from 1 to 100");
 }
 
 #[test]

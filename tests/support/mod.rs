@@ -424,16 +424,25 @@ fn hold_against_operation(operation: &Value, method: &str, path: &str, answer: &
     let content = &documented["content"]["application/json"];
     if answer.status >= 400 {
         assert!(content["examples"][answer.code()].is_object(), "{method} {path}: code beyond the spec: {answer:?}");
-    } else if let Some(name) = content["schema"]["$ref"].as_str().and_then(|name| name.rsplit('/').next()) {
-        let schema = &spec()["components"]["schemas"][name];
-        let promised: Vec<&str> =
-            schema["required"].as_array().expect("required").iter().flat_map(Value::as_str).collect();
-        let body = answer.json();
-        let given = body.as_object().expect("an object");
-        assert!(promised.iter().all(|member| given.contains_key(*member)), "{method} {path} lacks a member: {body}");
-        let known = |member: &String| schema["properties"][member].is_object();
+    } else if let Some(schema) = named_schema(&content["schema"]) {
+        let (body, given) = (answer.json(), answer.json().as_object().cloned().expect("an object"));
+        let promised = |schema: &&Value| {
+            let mut required = schema["required"].as_array().expect("required").iter().flat_map(Value::as_str);
+            required.all(|member| given.contains_key(member))
+        };
+        let forms =
+            schema["oneOf"].as_array().map_or_else(|| vec![schema], |one| one.iter().flat_map(named_schema).collect());
+        let form = forms.into_iter().find(promised);
+        let form = form.unwrap_or_else(|| panic!("{method} {path} lacks a member: {body}"));
+        let known = |member: &String| form["properties"][member].is_object();
         assert!(given.keys().all(known), "{method} {path} has a member beyond the spec: {body}");
     }
+}
+
+/// The schema of the spec that a reference names.
+fn named_schema(reference: &Value) -> Option<&'static Value> {
+    let name = reference["$ref"].as_str().and_then(|name| name.rsplit('/').next())?;
+    Some(&spec()["components"]["schemas"][name])
 }
 
 /// A number that no other test of this process has.

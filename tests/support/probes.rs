@@ -123,6 +123,15 @@ pub trait Probes {
         Timestamp::from_millis(self.probe("SELECT last_used_at FROM sessions"))
     }
 
+    /// Refuses an invitation once there are so many.
+    fn fail_after_invitations(&self, count: u32) {
+        let sql = format!(
+            "CREATE TRIGGER full BEFORE INSERT ON invitations WHEN (SELECT count(*) FROM invitations) >= {count}
+             BEGIN SELECT raise(ABORT, 'full'); END"
+        );
+        self.connection().execute_batch(&sql).expect("it can be written");
+    }
+
     /// Makes the sessions of an account those of browsers.
     fn make_session_of_a_browser(&self, username: &str) {
         let sql = "UPDATE sessions SET kind = 'browser' WHERE user_id = (SELECT id FROM users WHERE username = ?1)";

@@ -5,7 +5,7 @@ pub use super::{
     apps::{App, AppList},
     audit::{AuditDays, AuditEvent},
     groups::{Group, GroupList, MemberList},
-    invitations::{CreatedInvitation, Invitation, InvitationList},
+    invitations::{CreatedInvitation, CreatedInvitations, Invitation, InvitationList},
     sessions::SessionList,
     user::User,
     users::PasswordResetIssued,

@@ -84,7 +84,7 @@ answer! {
         ip: Nullable<String>,
         /// The `X-Request-Id` of the answer. Null for the command line, and if the entry stands for several attempts
         request_id: Nullable<String>,
-        /// How many events the entry stands for: attempts that came too fast to be recorded one by one, sessions that were ended together, or accounts that were imported together
+        /// How many events the entry stands for: attempts that came too fast to be recorded one by one, sessions that were ended together, or accounts and invitations that were created together
         count: i64,
         /// SHA-256 over the entry and the hash of the previous entry
         hash: ChainHash,

@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Invite, IssuedInvitation},
-    domain::{self, EmailAddress, InvitationId, InvitationToken, Role, Timestamp, UserId},
+    domain::{self, EmailAddress, InvitationCount, InvitationId, InvitationToken, Role, Timestamp, UserId},
     http::{
         auth::SignedInCaller,
         wire::{
@@ -10,11 +10,14 @@ use crate::{
             error::{ApiError, ErrorCode},
             path::Path,
             query::{Part, Query, page_answer},
-            schema::{Example, Item, Nullable, Seconds, answer},
+            schema::{ApiSchema, Example, Item, Nullable, Seconds, answer},
         },
     },
 };
-use poem_openapi::{ApiResponse, OpenApi};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -38,6 +41,8 @@ body! {
         optional role: Role,
         /// How long it can be used, in seconds; by default the server's `--invitation-lifetime`
         optional expires_in: Seconds,
+        /// How many to create alike, all or none. The answer is then a list, also of one. Only 1 together with `email`
+        optional count: InvitationCount,
     }
 }
 
@@ -115,6 +120,54 @@ impl Example for CreatedInvitation {
     }
 }
 
+impl Item for CreatedInvitation {
+    const MAX: u32 = InvitationCount::MAX;
+}
+
+answer! {
+    /// New invitations, with their tokens.
+    CreatedInvitations as "CreatedInvitations" {
+        invitations: Vec<CreatedInvitation>,
+    }
+}
+
+impl From<Vec<IssuedInvitation>> for CreatedInvitations {
+    fn from(invited: Vec<IssuedInvitation>) -> Self {
+        Self { invitations: invited.into_iter().map(CreatedInvitation::from).collect() }
+    }
+}
+
+impl Example for CreatedInvitations {
+    fn example() -> Value {
+        json!({"invitations": [CreatedInvitation::example()]})
+    }
+}
+
+/// What a request gets: a list if it names a number.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    One(CreatedInvitation),
+    Many(CreatedInvitations),
+}
+
+impl ApiSchema for OneOrMany {
+    fn schema() -> MetaSchemaRef {
+        MetaSchemaRef::Reference("CreatedInvitationOrInvitations".into())
+    }
+
+    fn register(registry: &mut Registry) {
+        CreatedInvitation::register(registry);
+        CreatedInvitations::register(registry);
+        registry.create_schema::<Self, _>("CreatedInvitationOrInvitations".into(), |_| MetaSchema {
+            description: Some("The invitation, or the list of them if the request had a `count`"),
+            one_of: vec![CreatedInvitation::schema(), CreatedInvitations::schema()],
+            example: Some(CreatedInvitation::example()),
+            ..MetaSchema::ANY
+        });
+    }
+}
+
 page_answer! {
     /// A page of the invitations that can still be used.
     InvitationList as "InvitationList" { invitations: Invitation, from domain::Invitation, by InvitationId }
@@ -122,9 +175,9 @@ page_answer! {
 
 #[derive(ApiResponse)]
 pub enum Created {
-    /// The invitation was created
+    /// The invitation was created, or all of them
     #[oai(status = 201)]
-    Invitation(Json<CreatedInvitation>),
+    Invitation(Json<OneOrMany>),
 }
 
 #[derive(ApiResponse)]
@@ -147,12 +200,17 @@ impl Invitations {
     ///
     /// For administrators. The holder of the token can register once, also while `--registration` is `invite`. If the
     /// server has a public URL (see `GET /service`), people can open the link `{public_url}/invited?token={token}` instead.
+    /// With `count`, that many are created alike, for any e-mail address, and the answer is a list.
     #[oai(path = "/invitations", method = "post", operation_id = "createInvitation")]
     async fn create(&self, caller: SignedInCaller, body: Body<NewInvitation>) -> Result<Created, ApiError> {
-        let NewInvitation { email, role, expires_in } = body.0;
+        let NewInvitation { email, role, expires_in, count } = body.0;
         let expires_in = expires_in.map(|Seconds(span)| span);
         let invite = Invite { email, role: role.unwrap_or(Role::User), expires_in };
-        Ok(Created::Invitation(Json(self.app.invitations.create(&caller.0, invite).await?.into())))
+        let created = match count {
+            None => OneOrMany::One(self.app.invitations.create(&caller.0, invite).await?.into()),
+            Some(count) => OneOrMany::Many(self.app.invitations.create_many(&caller.0, invite, count).await?.into()),
+        };
+        Ok(Created::Invitation(Json(created)))
     }
 
     /// List invitations

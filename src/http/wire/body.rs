@@ -8,8 +8,8 @@ use super::{
 use crate::{
     app::Accounts,
     domain::{
-        App, AppAccess, AppId, DisplayName, EmailAddress, Faults, GroupName, Origin, Password, Role, StrictObject,
-        Username, plain_name,
+        App, AppAccess, AppId, DisplayName, EmailAddress, Faults, GroupName, InvitationCount, Origin, Password, Role,
+        StrictObject, Username, plain_name,
     },
     http::context::Context,
 };
@@ -247,6 +247,12 @@ impl FromJson for bool {
 impl FromJson for AppId {
     fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
         value.as_i64().and_then(Self::new).ok_or_else(|| "must be the id of an app".into())
+    }
+}
+
+impl FromJson for InvitationCount {
+    fn from_json(value: &Value, _fields: &Fields<'_>) -> Result<Self, Cow<'static, str>> {
+        value.as_u64().map_or_else(|| Err(Self::fault()), Self::new)
     }
 }
 

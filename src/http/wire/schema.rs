@@ -3,8 +3,8 @@
 
 use crate::domain::{
     App, AppAccess, AppId, AppTokenId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId, GroupName,
-    InvitationId, Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId, SessionKind,
-    Timestamp, Token, UserId, UserSort, Username,
+    InvitationCount, InvitationId, Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId,
+    SessionKind, Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
@@ -72,6 +72,11 @@ described! {
         minimum: Some(1.0),
         maximum: Some(PageSize::MAX.into()),
         default: Some(json!(PageSize::DEFAULT)),
+        ..MetaSchema::new("integer")
+    },
+    InvitationCount => MetaSchema {
+        minimum: Some(1.0),
+        maximum: Some(InvitationCount::MAX.into()),
         ..MetaSchema::new("integer")
     },
     ChartLength => MetaSchema {
