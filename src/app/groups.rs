@@ -100,12 +100,7 @@ impl Groups {
         self.core
             .change(caller, Operation::ManageMember(user), move |writer, _| {
                 let id = existing(writer, id)?;
-                let user = user.ok_or(Error::UserNotFound)?;
-                writer.credentials_to_change(user)?.ok_or(Error::UserNotFound)?;
-                if writer.insert_member(id, user)? {
-                    writer.record(Action::GroupMemberAdded, Some(user));
-                }
-                Ok(())
+                join(writer, id, existing_user(writer, user)?)
             })
             .await
     }
@@ -116,10 +111,29 @@ impl Groups {
             .change(caller, Operation::ManageMember(user), move |writer, _| {
                 let id = existing(writer, id)?;
                 let user = user.ok_or(Error::UserNotFound)?;
-                if !writer.delete_member(id, user)? {
-                    return Err(Error::UserNotFound);
+                if leave(writer, id, user)? { Ok(()) } else { Err(Error::UserNotFound) }
+            })
+            .await
+    }
+
+    /// Takes an account out of some groups and adds it to others: to all of them, or nothing is changed. It may be out of the
+    /// former and in the latter already.
+    pub async fn move_member(
+        &self,
+        caller: &Caller,
+        user: Option<UserId>,
+        from: Vec<GroupId>,
+        to: Vec<GroupId>,
+    ) -> Result<(), Error> {
+        self.core
+            .change(caller, Operation::ManageMember(user), move |writer, _| {
+                let user = existing_user(writer, user)?;
+                for group in &from {
+                    leave(writer, *group, user)?;
                 }
-                writer.record(Action::GroupMemberRemoved, Some(user));
+                for group in &to {
+                    join(writer, existing(writer, Some(*group))?, user)?;
+                }
                 Ok(())
             })
             .await
@@ -140,4 +154,27 @@ impl Groups {
 fn existing(writer: &Writer<'_>, id: Option<GroupId>) -> Result<GroupId, Error> {
     let id = id.ok_or(Error::GroupNotFound)?;
     if writer.has_group(id)? { Ok(id) } else { Err(Error::GroupNotFound) }
+}
+
+/// An account that is there, perhaps damaged.
+fn existing_user(writer: &Writer<'_>, id: Option<UserId>) -> Result<UserId, Error> {
+    let id = id.ok_or(Error::UserNotFound)?;
+    writer.credentials_to_change(id)?.map(|_| id).ok_or(Error::UserNotFound)
+}
+
+/// Adds an account to a group, unless it is in it already.
+fn join(writer: &mut Writer<'_>, group: GroupId, user: UserId) -> Result<(), Error> {
+    if writer.insert_member(group, user)? {
+        writer.record(Action::GroupMemberAdded, Some(user));
+    }
+    Ok(())
+}
+
+/// Takes an account out of a group. `false` where it is not in it.
+fn leave(writer: &mut Writer<'_>, group: GroupId, user: UserId) -> Result<bool, Error> {
+    let was_in_it = writer.delete_member(group, user)?;
+    if was_in_it {
+        writer.record(Action::GroupMemberRemoved, Some(user));
+    }
+    Ok(was_in_it)
 }

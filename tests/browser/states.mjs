@@ -98,6 +98,107 @@ state(APP, 'asked about', async (tab) => {
 });
 state(APP, 'not there', (tab) => administer(tab, main, '/admin/apps/77'), 404);
 
+// ---- Accounts
+const USERS = '/admin/users';
+state(`GET ${USERS}`, 'a few accounts', async (tab) => {
+    for (const name of ['ada', 'nadia', LONG_USERNAME]) await main.person(name);
+    await main.call('PUT', `/users/${(await main.person(LONG_USERNAME)).id}`, { display_name: 'W'.repeat(100) });
+    await main.call('PUT', `/groups/1/members/${(await main.person('ada')).id}`, {});
+    await administer(tab, main, USERS);
+});
+state(`GET ${USERS}`, 'found nobody', (tab) => administer(tab, main, `${USERS}?q=nobody-has-this&role=admin`));
+state(`GET ${USERS}`, 'further pages', async (tab) => {
+    for (let n = 10; n < 62; n += 1) await closed.person(`person-${n}`);
+    await administer(tab, closed, `${USERS}?sort=username`);
+    await tab.page.getByRole('link', { name: 'Next page' }).click();
+    await tab.page.getByRole('link', { name: 'First page' }).waitFor();
+});
+state(`GET ${USERS}`, 'a search that is too long', (tab) => administer(tab, main, `${USERS}?q=${'a'.repeat(255)}`), 400);
+state(`GET ${USERS}`, 'not a page of it', (tab) => administer(tab, main, `${USERS}?cursor=x`), 400);
+state(`GET ${USERS}/new`, 'empty', (tab) => administer(tab, main, `${USERS}/new`));
+state(`POST ${USERS}/new`, 'all fields at fault', async (tab) => {
+    await administer(tab, main, `${USERS}/new`);
+    await tab.send(faulty, 'Create account');
+}, 400);
+state(`POST ${USERS}/new`, 'leads to the account', async (tab) => {
+    await administer(tab, main, `${USERS}/new`);
+    await tab.send({ Username: 'grandma', 'E-mail address': 'grandma@example.com', Password: given.password }, 'Create account');
+});
+const USER = `${USERS}/{user_id}`;
+const SECOND_LONG_USERNAME = LONG_USERNAME.replace('a-user', 'b-user');
+/** A tab of an administrator at an account. */
+async function lookAfterOther(tab, username) {
+    const { id } = await main.person(username);
+    await administer(tab, main, `${USERS}/${id}`);
+    return id;
+}
+state(`GET ${USER}`, 'an account with a long name and sessions', async (tab) => {
+    const { id } = await main.person(SECOND_LONG_USERNAME);
+    await main.call('PUT', `/groups/1/members/${id}`, {});
+    const own = await Tab.open();
+    await own.signIn(main, SECOND_LONG_USERNAME);
+    await own.go(`${notes}/x`);
+    await own.close();
+    await lookAfterOther(tab, SECOND_LONG_USERNAME);
+});
+state(`GET ${USER}`, 'one’s own', (tab) => administer(tab, invite, `${USERS}/1`));
+state(`GET ${USER}`, 'not there', (tab) => administer(tab, main, `${USERS}/77777`), 404);
+state(`POST ${USER}`, 'saved', async (tab) => {
+    await lookAfterOther(tab, 'ines');
+    await tab.send({ 'Display name': 'Inês 🦉', Username: 'ines2' }, 'Save');
+});
+state(`POST ${USER}`, 'all fields at fault', async (tab) => {
+    await lookAfterOther(tab, 'ivan');
+    await tab.send({ 'Display name': 'a\u202eb', Username: 'not a username', 'E-mail address': 'nobody' }, 'Save');
+}, 400);
+state(`POST ${USER}`, 'changed meanwhile', async (tab) => {
+    const id = await lookAfterOther(tab, 'iris');
+    await main.call('PUT', `/users/${id}`, { display_name: 'Iris', role: 'admin' });
+    await tab.send({ Username: 'iris2' }, 'Save');
+}, 412);
+state(`POST ${USER}/groups`, 'saved', async (tab) => {
+    await lookAfterOther(tab, 'igor');
+    await tab.page.getByLabel('family').check();
+    await tab.press('Save groups');
+});
+state(`POST ${USER}/sessions`, 'all of them', async (tab) => {
+    await main.person('ilse');
+    await main.send('POST', '/auth/login', { email: 'ilse@example.com', password: given.password });
+    await lookAfterOther(tab, 'ilse');
+    await tab.press('End all sessions');
+});
+state(`POST ${USER}/disable`, 'disabled', async (tab) => {
+    await lookAfterOther(tab, 'inga');
+    await tab.press('Disable account');
+});
+state(`POST ${USER}/disable`, 'the last administrator', async (tab) => {
+    await administer(tab, invite, `${USERS}/1`);
+    await tab.press('Disable account');
+}, 409);
+state(`POST ${USER}/enable`, 'enabled', async (tab) => {
+    await main.call('PUT', `/users/${(await main.person('isak')).id}`, { disabled: true });
+    await lookAfterOther(tab, 'isak');
+    await tab.press('Enable account');
+});
+state(`POST ${USER}/unlock`, 'unlocked', async (tab) => {
+    await lookAfterOther(tab, 'ingo');
+    await tab.press('Unlock');
+});
+state(`POST ${USER}/reset`, 'a link, shown once', async (tab) => {
+    await lookAfterOther(tab, 'ida');
+    await tab.press('Create a link for a new password');
+}, 201);
+state(`POST ${USER}/delete`, 'the username is not that of the account', async (tab) => {
+    await lookAfterOther(tab, 'ilja');
+    await tab.page.getByLabel('Username of the account').fill('somebody');
+    await tab.press('Delete account');
+}, 400);
+state(`POST ${USER}/delete`, 'deleted', async (tab) => {
+    await lookAfterOther(tab, 'gone');
+    await tab.page.getByLabel('Username of the account').fill('gone');
+    await tab.press('Delete account');
+});
+
 // ---- Signing in
 state('GET /sign-in', 'empty', (tab) => tab.go(`${main.url}/sign-in`));
 state('GET /sign-in', 'registration closed', (tab) => tab.go(`${closed.url}/sign-in`));

@@ -4,6 +4,7 @@
 mod support;
 
 mod account;
+mod admin;
 mod app_sessions;
 mod attacks;
 mod confirm;

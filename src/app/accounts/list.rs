@@ -46,6 +46,11 @@ impl Accounts {
         }
     }
 
+    /// Whether somebody may look after all accounts. A refusal is recorded.
+    pub fn may_administer(&self, caller: &Caller) -> Result<(), Error> {
+        self.core.decide(caller, Operation::ListUsers)
+    }
+
     /// Finds the account that a person at the shell means.
     pub async fn find(&self, caller: &Caller, name: UserSelector) -> Result<User, Error> {
         let found = self.core.read(caller, Operation::ListUsers, move |reader| match &name {

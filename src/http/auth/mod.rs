@@ -8,7 +8,7 @@ mod visitor;
 
 pub use bearer::{AnyCaller, SignedInCaller};
 pub use forwarded::{AppVisitor, ForwardedRequest, QUERY, RequestKind, start_of};
-pub use visitor::{Member, Visitor};
+pub use visitor::{Administrator, Member, Visitor};
 
 use crate::domain::USER_AGENT_LENGTH;
 use poem::http::{HeaderMap, header};

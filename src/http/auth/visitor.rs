@@ -102,6 +102,25 @@ impl<'a> FromRequest<'a> for Member {
     }
 }
 
+/// An administrator who is signed in. Others who are signed in are refused, whatever they ask for.
+pub struct Administrator(Member);
+
+impl Deref for Administrator {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.0
+    }
+}
+
+impl<'a> FromRequest<'a> for Administrator {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        let member = Member::from_request(request, body).await?;
+        member.context.app.accounts.may_administer(&member.caller).map_err(ApiError::from)?;
+        Ok(Self(member))
+    }
+}
+
 /// Links, cookies and redirects are those of the public URL, so that a page anywhere else would not work.
 fn refuse_other_hosts(headers: &HeaderMap, public_url: &Origin) -> Result<(), ApiError> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());

@@ -1,8 +1,10 @@
 //! What a form has done, for the page that it leads to: a word in its URL, so that a reload repeats nothing.
 
-use super::view::see_other;
 use crate::http::auth::Visitor;
-use poem::Response;
+use poem::{
+    Response,
+    http::{StatusCode, header},
+};
 
 macro_rules! done {
     ($($name:ident $word:literal $text:literal,)*) => {
@@ -27,6 +29,18 @@ macro_rules! done {
 done! {
     Saved "saved" "Saved.",
     PasswordSet "password-set" "Your password is set. All your other sessions have ended.",
+    UserCreated "user-created" "The account was created.",
+    AccountDeleted "account-deleted" "The account was deleted.",
+    Disabled "disabled" "The account is disabled, and its sessions have ended.",
+    Enabled "enabled" "The account is enabled.",
+    Unlocked "unlocked" "The account is unlocked.",
+    SessionEnded "session-ended" "The session has ended.",
+    SessionsEnded "sessions-ended" "All sessions have ended.",
+}
+
+/// Where a form ends: the browser opens another page (RFC 9110, section 15.4.4).
+pub fn see_other(path: &str) -> Response {
+    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, path).finish()
 }
 
 /// The parameter.

@@ -5,7 +5,7 @@ use super::{
     view::{Layout, Way, html, page},
 };
 use crate::{
-    domain::{Error, Faults},
+    domain::{Error, Faults, Group},
     http::{
         auth::Visitor,
         wire::error::{ApiError, ErrorCode},
@@ -80,10 +80,14 @@ impl<'p> Field<'p> {
 
     /// The ids of what a screen reader reads out with the field.
     pub(super) fn described_by(&self) -> Option<String> {
-        let parts = [(self.help.is_some(), "help"), (self.fault.is_some(), "fault")];
-        let ids = parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, part)| format!("{}-{part}", self.name));
-        Some(ids.collect::<Vec<_>>().join(" ")).filter(|ids| !ids.is_empty())
+        described_by(self.name, self.help.is_some(), self.fault.is_some())
     }
+}
+
+fn described_by(name: &str, has_help: bool, has_fault: bool) -> Option<String> {
+    let parts = [(has_help, "help"), (has_fault, "fault")];
+    let ids = parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, part)| format!("{name}-{part}"));
+    Some(ids.collect::<Vec<_>>().join(" ")).filter(|ids| !ids.is_empty())
 }
 
 /// A field in which one of several things is chosen.
@@ -91,6 +95,8 @@ pub struct Choice {
     pub name: &'static str,
     pub label: &'static str,
     pub options: Vec<Choosable>,
+    /// What should be known of it.
+    pub help: Option<String>,
     /// What is wrong with what was chosen.
     pub fault: Option<String>,
 }
@@ -102,6 +108,11 @@ pub struct Choosable {
 }
 
 impl Choice {
+    /// The ids of what a screen reader reads out with the field.
+    pub(super) fn described_by(&self) -> Option<String> {
+        described_by(self.name, self.help.is_some(), self.fault.is_some())
+    }
+
     /// Of values and their labels.
     pub fn new(
         name: &'static str,
@@ -110,7 +121,7 @@ impl Choice {
         chosen: &str,
     ) -> Self {
         let option = |(value, label)| Choosable { is_chosen: value == chosen, value, label };
-        Self { name, label, options: options.into_iter().map(option).collect(), fault: None }
+        Self { name, label, options: options.into_iter().map(option).collect(), help: None, fault: None }
     }
 }
 
@@ -247,6 +258,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Of what can't be read.
+    pub fn of_faults(faults: Faults) -> Self {
+        let text = "Correct what is marked.".to_owned();
+        Self { status: StatusCode::BAD_REQUEST, text, code: ErrorCode::ValidationFailed, faults, retry_after: None }
+    }
+
     /// Of the failure of a use case. `Err`: a failure that has a page of its own.
     pub fn of(error: Error) -> Result<Self, ApiError> {
         let error = ApiError::from(error);
@@ -274,6 +291,12 @@ impl Refusal {
             (ErrorCode::LastAdmin, _) => {
                 "Nothing was saved: this is the last administrator who can sign in. Make somebody else one first."
                     .to_owned()
+            }
+            (ErrorCode::TooManyGroups, _) => {
+                format!("Nothing was saved: an account can be in {} groups at most.", Group::MAX_PER_USER)
+            }
+            (ErrorCode::GroupInUse, _) => {
+                "Nothing was deleted: an app lets this group in. Change or delete the app first.".to_owned()
             }
             (ErrorCode::Overloaded, _) => "The service is busy. Wait a few seconds, then try again.".to_owned(),
             _ => return Err(error),

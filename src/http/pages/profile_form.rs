@@ -1,6 +1,9 @@
 //! The fields of an account, for its owner and for administrators.
 
-use super::form::{Choice, Field, FormView, Refusal};
+use super::{
+    form::{Choice, Field, FormView, Refusal},
+    view,
+};
 use crate::{
     app::ExpectedRevision,
     domain::{DisplayName, EmailAddress, Error, Faults, Role, User, UserChanges, Username},
@@ -85,9 +88,11 @@ pub fn form<'p>(user: &User, typed: &Typed<'p>, with_role: bool, refusal: Option
     let called = "How pages and apps call the account. May stay empty.";
     let display_name =
         field("display_name", "Display name", "text", "name", typed.display_name, now.display_name, called);
-    let roles = [(Role::User, "User"), (Role::Admin, "Administrator")];
-    let roles = roles.map(|(role, label)| (role.as_str().to_owned(), label.to_owned()));
-    let role = with_role.then(|| Choice::new("role", "Role", roles, typed.role.unwrap_or_default()));
+    let roles = Role::ALL.map(|role| (role.as_str().to_owned(), view::role(role).to_owned()));
+    let role = with_role.then(|| {
+        let help = (was_changed && typed.role != now.role).then(|| format!("It is now {}.", view::role(user.role)));
+        Choice { help, ..Choice::new("role", "Role", roles, typed.role.unwrap_or_default()) }
+    });
     FormView {
         hidden: vec![(REVISION, user.revision.to_string())],
         fields: vec![

@@ -1,5 +1,6 @@
 //! What all pages share: the layout, the headers, and links.
 
+pub use super::done::see_other;
 use super::{assets, done::Done};
 use crate::{
     app::Policy,
@@ -129,12 +130,16 @@ pub fn html(status: StatusCode, template: &impl Page) -> Result<Response, ApiErr
 }
 
 /// A time for people, to the minute, in UTC. Beside it stands the whole of it, for programs.
-pub fn moment(at: Timestamp) -> String {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates have references")]
+pub fn moment(at: &Timestamp) -> String {
     let text = at.to_string();
     format!("{} {} UTC", &text[..10], &text[11..16])
 }
 
-/// Where a form ends: the browser opens another page (RFC 9110, section 15.4.4).
-pub fn see_other(path: &str) -> Response {
-    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, path).finish()
+/// A role in words.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::User => "User",
+        Role::Admin => "Administrator",
+    }
 }

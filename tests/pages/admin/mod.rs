@@ -1,0 +1,4 @@
+//! The pages on which administrators look after the service.
+
+mod user;
+mod users;
