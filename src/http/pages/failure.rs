@@ -2,7 +2,8 @@
 
 use super::{
     confirm,
-    view::{Layout, html, page, see_other},
+    link::ENDED,
+    view::{Layout, html, page, see_other, wait},
 };
 use crate::http::{
     context::Context,
@@ -50,13 +51,6 @@ pub fn failure(error: &ApiError, context: &Context) -> Response {
     }
     response
 }
-
-/// What a link is called that opens nothing, and what to do about it.
-pub const ENDED: [&str; 2] = [
-    "This link has ended",
-    "it was used before, it is too old, or another one has replaced it. If you have just used it yourself, sign in. \
-     Otherwise, ask for a new link",
-];
 
 fn title(code: ErrorCode) -> &'static str {
     match code {
@@ -121,16 +115,6 @@ fn sentence(message: &str) -> String {
     format!("{first}{}.", letters.as_str())
 }
 
-/// How long to wait, in words.
-pub fn wait(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..=90 => (seconds, "second"),
-        91..=5_400 => (seconds.div_ceil(60), "minute"),
-        _ => (seconds.div_ceil(3_600), "hour"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,15 +124,6 @@ mod tests {
         for code in ErrorCode::ALL {
             let text = text(&ApiError::new(*code));
             assert!(text.starts_with(char::is_uppercase) && text.ends_with('.'), "{code:?}: {text}");
-        }
-    }
-
-    #[test]
-    fn waiting_is_told_in_words_and_never_too_short() {
-        for (seconds, words) in
-            [(1, "1 second"), (90, "90 seconds"), (91, "2 minutes"), (300, "5 minutes"), (5_401, "2 hours")]
-        {
-            assert_eq!(wait(seconds), words);
         }
     }
 }

@@ -1,9 +1,6 @@
 //! Forms: how they look, and how they come back with what is wrong.
 
-use super::{
-    failure::wait,
-    view::{Layout, Way, html, page},
-};
+use super::view::{Layout, Way, html, page, wait};
 use crate::{
     domain::{Error, Faults, Group},
     http::{

@@ -4,7 +4,7 @@
 //! Opening a link spends nothing, since mail scanners open it, too. Its form carries a digest of the token, which must be that
 //! of the cookie: of two links in one browser, the form of the first does not spend the second.
 
-use super::{failure::ENDED, view::see_other};
+use super::view::see_other;
 use crate::{
     domain::{Kind, OfInvitation, OfReset, OfSetup, Origin, Token},
     http::{
@@ -51,6 +51,13 @@ impl Linked for OfReset {
     const PATH: &'static str = "/reset";
     const IN_WORDS: &'static str = "link for a new password";
 }
+
+/// What a link is called that opens nothing, and what to do about it.
+pub const ENDED: [&str; 2] = [
+    "This link has ended",
+    "it was used before, it is too old, or another one has replaced it. If you have just used it yourself, sign in. \
+     Otherwise, ask for a new link",
+];
 
 /// The link to hand over.
 pub fn link_of<K: Linked>(public_url: &Origin, token: &Token<K>) -> String {

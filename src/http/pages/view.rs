@@ -143,3 +143,27 @@ pub fn role(role: Role) -> &'static str {
         Role::Admin => "Administrator",
     }
 }
+
+/// How long to wait, in words.
+pub fn wait(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..=90 => (seconds, "second"),
+        91..=5_400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3_600), "hour"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_told_in_words_and_never_too_short() {
+        for (seconds, words) in
+            [(1, "1 second"), (90, "90 seconds"), (91, "2 minutes"), (300, "5 minutes"), (5_401, "2 hours")]
+        {
+            assert_eq!(wait(seconds), words);
+        }
+    }
+}
