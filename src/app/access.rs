@@ -53,7 +53,10 @@ pub(super) enum Operation {
     ManageMember(Option<UserId>),
     /// Passing a proxy with this role. Administrators have all roles.
     PassAs(Role),
-    /// Importing and exporting accounts with their password hashes.
+    /// Importing accounts with their password hashes.
+    ImportUsers,
+    /// Exporting accounts with their password hashes, and backing up the database. For the shell alone: with hashes, a stolen
+    /// session of an administrator would be everybody's password to guess at.
     TransferUsers,
     ReadAudit,
     /// Storing the settings that commands follow while a server runs.
@@ -93,6 +96,7 @@ impl Operation {
             | Self::ManageGroups
             | Self::ManageApps
             | Self::PassAs(_)
+            | Self::ImportUsers
             | Self::TransferUsers
             | Self::ReadAudit
             | Self::SetPolicy => None,
@@ -117,6 +121,7 @@ impl Operation {
             | Self::ManageGroups
             | Self::ManageApps
             | Self::ManageMember(_)
+            | Self::ImportUsers
             | Self::TransferUsers => true,
             Self::ListUsers
             | Self::ReadUser(_)
@@ -175,6 +180,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::ManageGroups
         | Operation::ManageApps
         | Operation::ManageMember(_)
+        | Operation::ImportUsers
         | Operation::ReadAudit
         | Operation::PassAs(Role::Admin) => administers(),
         Operation::ReadUser(target)
@@ -292,6 +298,7 @@ mod tests {
             ("create an app token", Operation::CreateAppToken(own), [&anonymous, &ok, &ok, &ok]),
             ("create another's app token", Operation::CreateAppToken(other), [&anonymous, &hidden, &forbidden, &ok]),
             ("create nobody's app token", Operation::CreateAppToken(None), [&anonymous, &hidden, &hidden, &ok]),
+            ("import", Operation::ImportUsers, [&anonymous, &forbidden, &ok, &ok]),
             ("transfer", Operation::TransferUsers, [&forbidden, &forbidden, &forbidden, &ok]),
             ("store the policy", Operation::SetPolicy, [&forbidden, &forbidden, &forbidden, &ok]),
             ("sign in", Operation::SignIn, [&ok, &ok, &ok, &ok]),
@@ -337,6 +344,7 @@ mod tests {
             ("manage groups", Operation::ManageGroups, [true, true]),
             ("manage apps", Operation::ManageApps, [true, true]),
             ("join a group", Operation::ManageMember(own), [true, true]),
+            ("import", Operation::ImportUsers, [true, true]),
             ("transfer", Operation::TransferUsers, [true, true]),
             ("sign out", Operation::SignOut, [false, false]),
             ("enter an app", Operation::EnterApp, [false, false]),

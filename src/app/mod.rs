@@ -21,7 +21,7 @@ mod stats;
 mod throttle;
 mod undeclared;
 
-pub use accounts::{Accounts, ExpectedRevision, ImportLine, NewAccount, Transfer, UserList};
+pub use accounts::{Accounts, ExpectedRevision, ImportLine, ImportReport, ImportTurn, NewAccount, Transfer, UserList};
 pub use app_tokens::{AppTokens, IssuedAppToken, WantedAppToken};
 pub use apps::Apps;
 pub use audit::{Activity, AuditLog};
@@ -136,7 +136,7 @@ impl App {
         let counted = Arc::<Counted>::default();
         Self {
             accounts: Accounts { core: core.clone() },
-            transfer: Transfer { core: core.clone() },
+            transfer: Transfer::new(core.clone()),
             sign_in: SignIns { core: core.clone() },
             sessions: Sessions { core: core.clone() },
             entry: Entry { core: core.clone() },

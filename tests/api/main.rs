@@ -11,6 +11,7 @@ mod display_names;
 mod groups;
 mod guard;
 mod hashing;
+mod import;
 mod lists;
 mod names;
 mod permissions;

@@ -209,6 +209,15 @@ const ON_ITSELF: &[(&str, &str, Ask, [u16; 3])] = &[
     ),
     ("deleteInvitation", "none", |c| c.client.delete("/invitations/99999"), [401, 403, 404]),
     ("getService", "", |c| c.client.get("/service"), [200, 200, 200]),
+    ("importUsers", "", |c| import(c.client, "", &line()), [401, 403, 200]),
+    ("importUsers", "dry run", |c| import(c.client, "?dry_run=true", &line()), [401, 403, 200]),
+    (
+        "importUsers",
+        "an administrator",
+        |c| import(c.client, "", &line().replace('}', r#","role":"admin"}"#)),
+        [401, 403, 200],
+    ),
+    ("importUsers", "nothing that can be read", |c| import(c.client, "", "{"), [401, 403, 400]),
     ("createGroup", "", |c| c.client.post("/groups", json!({"name": Cell::name()})), [401, 403, 201]),
     ("listGroups", "", |c| c.client.get("/groups"), [401, 403, 200]),
     ("getGroup", "", |c| c.client.get(&c.group()), [401, 403, 200]),
@@ -247,6 +256,17 @@ fn account(more: Value) -> Value {
     let mut body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
+}
+
+/// A line of an import.
+fn line() -> String {
+    let name = Cell::name();
+    json!({"username": name, "email": format!("{name}@example.com"), "password_hash": "!"}).to_string()
+}
+
+fn import(client: &Client, query: &str, file: &str) -> Answer {
+    let headers = [("content-type", "application/x-ndjson")];
+    client.send("POST", &format!("/users/import{query}"), &headers, Some(file.as_bytes()))
 }
 
 /// The path of a session of this client's, or of none.

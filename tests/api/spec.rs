@@ -119,7 +119,10 @@ fn every_response_has_a_schema_and_an_example() {
             assert!(responses.contains_key(status), "{name} can fail with {status}");
         }
         if let Some(body) = operation.get("requestBody") {
-            assert!(body["content"]["application/json"]["example"].is_object(), "{name}");
+            for (media_type, media) in body["content"].as_object().unwrap() {
+                assert_eq!(media["example"].is_object(), media_type == "application/json", "{name}");
+                assert!(!media["example"].is_null() && media["schema"].is_object(), "{name}");
+            }
         }
     }
 }

@@ -494,10 +494,10 @@ fn a_name_that_is_taken_while_the_file_is_reviewed_stops_the_import_as_a_whole()
 }
 
 #[test]
-fn nobody_but_the_shell_moves_accounts() {
+fn strangers_move_no_accounts() {
     let server = Server::start();
     let anonymous = Caller { actor: usher::domain::Actor::Anonymous, ..Caller::shell() };
-    assert_eq!(block_on(server.app.transfer.import(&anonymous, vec![])).err(), Some(Error::Forbidden));
+    assert_eq!(block_on(server.app.transfer.import(&anonymous, vec![])).err(), Some(Error::AuthenticationRequired));
     assert!(block_on(server.app.transfer.review(&anonymous, vec![])).is_err());
     let exported = block_on(server.app.transfer.export(&anonymous, (), |(), _| Ok::<_, ()>(())));
     assert_eq!(exported, Err(Error::Forbidden));

@@ -368,7 +368,8 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
             && wanted.zip(given).all(|(wanted, given)| wanted.starts_with('{') || wanted == given)
     };
     let paths = spec()["paths"].as_object().expect("paths");
-    let (_, found) = paths.iter().find(|(template, _)| matches(template))?;
+    let found = paths.iter().filter(|(template, _)| matches(template));
+    let (_, found) = found.min_by_key(|(template, _)| template.matches('{').count())?;
     found.get(method.to_lowercase())
 }
 

@@ -1,6 +1,7 @@
 //! Accounts: creating, reading, changing and deleting them, one file each.
 
 mod delete;
+mod import_line;
 mod list;
 pub(super) mod password_policy;
 mod register;
@@ -10,7 +11,7 @@ mod update;
 
 pub use list::UserList;
 pub use register::NewAccount;
-pub use transfer::{ImportLine, Transfer};
+pub use transfer::{ImportLine, ImportReport, ImportTurn, Transfer};
 
 use super::core::Core;
 use crate::{

@@ -1,13 +1,12 @@
 //! `usher user import`
 
-mod line;
 mod refused;
 
 use crate::{
     app::{App, ImportLine, Policy},
     cli::{eprint, explain, open_hashing, print},
     config::CostSettings,
-    domain::{Caller, Role, UserRecord},
+    domain::{Caller, Role},
     hashing::{is_unusable, recognize},
 };
 use anyhow::{Context, Result, bail};
@@ -15,12 +14,10 @@ use clap::Args;
 use futures_executor::block_on;
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader},
+    io::{self, BufReader},
     path::{Path, PathBuf},
 };
 
-/// The maximum length of a line. No account needs more, and a file without line ends must not fill the memory.
-const MAX_BYTES: usize = 16 * 1024;
 /// Faulty lines that are shown. The first ones show what is wrong with the others, too.
 const MAX_SHOWN: usize = 50;
 
@@ -109,42 +106,15 @@ impl Import {
     fn read(&self) -> Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
         let (name, keep) = (self.file.display(), self.skip_refused.is_some());
         if self.file.as_os_str() == "-" {
-            return read_lines(io::stdin().lock(), keep).context("standard input can't be read");
+            return ImportLine::read_all(io::stdin().lock(), keep).context("standard input can't be read");
         }
         let file = File::open(&self.file).map(BufReader::new);
-        file.and_then(|file| read_lines(file, keep)).with_context(|| format!("{name} can't be read"))
+        file.and_then(|file| ImportLine::read_all(file, keep)).with_context(|| format!("{name} can't be read"))
     }
-}
-
-/// Returns the lines, and their texts if `keep` is set. The text of a line that is too long is empty.
-fn read_lines(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
-    let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 1.. {
-        bytes.clear();
-        // One more than fits shows whether it fits.
-        let read = io::Read::take(&mut file, MAX_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
-        if read == 0 {
-            break;
-        }
-        if read > MAX_BYTES {
-            if bytes.last() != Some(&b'\n') {
-                file.skip_until(b'\n')?;
-            }
-            lines.push(line::too_long(number));
-            bytes.clear();
-        } else if bytes.trim_ascii().is_empty() {
-            continue;
-        } else {
-            lines.push(line::read(number, &bytes));
-        }
-        texts.extend(keep.then(|| bytes.clone()));
-    }
-    Ok((lines, texts))
 }
 
 fn add(app: &App, lines: Vec<ImportLine>) -> Result<()> {
-    let records: Vec<(u64, UserRecord)> =
-        lines.into_iter().filter_map(|line| Some((line.number, line.record()?))).collect();
+    let records = ImportLine::records(lines);
     let count = users(records.len());
     block_on(app.transfer.import(&Caller::shell(), records)).map_err(explain)?;
     eprint(&format!("{count} imported"));
@@ -191,8 +161,7 @@ fn refuse_faulty(faulty: usize, of: usize) -> Result<()> {
 }
 
 fn fault_of(line: &ImportLine) -> Option<String> {
-    let faults: Vec<String> = line.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
-    (!faults.is_empty()).then(|| format!("line {}: {}", line.number, faults.join("; ")))
+    line.fault().map(|fault| format!("line {}: {fault}", line.number))
 }
 
 fn intent_of(line: ImportLine) -> String {

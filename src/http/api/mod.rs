@@ -8,6 +8,7 @@ mod apps;
 mod audit;
 mod auth;
 mod groups;
+mod import;
 mod invitations;
 pub mod openapi;
 mod service;
@@ -42,6 +43,8 @@ struct Tag {
 const AUTHENTICATION: Tag =
     Tag { name: "Authentication", description: "Signing in and out, and identifying the caller" };
 
+const USERS: Tag = Tag { name: "Users", description: "Accounts" };
+
 /// Generates from the list of resources their operations, failure codes and tags.
 macro_rules! resources {
     ($($module:ident::$resource:ident $tag:expr;)*) => {
@@ -64,7 +67,8 @@ macro_rules! resources {
 
 // The methods of one path must be in one file: the spec would list the path twice.
 resources! {
-    users::Users Tag { name: "Users", description: "Accounts" };
+    users::Users USERS;
+    import::Import USERS;
     auth::Auth AUTHENTICATION;
     verify::Verify AUTHENTICATION;
     sessions::Sessions Tag { name: "Sessions", description: "Where accounts are signed in" };

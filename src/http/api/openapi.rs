@@ -7,6 +7,7 @@ use crate::http::wire::{
     error::{ApiError, ErrorCode},
     query,
     schema::CLOSED,
+    upload,
 };
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
@@ -173,7 +174,12 @@ fn complete(operation: &mut Value, components: &Value) {
     }
     mark_optional_security(operation);
     let add_example = |content: &mut Value| {
-        let media = &mut content["application/json"];
+        let Some(media) = content.get_mut("application/json") else {
+            content.as_object_mut().into_iter().flat_map(|media| media.values_mut()).for_each(|media| {
+                media["example"] = upload::EXAMPLE.into();
+            });
+            return;
+        };
         let name = media["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
         if let Some(example) = name.and_then(|name| components[name].get("example")) {
             media["example"] = example.clone();

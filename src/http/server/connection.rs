@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ pub struct Connection {
     /// How many bytes of an incomplete request have arrived.
     held: AtomicUsize,
     in_flight: Arc<InFlight>,
+    /// Whether the caller is known and trusted with as much memory as the handler allows.
+    is_vouched_for: AtomicBool,
     /// Its share of the memory of requests in flight, once a request did not arrive in one read.
     share: Mutex<Option<Share>>,
 }
@@ -70,6 +72,7 @@ impl Connection {
             close: Arc::default(),
             network,
             held: AtomicUsize::new(0),
+            is_vouched_for: AtomicBool::new(false),
             in_flight,
             share: Mutex::default(),
         }
@@ -82,6 +85,9 @@ impl Connection {
 
     /// Counts received bytes of a request.
     pub(super) fn hold(&self, bytes: usize) {
+        if self.is_vouched_for.load(Ordering::Relaxed) {
+            return;
+        }
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if let Some(share) = &*self.share() {
             share.grow_to(held);
@@ -107,9 +113,25 @@ impl Connection {
         headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + READ_BUFFER_BYTES
     }
 
+    /// Takes the rest of a request out of the memory that strangers share: its caller is trusted, and whoever reads the body
+    /// limits it. Until the request is over.
+    pub fn vouch(&self) {
+        self.is_vouched_for.store(true, Ordering::Relaxed);
+        self.has_complete_request();
+    }
+
+    /// Ends what began with a request.
+    pub(super) fn has_ended_request(&self) {
+        self.is_vouched_for.store(false, Ordering::Relaxed);
+        self.enter(Phase::Quiet);
+        self.release();
+        self.touch();
+    }
+
     /// Whether reading must wait, because other connections must close first.
     pub(super) fn must_wait(&self) -> bool {
-        self.in_flight.is_crowded_for(self.held.load(Ordering::Relaxed) > 0)
+        !self.is_vouched_for.load(Ordering::Relaxed)
+            && self.in_flight.is_crowded_for(self.held.load(Ordering::Relaxed) > 0)
     }
 
     /// Releases the memory of a request that is complete or over.

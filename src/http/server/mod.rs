@@ -153,9 +153,7 @@ impl<'c> InProgress<'c> {
 
 impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        self.0.enter(Phase::Quiet);
-        self.0.release();
-        self.0.touch();
+        self.0.has_ended_request();
     }
 }
 

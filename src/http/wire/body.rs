@@ -95,11 +95,16 @@ impl<'a, T: FromFields> ApiExtractor<'a> for Body<T> {
 /// Receives a whole body of a media type.
 pub(super) async fn receive(request: &Request, body: &mut RequestBody, media_type: &str) -> Result<Vec<u8>, ApiError> {
     let context = Context::of(request)?;
-    check_media_type(request.headers(), media_type)?;
-    refuse_announced_size(request.headers())?;
-    let bytes = read(body).await?;
+    check_media_type(request.headers(), &[media_type])?;
+    refuse_announced_size(request.headers(), MAX_BYTES)?;
+    let bytes = read(taken(body)?, MAX_BYTES, DEADLINE).await?;
     context.connection.has_complete_request();
     Ok(bytes)
+}
+
+/// The body, which only one extractor takes.
+pub(super) fn taken(body: &mut RequestBody) -> Result<poem::Body, ApiError> {
+    body.take().map_err(|_| ApiError::internal("a body was read twice"))
 }
 
 /// A body that must be empty, of an operation that takes none. Of any media type.
@@ -116,8 +121,8 @@ impl<'a> ApiExtractor<'a> for NoBody {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let context = Context::of(request).map_err(ApiError::from)?;
-        refuse_announced_size(request.headers())?;
-        let bytes = read(body).await?;
+        refuse_announced_size(request.headers(), MAX_BYTES)?;
+        let bytes = read(taken(body)?, MAX_BYTES, DEADLINE).await?;
         context.connection.has_complete_request();
         if bytes.is_empty() {
             return Ok(Self);
@@ -127,7 +132,7 @@ impl<'a> ApiExtractor<'a> for NoBody {
 }
 
 /// The right media type, in UTF-8 (RFC 8259, section 8.1), and not compressed.
-fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
+pub(super) fn check_media_type(headers: &HeaderMap, wanted: &[&str]) -> Result<(), ApiError> {
     let unsupported = || ApiError::new(ErrorCode::UnsupportedMediaType);
     let encoded = headers
         .get_all(header::CONTENT_ENCODING)
@@ -136,7 +141,7 @@ fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(one), None, false) = (types.next(), types.next(), encoded) else { return Err(unsupported()) };
     let mut parts = one.to_str().map_err(|_| unsupported())?.split(';').map(str::trim);
-    let is_wanted = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted));
+    let is_wanted = parts.next().is_some_and(|kind| wanted.iter().any(|wanted| kind.eq_ignore_ascii_case(wanted)));
     let is_utf8 = |parameter: &str| {
         let charset = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
         charset.is_none_or(|(_, value)| value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8"))
@@ -145,26 +150,26 @@ fn check_media_type(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
 }
 
 /// Refuses a body by its announced size.
-fn refuse_announced_size(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn refuse_announced_size(headers: &HeaderMap, most: usize) -> Result<(), ApiError> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BYTES as u64) {
+    if announced.is_some_and(|length| length > most as u64) {
         return Err(ApiError::new(ErrorCode::PayloadTooLarge));
     }
     Ok(())
 }
 
-async fn read(body: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
-    let body = body.take().map_err(|_| ApiError::internal("a body was read twice"))?;
+/// Reads a body of at most so many bytes, which must arrive in time.
+pub(super) async fn read(body: poem::Body, most: usize, deadline: Duration) -> Result<Vec<u8>, ApiError> {
     let (mut body, mut bytes) = (pin!(body.into_async_read()), Vec::with_capacity(USUAL_BYTES));
     let read = async {
-        while bytes.len() <= MAX_BYTES {
+        while bytes.len() <= most {
             if body.read_buf(&mut bytes).await.map_err(|_| ErrorCode::MalformedRequest)? == 0 {
                 return Ok(());
             }
         }
         Err(ErrorCode::PayloadTooLarge)
     };
-    let read = tokio::time::timeout(DEADLINE, read).await.unwrap_or(Err(ErrorCode::RequestTimeout));
+    let read = tokio::time::timeout(deadline, read).await.unwrap_or(Err(ErrorCode::RequestTimeout));
     read.map_err(ApiError::new)?;
     Ok(bytes)
 }

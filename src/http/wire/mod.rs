@@ -10,3 +10,4 @@ pub mod path;
 pub mod query;
 pub mod request_id;
 pub mod schema;
+pub mod upload;

@@ -1,6 +1,6 @@
 //! The file of refused lines, which can be fixed there and imported.
 
-use super::line;
+use crate::app::ImportLine;
 use anyhow::{Context, Error, Result, anyhow};
 use serde_json::{Map, Value};
 use std::{
@@ -13,12 +13,12 @@ use std::{
 /// A refused line with the reason as its first member. A line that is not a JSON object, or that repeats a member, is kept
 /// as text in `line`, so that nothing is lost. A line that was too long to be read is left out.
 pub(super) fn line(fault: &str, text: &[u8]) -> String {
-    let mut members = Map::from_iter([(line::REFUSED.to_owned(), Value::from(fault))]);
-    match line::members(text) {
-        Some(given) => members.extend(given.into_iter().filter(|(name, _)| name != line::REFUSED)),
+    let mut members = Map::from_iter([(ImportLine::REFUSED.to_owned(), Value::from(fault))]);
+    match ImportLine::members(text) {
+        Some(given) => members.extend(given.into_iter().filter(|(name, _)| name != ImportLine::REFUSED)),
         None if text.is_empty() => {}
         None => {
-            members.insert(line::LINE.to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
+            members.insert(ImportLine::LINE.to_owned(), String::from_utf8_lossy(text.trim_ascii()).into());
         }
     }
     Value::Object(members).to_string()

@@ -1,33 +1,77 @@
-//! One line of an import: a JSON object, read strictly, with every faulty field noted. No value is repeated.
+//! The lines of an import: each is a JSON object, read strictly, with every faulty field noted. No value is repeated.
 
-use crate::{
-    app::ImportLine,
-    domain::{DisplayName, EmailAddress, Faults, PasswordHash, Role, StrictObject, Timestamp, Username, plain_name},
+use super::ImportLine;
+use crate::domain::{
+    DisplayName, EmailAddress, Faults, PasswordHash, Role, StrictObject, Timestamp, Username, plain_name,
 };
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    io::{self, BufRead},
+};
 
 type Fault = Cow<'static, str>;
 
 const FIELDS: [&str; 8] =
     ["username", "email", "display_name", "password_hash", "email_verified", "role", "disabled", "created_at"];
 
-/// The member in which an earlier import wrote why it refused the line. It is ignored.
-pub(super) const REFUSED: &str = "refused";
-/// The member in which it kept the text of a line that was not an object, or that repeated a member.
-pub(super) const LINE: &str = "line";
+/// The maximum length of a line. No account needs more, and a file without line ends must not fill the memory.
+const MAX_BYTES: usize = 16 * 1024;
 
-pub(super) fn too_long(number: u64) -> ImportLine {
-    unreadable(number, "is longer than any account's")
+impl ImportLine {
+    /// The member in which an earlier import wrote why it refused the line. It is ignored.
+    pub const REFUSED: &str = "refused";
+    /// The member in which it kept the text of a line that was not an object, or that repeated a member.
+    pub const LINE: &str = "line";
+
+    /// Reads all lines, and their texts if `keep` is set. The text of a line that is too long is empty. Empty lines are
+    /// skipped, and line numbers count them.
+    pub fn read_all(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<Self>, Vec<Vec<u8>>)> {
+        let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 1.. {
+            bytes.clear();
+            // One more than fits shows whether it fits.
+            let count = io::Read::take(&mut file, MAX_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
+            if count == 0 {
+                break;
+            }
+            if count > MAX_BYTES {
+                if bytes.last() != Some(&b'\n') {
+                    file.skip_until(b'\n')?;
+                }
+                lines.push(unreadable(number, "is longer than any account's"));
+                bytes.clear();
+            } else if bytes.trim_ascii().is_empty() {
+                continue;
+            } else {
+                lines.push(read(number, &bytes));
+            }
+            texts.extend(keep.then(|| bytes.clone()));
+        }
+        Ok((lines, texts))
+    }
+
+    /// The members of a line that is one object without repeated members.
+    pub fn members(bytes: &[u8]) -> Option<Map<String, Value>> {
+        let mut faults = Faults::default();
+        let members = object(std::str::from_utf8(bytes).ok()?, &mut faults).ok()?;
+        faults.is_empty().then_some(members)
+    }
+
+    /// What is wrong with it, in one text.
+    pub fn fault(&self) -> Option<String> {
+        let faults: Vec<String> = self.faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+        (!faults.is_empty()).then(|| faults.join("; "))
+    }
 }
 
 /// Reads a line, with or without its line end.
-pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
+fn read(number: u64, bytes: &[u8]) -> ImportLine {
     let Ok(text) = std::str::from_utf8(bytes) else { return unreadable(number, "is not text in UTF-8") };
     let mut line = ImportLine::new(number);
     let Ok(members) = object(text, &mut line.faults) else { return unreadable(number, "is not one JSON object") };
-    if members.len() == 2 && members.contains_key(REFUSED) && members.contains_key(LINE) {
+    if members.len() == 2 && members.contains_key(ImportLine::REFUSED) && members.contains_key(ImportLine::LINE) {
         line.faults.add("the line", "holds the text of a refused line; replace the object by the corrected one");
         return line;
     }
@@ -43,13 +87,6 @@ pub(super) fn read(number: u64, bytes: &[u8]) -> ImportLine {
     line.created_at = fields.optional("created_at", |value| Timestamp::parse(text_of(value)?));
     fields.refuse_unknown();
     line
-}
-
-/// The members of a line that is one object without repeated members.
-pub(super) fn members(bytes: &[u8]) -> Option<Map<String, Value>> {
-    let mut faults = Faults::default();
-    let members = object(std::str::from_utf8(bytes).ok()?, &mut faults).ok()?;
-    faults.is_empty().then_some(members)
 }
 
 fn object(text: &str, faults: &mut Faults) -> serde_json::Result<Map<String, Value>> {
@@ -94,7 +131,8 @@ impl Fields<'_> {
     }
 
     fn refuse_unknown(&mut self) {
-        for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str()) && *name != REFUSED) {
+        for name in self.members.keys().filter(|name| !FIELDS.contains(&name.as_str()) && *name != ImportLine::REFUSED)
+        {
             self.faults.add(plain_name(name), "is not a field of an account");
         }
     }
