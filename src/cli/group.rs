@@ -26,6 +26,7 @@ pub(super) enum GroupCommand {
     Delete(Delete),
     Join(Join),
     Leave(Leave),
+    RevokeSessions(RevokeSessions),
 }
 
 impl GroupCommand {
@@ -39,6 +40,7 @@ impl GroupCommand {
             Self::Delete(command) => command.run(&app),
             Self::Join(command) => command.run(&app),
             Self::Leave(command) => command.run(&app),
+            Self::RevokeSessions(command) => command.run(&app),
         }
     }
 }
@@ -201,6 +203,24 @@ impl Leave {
             removed => removed.map_err(explain)?,
         }
         eprint(&format!("{} is not in the group {} any more", user.username, self.meant.group));
+        Ok(())
+    }
+}
+
+/// End all sessions of all accounts in a group
+///
+/// Acts on their next requests. The accounts stay in the group, and can sign in again.
+#[derive(Debug, Args)]
+pub(super) struct RevokeSessions {
+    #[command(flatten)]
+    meant: Meant,
+}
+
+impl RevokeSessions {
+    fn run(&self, app: &App) -> Result<()> {
+        let id = self.meant.find(app)?;
+        block_on(app.groups.end_sessions(&Caller::shell(), id)).map_err(explain)?;
+        eprint(&format!("all sessions of the group {} have ended", self.meant.group));
         Ok(())
     }
 }

@@ -37,6 +37,21 @@ fn groups_and_their_members_change_beside_a_server() {
 }
 
 #[test]
+fn the_sessions_of_a_group_end_and_no_others() {
+    let (folder, serving) = serving(&[]);
+    let (path, root, ada) = (folder.path(), serving.sign_in("root"), serving.sign_in("ada"));
+    done(path, &["group", "add", "family"]);
+    done(path, &["group", "join", "family", "ada"]);
+
+    done(path, &["group", "revoke-sessions", "FAMILY"]);
+
+    ada.get("/auth/me").is(401, "invalid_token");
+    root.get("/auth/me").is(200, "");
+    serving.sign_in("ada").get("/auth/me").is(200, "");
+    fails(path, &["group", "revoke-sessions", "friends"], 1, "friends: there is no such group");
+}
+
+#[test]
 fn apps_are_registered_beside_a_server_and_by_its_public_url() {
     let (folder, serving) = serving(&["--public-url", "https://auth.example.com"]);
     let (path, root) = (folder.path(), serving.sign_in("root"));
