@@ -149,6 +149,13 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
     let (id, role) = match actor {
         Actor::Shell => return Ok(()),
         Actor::SignedIn(signed_in) => (Some(signed_in.user.id), signed_in.user.role),
+        Actor::AppToken(owner) => {
+            return match operation {
+                Operation::PassAs(role) if *role == Role::User || owner.role == Role::Admin => Ok(()),
+                Operation::PassAs(_) => Err(Error::Forbidden),
+                _ => Err(Error::InvalidToken),
+            };
+        }
         Actor::Anonymous => (None, Role::User),
     };
     let is_admin = role == Role::Admin;

@@ -57,13 +57,17 @@ impl AppTokens {
     /// Lists the app tokens of an account that can still be used, the newest first.
     pub async fn list(&self, caller: &Caller, owner: Option<UserId>) -> Result<Vec<AppToken>, Error> {
         let now = self.core.clock.now();
-        self.core
-            .scan(caller, Operation::AppTokens(owner), move |reader| {
-                let owner = owner.ok_or(Error::UserNotFound)?;
-                reader.user(owner)?.ok_or(Error::UserNotFound)?;
-                reader.app_tokens_of(owner, now)
-            })
-            .await
+        let found = self.core.scan(caller, Operation::AppTokens(owner), move |reader| {
+            let owner = owner.ok_or(Error::UserNotFound)?;
+            reader.user(owner)?.ok_or(Error::UserNotFound)?;
+            reader.app_tokens_of(owner, now)
+        });
+        let mut tokens = found.await?;
+        for token in &mut tokens {
+            // A use may have been gathered and not yet been written.
+            token.last_used_at = self.core.app_token_uses.of(&token.id).max(token.last_used_at);
+        }
+        Ok(tokens)
     }
 
     /// Revokes an app token, from the next request on.

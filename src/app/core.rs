@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Action, Actor, Caller, Error, SessionKind, SignedIn, UserId, UserRecord},
+    domain::{Action, Actor, AppTokenId, Caller, Error, SessionId, SessionKind, SignedIn, UserId, UserRecord},
     hashing::HashPool,
     store::{Reader, Store, StoreStats, Writer},
 };
@@ -30,7 +30,9 @@ pub(super) struct Core {
     pub journal: Journal,
     pub throttle: Throttle,
     /// Uses of sessions that wait to be written.
-    pub uses: Uses,
+    pub uses: Uses<SessionId>,
+    /// Uses of app tokens that wait to be written.
+    pub app_token_uses: Uses<AppTokenId>,
     pub flushes: Flushes,
     /// Questions of proxies that wait to be written.
     pub asked: Asked,
@@ -48,6 +50,7 @@ impl Core {
             journal,
             throttle,
             uses: Uses::default(),
+            app_token_uses: Uses::default(),
             flushes: Flushes::default(),
             asked: Asked::default(),
         }

@@ -1,6 +1,6 @@
 //! The caller: a value that every use case and every write receives.
 
-use super::{SignedIn, UserId};
+use super::{SignedIn, User, UserId};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -14,6 +14,8 @@ pub enum Actor {
     Anonymous,
     /// A user with a valid session. The account is as it was when the request came; a write reads it again.
     SignedIn(Arc<SignedIn>),
+    /// A native client that shows an app token of this account to an app behind a proxy. It can do nothing else.
+    AppToken(Arc<User>),
     /// The command line (anyone who can open the database file), or the service itself.
     Shell,
 }
@@ -111,13 +113,22 @@ impl Caller {
     }
 
     pub fn user_id(&self) -> Option<UserId> {
-        self.signed_in().map(|signed_in| signed_in.user.id)
+        self.user().map(|user| user.id)
+    }
+
+    /// The account on whose behalf something is done.
+    pub fn user(&self) -> Option<&User> {
+        match &self.actor {
+            Actor::SignedIn(signed_in) => Some(&signed_in.user),
+            Actor::AppToken(owner) => Some(owner),
+            Actor::Anonymous | Actor::Shell => None,
+        }
     }
 
     pub fn signed_in(&self) -> Option<&SignedIn> {
         match &self.actor {
             Actor::SignedIn(signed_in) => Some(signed_in),
-            Actor::Anonymous | Actor::Shell => None,
+            Actor::Anonymous | Actor::AppToken(_) | Actor::Shell => None,
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct LastAsked {
 impl Door {
     /// Whether the stored time is old enough to be worth a write.
     pub fn is_worth_recording(&self, now: Timestamp) -> bool {
-        self.verified_at.is_none_or(|at| now.since(at).max(at.since(now)) > Duration::from_mins(1))
+        self.verified_at.is_none_or(|at| now.distance(at) > Duration::from_mins(1))
     }
 }
 

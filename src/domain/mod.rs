@@ -27,7 +27,7 @@ mod user;
 mod words;
 
 pub use app::{App, AppAccess, AppChanges, AppSelector, DamagedApp, NewApp};
-pub use app_token::{AppToken, NewAppToken};
+pub use app_token::{AppToken, NewAppToken, ShownAppToken};
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};
 pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};

@@ -154,7 +154,6 @@ impl SessionLimits {
     /// Whether the stored time of the last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.
     /// A time that is as far in the future was stored while the clock was wrong, and is replaced, too.
     pub fn is_worth_recording(&self, session: &Session, now: Timestamp) -> bool {
-        let off = now.since(session.last_used_at).max(session.last_used_at.since(now));
-        off > (self.idle_timeout / 10).min(Duration::from_mins(1))
+        now.distance(session.last_used_at) > (self.idle_timeout / 10).min(Duration::from_mins(1))
     }
 }

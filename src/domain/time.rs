@@ -27,6 +27,11 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// How far apart two times are, whichever comes first.
+    pub fn distance(self, other: Timestamp) -> Duration {
+        self.since(other).max(other.since(self))
+    }
 }
 
 impl std::ops::Add<Duration> for Timestamp {

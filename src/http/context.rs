@@ -3,7 +3,7 @@
 use super::server::Connection;
 use crate::{
     app::App,
-    domain::{Actor, Caller, Client, SignedIn},
+    domain::{Actor, Caller, Client, SignedIn, UserId},
 };
 use poem::{Request, http::Uri};
 use std::{
@@ -38,6 +38,8 @@ pub struct Context {
     pub path_parameters: Vec<String>,
     /// Who sent it, if they are signed in, once that is known.
     pub signed_in: OnceLock<Arc<SignedIn>>,
+    /// The account on whose behalf it was sent, once that is known.
+    pub user: OnceLock<UserId>,
 }
 
 /// A request that did not pass the edge, which is a bug.
@@ -50,6 +52,9 @@ impl Context {
         let caller = Caller { actor, client: self.client, request_id: Some(self.request_id.clone()) };
         if let Actor::SignedIn(signed_in) = &caller.actor {
             self.signed_in.set(signed_in.clone()).ok();
+        }
+        if let Some(user) = caller.user_id() {
+            self.user.set(user).ok();
         }
         caller
     }

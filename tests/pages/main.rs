@@ -6,6 +6,7 @@ mod support;
 mod account;
 mod admin;
 mod app_sessions;
+mod app_tokens;
 mod attacks;
 mod confirm;
 mod cross_site;

@@ -17,6 +17,8 @@ pub mod probes;
 pub mod proxies;
 #[cfg(feature = "system-tests")]
 pub mod small;
+#[cfg(feature = "system-tests")]
+pub mod tunnel;
 
 use serde_json::{Value, json};
 use std::{

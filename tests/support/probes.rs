@@ -385,17 +385,9 @@ pub trait Probes {
     fn rows(&self) -> Vec<String> {
         let connection = self.connection();
         let mut rows = Vec::new();
-        for table in [
-            "users",
-            "sessions",
-            "password_resets",
-            "invitations",
-            "groups",
-            "group_members",
-            "apps",
-            "app_groups",
-            "app_tokens",
-        ] {
+        for table in
+            "users sessions password_resets invitations groups group_members apps app_groups app_tokens".split(' ')
+        {
             let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).expect(table);
             let columns = statement.column_count();
             let mut found = statement.query([]).expect(table);

@@ -9,8 +9,8 @@ pub(super) mod asked;
 use super::{access::Operation, core::Core, sessions};
 use crate::{
     domain::{
-        Action, AppPath, AppSessionToken, Caller, Door, EnteredApp, EntryCode, EntryCodeState, Error, Flow,
-        NewEntryCode, NonceHash, Origin, SignedIn, TokenHash,
+        Action, Actor, AppPath, AppSessionToken, AppTokenSecret, Caller, Door, EnteredApp, EntryCode, EntryCodeState,
+        Error, Flow, NewEntryCode, NonceHash, Origin, ShownAppToken, SignedIn, TokenHash, User,
     },
     store::Writer,
 };
@@ -21,11 +21,13 @@ pub struct Entry {
     pub(super) core: Arc<Core>,
 }
 
-/// What is known of a request that a proxy asks about.
+/// What a request that a proxy asks about shows of ours.
 #[derive(Debug)]
 pub enum Shown<'c> {
     /// A session token, in the request's `Authorization` header.
-    Session(&'c SignedIn),
+    Session(&'c Arc<SignedIn>),
+    /// An app token, in the same place.
+    AppToken(&'c AppTokenSecret),
     /// The cookie of the app's host.
     Cookie(Option<&'c AppSessionToken>),
 }
@@ -95,9 +97,12 @@ impl Entry {
 
     /// Who may enter the app at an origin, by what was shown to a proxy. `Error::Forbidden` is for those who are known and may
     /// not.
-    pub async fn verify(&self, origin: &Origin, shown: Shown<'_>, proxy: IpAddr) -> Result<SignedIn, Error> {
-        let (signed_in, door) = match shown {
-            Shown::Session(signed_in) => (signed_in.clone(), self.door_for(origin, signed_in).await?),
+    pub async fn verify(&self, origin: &Origin, shown: Shown<'_>, proxy: IpAddr) -> Result<Actor, Error> {
+        let (actor, door) = match shown {
+            Shown::Session(signed_in) => {
+                (Actor::SignedIn(signed_in.clone()), self.door_for(origin, &signed_in.user).await?)
+            }
+            Shown::AppToken(secret) => self.by_app_token(origin, secret).await?,
             Shown::Cookie(None) => return Err(Error::AuthenticationRequired),
             Shown::Cookie(Some(token)) => {
                 let EnteredApp { signed_in, with_app, door } = self.entered(token).await?;
@@ -105,19 +110,31 @@ impl Entry {
                     return Err(Error::InvalidToken);
                 }
                 sessions::use_with_app(&self.core, &signed_in.session, &with_app)?;
-                (signed_in, door)
+                (Actor::SignedIn(Arc::new(signed_in)), door)
             }
         };
         self.record_asked(&door, proxy);
         if door.may_enter && !self.core.policy.is_public_host(origin.host()) {
-            Ok(signed_in)
+            Ok(actor)
         } else {
             Err(Error::Forbidden)
         }
     }
 
-    async fn door_for(&self, origin: &Origin, signed_in: &SignedIn) -> Result<Door, Error> {
-        let (host, user) = (origin.host().to_owned(), signed_in.user.clone());
+    /// The owner of an app token of the app at an origin, and the app's door. The use is noted.
+    async fn by_app_token(&self, origin: &Origin, secret: &AppTokenSecret) -> Result<(Actor, Door), Error> {
+        let (hash, now) = (secret.hash(), self.core.clock.now());
+        let shown = self.core.look_up(move |reader| reader.shown_app_token(&hash)).await?;
+        let is_good = |shown: &ShownAppToken| shown.door.origin == *origin && shown.is_alive(now);
+        let shown = shown.filter(is_good).ok_or(Error::InvalidToken)?;
+        if shown.is_worth_recording(now) {
+            self.core.app_token_uses.gather(&shown.id, now);
+        }
+        Ok((Actor::AppToken(Arc::new(shown.owner)), shown.door))
+    }
+
+    async fn door_for(&self, origin: &Origin, user: &User) -> Result<Door, Error> {
+        let (host, user) = (origin.host().to_owned(), user.clone());
         let found = self.core.look_up(move |reader| reader.door(&host, Some(&user))).await?;
         found.filter(|door| door.origin == *origin).ok_or(Error::Forbidden)
     }

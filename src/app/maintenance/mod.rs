@@ -106,16 +106,19 @@ impl Maintenance {
         let _only_one = self.core.flushes.writing.lock().await;
         let (uses, refused, budgets) =
             (self.core.uses.waiting(), self.core.journal.take(now), self.core.throttle.changed_accounts());
-        let asked = self.core.asked.take();
+        let (shown, asked) = (self.core.app_token_uses.waiting(), self.core.asked.take());
         let watch = budgets.clock_was_set.then(|| self.watch_clock(None));
-        if uses.is_empty() && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() && asked.is_empty() {
+        let is_used = !uses.is_empty() || !shown.is_empty();
+        if !is_used && refused.is_empty() && budgets.rows.is_empty() && watch.is_none() && asked.is_empty() {
             return Ok(());
         }
-        let (used, events, used_up) = (uses.clone(), refused.events(), budgets.rows.clone());
+        let (used, used_tokens) = (uses.clone(), shown.clone());
+        let (events, used_up) = (refused.events(), budgets.rows.clone());
         let written = self
             .core
             .maintain(move |writer| {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
+                used_tokens.iter().try_for_each(|(token, at)| writer.set_app_token_used(*token, *at))?;
                 used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
                 asked.iter().try_for_each(|(app, (at, proxy))| writer.set_verified(*app, *at, *proxy))?;
                 watch.map_or(Ok(()), |watch| writer.set_clock_watch(watch))?;
@@ -127,6 +130,7 @@ impl Maintenance {
             .await;
         if written.is_ok() {
             self.core.uses.settle(&uses);
+            self.core.app_token_uses.settle(&shown);
         } else {
             self.core.journal.put_back(refused);
             self.core.throttle.put_back(&budgets);

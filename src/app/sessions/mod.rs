@@ -105,10 +105,11 @@ impl Sessions {
         Ok(signed_in)
     }
 
-    /// Returns the account of the session if it holds the role. It was read with the session and is not read again.
+    /// Returns the account of the caller if it holds the role. It was read with the session or the app token and is not read
+    /// again.
     pub fn verify<'c>(&self, caller: &'c Caller, role: Role) -> Result<&'c User, Error> {
         self.core.decide(caller, Operation::PassAs(role))?;
-        caller.signed_in().map(|signed_in| &signed_in.user).ok_or(Error::AuthenticationRequired)
+        caller.user().ok_or(Error::AuthenticationRequired)
     }
 
     /// Ends the caller's session.

@@ -1,40 +1,47 @@
-//! Uses of sessions, collected in memory and written together.
+//! Uses of sessions and of app tokens, collected in memory and written together.
 
-use crate::domain::{SessionId, Timestamp};
+use crate::domain::Timestamp;
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
-/// Uses of sessions that wait to be written.
-#[derive(Default)]
-pub(in crate::app) struct Uses(Mutex<HashMap<SessionId, Timestamp>>);
+/// The last uses that wait to be written, by id.
+pub(in crate::app) struct Uses<I>(Mutex<HashMap<I, Timestamp>>);
 
-impl Uses {
-    pub fn gather(&self, session: &SessionId, at: Timestamp) {
+impl<I> Default for Uses<I> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<I: Clone + Eq + Hash> Uses<I> {
+    pub fn gather(&self, id: &I, at: Timestamp) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let latest = uses.entry(session.clone()).or_insert(at);
+        let latest = uses.entry(id.clone()).or_insert(at);
         *latest = at.max(*latest);
     }
 
-    pub fn of(&self, session: &SessionId) -> Option<Timestamp> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(session).copied()
+    pub fn of(&self, id: &I) -> Option<Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied()
     }
 
-    pub fn waiting(&self) -> HashMap<SessionId, Timestamp> {
+    pub fn waiting(&self) -> HashMap<I, Timestamp> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Forgets uses that were written, but not later ones. Until then requests can still find them here.
-    pub fn settle(&self, written: &HashMap<SessionId, Timestamp>) {
+    pub fn settle(&self, written: &HashMap<I, Timestamp>) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.retain(|session, at| written.get(session) != Some(at));
+        uses.retain(|id, at| written.get(id) != Some(at));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::SessionId;
 
     #[test]
     fn a_use_that_comes_while_others_are_written_waits_for_the_next_time() {

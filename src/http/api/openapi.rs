@@ -252,7 +252,11 @@ fn error_response(status: u16, codes: &[ErrorCode]) -> Value {
     if status == 401 {
         add_headers(
             &mut response,
-            [header("WWW-Authenticate", "`Bearer`, with `error=\"invalid_token\"` when a token was sent", "string")],
+            [header(
+                "WWW-Authenticate",
+                "`Bearer`, with `error=\"invalid_token\"` when a token was sent; for native clients of an app, also `Basic`",
+                "string",
+            )],
         );
     }
     if matches!(status, 429 | 503) {

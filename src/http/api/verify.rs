@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Shown},
-    domain::{Caller, Error, GroupName, Origin, Role, User},
+    domain::{Actor, Caller, Error, GroupName, Origin, Role, User},
     http::{
         auth::{ForwardedRequest, RequestKind, start_of},
         wire::{
@@ -110,7 +110,11 @@ impl Verify {
     /// `X-Forwarded-Method` and `X-Forwarded-Uri`. Then the app must be registered, its `access` must let the account in, and
     /// beside session tokens the cookie that single sign-on sets on the app's host is accepted. A person who is not signed in
     /// is sent to the sign-in page; anything else gets `401`. Requests that could change something and come from another
-    /// origin get `403`, unless they carry a session token.
+    /// origin get `403`, unless they carry a bearer token.
+    ///
+    /// A native client shows an app token of that app, by `Authorization: Bearer` or as the password of `Basic` with any
+    /// username. For an app with https, a `401` offers `Basic`, too, unless a browser seems to be asking. Values of
+    /// `Authorization` that are not tokens of ours are left to the app.
     #[oai(path = "/auth/verify", method = "get", operation_id = "verify")]
     async fn verify(&self, request: ForwardedRequest, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
         let role = query.0.role.unwrap_or(Role::User);
@@ -130,9 +134,10 @@ impl Verify {
         if request.is_forged {
             return Err(ApiError::with_message(ErrorCode::Forbidden, FORGED));
         }
-        let shown = match request.caller.signed_in() {
-            Some(signed_in) => Shown::Session(signed_in),
-            None => Shown::Cookie(request.app_cookie.as_ref()),
+        let shown = match (&request.caller.actor, &request.app_token) {
+            (Actor::SignedIn(signed_in), _) => Shown::Session(signed_in),
+            (_, Some(secret)) => Shown::AppToken(secret),
+            (_, None) => Shown::Cookie(request.app_cookie.as_ref()),
         };
         let entered = self.app.entry.verify(app, shown, request.proxy()).await;
         let is_stranger = matches!(entered, Err(Error::AuthenticationRequired | Error::InvalidToken));
@@ -157,7 +162,7 @@ const NOT_SENT: &str = "you are no longer signed in, so what you have just sent 
 fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse: bool) -> Result<Verified, ApiError> {
     let is_unknown = matches!(refusal.code, ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken);
     let is_kept_out = refusal.message == KEPT_OUT;
-    let by_cookie = request.caller.signed_in().is_none();
+    let by_cookie = !request.has_token();
     let has_pages = request.has_pages();
     match request.kind {
         RequestKind::Navigation if has_pages && by_cookie && (is_unknown || is_kept_out) => {
@@ -171,6 +176,6 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
             Err(ApiError::with_message(ErrorCode::AuthenticationRequired, NOT_SENT).for_person())
         }
         RequestKind::Navigation | RequestKind::SentForm => Err(refusal.for_person()),
-        RequestKind::Other => Err(refusal),
+        RequestKind::Other => Err(refusal.offering_basic(request.offers_basic)),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::http::wire::error::{ApiError, ErrorCode};
 use crate::{
-    domain::{Actor, Caller, SessionToken},
+    domain::{Actor, Caller, SessionToken, begins_as_a_token},
     http::context::Context,
 };
 use poem::{
@@ -20,37 +20,38 @@ pub struct SignedInCaller(pub Caller);
 /// Any caller. An invalid token is still an error, and never the same as none.
 pub struct AnyCaller(pub Caller);
 
-/// The content of an `Authorization` header.
-pub(super) enum Sent {
-    Nothing,
-    Token(SessionToken),
-}
-
-/// Accepts the form of RFC 6750, section 2.1, and the bare token. Other schemes count as no token.
-pub(super) fn sent(headers: &HeaderMap) -> Result<Sent, ApiError> {
-    let invalid = || ApiError::new(ErrorCode::InvalidToken);
+/// The text of a token in the form of RFC 6750, section 2.1, and the bare token. Other schemes count as no token.
+pub(super) fn token_text(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(Sent::Nothing) };
+    let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(invalid());
     }
     let text = value.to_str().map_err(|_| invalid())?.trim();
-    let token = match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_start(),
-        Some((first, _)) if SessionToken::begins(first) => return Err(invalid()), // a bare token, and more
-        Some(_) => return Ok(Sent::Nothing),
-        None if text.is_empty() => return Ok(Sent::Nothing),
-        None => text,
-    };
-    SessionToken::parse(token).map(Sent::Token).ok_or_else(invalid)
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim_start())),
+        Some((first, _)) if begins_as_a_token(first) => Err(invalid()), // a bare token, and more
+        Some(_) => Ok(None),
+        None => Ok(Some(text).filter(|text| !text.is_empty())),
+    }
+}
+
+pub(super) fn invalid() -> ApiError {
+    ApiError::new(ErrorCode::InvalidToken)
+}
+
+/// The holder of a session token.
+pub(super) async fn holder(context: &Context, text: &str) -> Result<Actor, ApiError> {
+    let token = SessionToken::parse(text).ok_or_else(invalid)?;
+    Ok(Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)))
 }
 
 /// Identifies the caller, and stores the account for the access log.
 async fn caller(request: &Request) -> Result<Caller, ApiError> {
     let context = Context::of(request)?;
-    let actor = match sent(request.headers())? {
-        Sent::Nothing => Actor::Anonymous,
-        Sent::Token(token) => Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)),
+    let actor = match token_text(request.headers())? {
+        None => Actor::Anonymous,
+        Some(text) => holder(context, text).await?,
     };
     Ok(context.caller(actor))
 }
@@ -111,7 +112,9 @@ impl SignedInCaller {
         let caller = caller(request).await?;
         match caller.actor {
             Actor::SignedIn(_) => Ok(Self(caller)),
-            Actor::Anonymous | Actor::Shell => Err(ApiError::new(ErrorCode::AuthenticationRequired)),
+            Actor::Anonymous | Actor::AppToken(_) | Actor::Shell => {
+                Err(ApiError::new(ErrorCode::AuthenticationRequired))
+            }
         }
     }
 }

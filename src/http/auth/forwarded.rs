@@ -1,12 +1,13 @@
 //! What a proxy says of the request that it asks about, and of the host for which it hands one over.
 
 use super::{
-    bearer::{Sent, SignedInCaller, sent, takes_session_token},
+    basic,
+    bearer::{SignedInCaller, holder, invalid, takes_session_token, token_text},
     cookie::{self, CookieName},
     user_agent,
 };
 use crate::{
-    domain::{Actor, AppPath, AppSessionToken, Caller, Origin, SignedIn, begins_as_a_token},
+    domain::{Actor, AppPath, AppSessionToken, AppTokenSecret, Caller, Origin, begins_as_a_token},
     http::{
         context::Context,
         wire::error::{ApiError, ErrorCode},
@@ -15,9 +16,10 @@ use crate::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use poem::{
     FromRequest, Request, RequestBody,
-    http::{HeaderMap, HeaderName, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
+use zeroize::Zeroizing;
 
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -70,7 +72,10 @@ pub struct ForwardedRequest {
     pub kind: RequestKind,
     /// Whether a page of another origin made the browser send it, and it may change something.
     pub is_forged: bool,
+    pub app_token: Option<AppTokenSecret>,
     pub app_cookie: Option<AppSessionToken>,
+    /// Whether a native client may be asking, which waits to be asked for an app token by the scheme `Basic`.
+    pub offers_basic: bool,
     context: Arc<Context>,
 }
 
@@ -85,9 +90,14 @@ impl ForwardedRequest {
         self.context.app.policy().public_url.is_some()
     }
 
-    /// The caller, once the app's cookie has told who they are.
-    pub fn caller_of(&self, signed_in: SignedIn) -> Caller {
-        self.context.caller(Actor::SignedIn(Arc::new(signed_in)))
+    /// The caller, once it is known who they are.
+    pub fn caller_of(&self, actor: Actor) -> Caller {
+        self.context.caller(actor)
+    }
+
+    /// Whether a token in `Authorization` decides, and not the cookie.
+    pub fn has_token(&self) -> bool {
+        self.app_token.is_some() || self.caller.signed_in().is_some()
     }
 }
 
@@ -133,39 +143,100 @@ takes_session_token!(ForwardedRequest, optional: false);
 impl ForwardedRequest {
     async fn read(request: &Request) -> Result<Self, ApiError> {
         let (context, headers) = (Context::shared(request)?, request.headers());
-        let to = origin(context, headers)?;
-        let Some(app) = &to else {
-            let SignedInCaller(caller) = SignedInCaller::read(request).await?;
-            let (path, kind) = (AppPath::of("/"), RequestKind::Other);
-            return Ok(Self { caller, to, path, kind, is_forged: false, app_cookie: None, context: context.clone() });
-        };
+        match origin(context, headers)? {
+            None => Ok(Self::without_origin(context, SignedInCaller::read(request).await?)),
+            Some(app) => {
+                let offers_basic = offers_basic(&app, headers);
+                let read = Self::to_app(context, headers, app, offers_basic).await;
+                read.map_err(|error| error.offering_basic(offers_basic))
+            }
+        }
+    }
+
+    fn without_origin(context: &Arc<Context>, SignedInCaller(caller): SignedInCaller) -> Self {
+        Self {
+            caller,
+            to: None,
+            path: AppPath::of("/"),
+            kind: RequestKind::Other,
+            is_forged: false,
+            app_token: None,
+            app_cookie: None,
+            offers_basic: false,
+            context: context.clone(),
+        }
+    }
+
+    async fn to_app(
+        context: &Arc<Context>,
+        headers: &HeaderMap,
+        app: Origin,
+        offers_basic: bool,
+    ) -> Result<Self, ApiError> {
         let method = only(headers, &FORWARDED_METHOD)?.ok_or_else(unreadable)?;
         let uri = headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/");
-        // What an app itself puts into `Authorization` is none of ours.
-        let actor = match sent(headers) {
-            Ok(Sent::Token(token)) => Actor::SignedIn(Arc::new(context.app.sessions.authenticate(&token).await?)),
-            Err(invalid) if is_ours(headers) => return Err(invalid),
-            Ok(Sent::Nothing) | Err(_) => Actor::Anonymous,
-        };
-        let with_token = matches!(actor, Actor::SignedIn(_));
+        let shown = shown(context, headers).await?;
         let app_cookie = cookie::read(headers, CookieName::App, app.is_https()).and_then(AppSessionToken::parse);
         Ok(Self {
-            caller: context.caller(actor),
             path: AppPath::of(uri),
             // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
             kind: if uri.starts_with("/_usher/") { RequestKind::Other } else { RequestKind::of(method, headers)? },
-            is_forged: !with_token && is_forged(method, headers, app, app_cookie.is_some())?,
+            is_forged: !shown.is_bearer && is_forged(method, headers, &app, app_cookie.is_some())?,
+            caller: context.caller(shown.actor),
+            app_token: shown.app_token,
             app_cookie,
+            offers_basic,
             context: context.clone(),
-            to,
+            to: Some(app),
         })
     }
 }
 
-/// Whether a value of `Authorization` begins as our tokens do.
-fn is_ours(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(str::split_whitespace).any(begins_as_a_token)
+/// What a request to an app shows of ours in `Authorization`.
+struct Shown {
+    /// The holder of a session token; else nobody.
+    actor: Actor,
+    app_token: Option<AppTokenSecret>,
+    /// Whether it is by a scheme of which browsers know nothing. They send `Basic` by themselves, once they have asked.
+    is_bearer: bool,
+}
+
+/// Judges what begins as our tokens do. What else an app puts into `Authorization` is none of ours.
+async fn shown(context: &Context, headers: &HeaderMap) -> Result<Shown, ApiError> {
+    let nothing = Shown { actor: Actor::Anonymous, app_token: None, is_bearer: false };
+    let values = headers.get_all(header::AUTHORIZATION);
+    if !values.iter().any(is_ours) {
+        return Ok(nothing);
+    }
+    if let Some(password) = values.iter().find_map(our_password) {
+        let secret = AppTokenSecret::parse(&password).filter(|_| values.iter().count() == 1).ok_or_else(invalid)?;
+        return Ok(Shown { app_token: Some(secret), ..nothing });
+    }
+    let Some(text) = token_text(headers)? else { return Ok(nothing) };
+    if AppTokenSecret::begins(text) {
+        let secret = AppTokenSecret::parse(text).ok_or_else(invalid)?;
+        return Ok(Shown { app_token: Some(secret), is_bearer: true, ..nothing });
+    }
+    Ok(Shown { actor: holder(context, text).await?, is_bearer: true, ..nothing })
+}
+
+/// Whether a value of `Authorization` begins as our tokens do, or is of the scheme `Basic` and its password does.
+fn is_ours(value: &HeaderValue) -> bool {
+    let begins = |text: &str| text.split_whitespace().any(begins_as_a_token);
+    value.to_str().is_ok_and(begins) || our_password(value).is_some()
+}
+
+fn our_password(value: &HeaderValue) -> Option<Zeroizing<String>> {
+    basic::password(value).filter(|password| begins_as_a_token(password))
+}
+
+/// Whether to ask for an app token by `Basic`: for an app with TLS, if nothing says that a browser is asking, which would show
+/// a dialog to a person.
+fn offers_basic(app: &Origin, headers: &HeaderMap) -> bool {
+    let says_so = [SEC_FETCH_SITE, SEC_FETCH_MODE, SEC_FETCH_DEST].iter().any(|name| headers.contains_key(name));
+    let has_cookie =
+        || [CookieName::App, CookieName::Flow].into_iter().any(|name| cookie::read(headers, name, true).is_some());
+    app.is_https() && !says_so && !has_cookie()
 }
 
 /// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own. One of which a

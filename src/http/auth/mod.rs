@@ -1,5 +1,6 @@
 //! Who is calling.
 
+mod basic;
 mod bearer;
 pub mod cookie;
 mod cross_site;

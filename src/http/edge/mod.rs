@@ -96,6 +96,7 @@ impl Edge {
             form: OnceLock::new(),
             path_parameters,
             signed_in: OnceLock::new(),
+            user: OnceLock::new(),
         }
     }
 }
@@ -134,7 +135,7 @@ impl Endpoint for Edge {
             took: begun.elapsed(),
             request_id: &context.request_id,
             client: client.as_deref(),
-            user: context.signed_in.get().map(|signed_in| signed_in.user.id),
+            user: context.user.get().copied(),
         };
         if let Some(metrics) = &self.metrics {
             metrics.record(answered.method, answered.route, answered.status, answered.took);

@@ -22,7 +22,12 @@ pub fn response(error: &ApiError) -> Response {
     if error.code.status() == StatusCode::UNAUTHORIZED {
         // RFC 6750, section 3.1: "invalid_token" is only for callers who sent a token.
         let challenge = if error.code == ErrorCode::InvalidToken { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        // First, because some proxies pass on one challenge only.
+        if error.offers_basic {
+            let basic = HeaderValue::from_static("Basic realm=\"app token\", charset=\"UTF-8\"");
+            headers.append(header::WWW_AUTHENTICATE, basic);
+        }
+        headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Some(location) = error.location.as_ref().and_then(|location| HeaderValue::from_str(location).ok()) {
         headers.insert(header::LOCATION, location);

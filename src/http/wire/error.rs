@@ -90,6 +90,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// Where a person who meets this failure is to go, for a proxy that leads them there.
     pub location: Option<Box<str>>,
+    /// Whether a native client may be asking, which can show an app token by the scheme `Basic`.
+    pub offers_basic: bool,
     /// Whether a person sees this failure, though its path is for programs.
     pub is_for_person: bool,
     /// For the log only.
@@ -108,6 +110,7 @@ impl ApiError {
             faults,
             retry_after,
             location: None,
+            offers_basic: false,
             is_for_person: false,
             internal: None,
         }
@@ -135,6 +138,12 @@ impl ApiError {
     #[must_use]
     pub fn leading_to(self, location: String) -> Self {
         Self { location: Some(location.into()), ..self }
+    }
+
+    /// The same for a native client that waits to be asked for an app token.
+    #[must_use]
+    pub fn offering_basic(self, offers_basic: bool) -> Self {
+        Self { offers_basic, ..self }
     }
 
     /// The same for a person, though the path is for programs.

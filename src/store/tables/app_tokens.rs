@@ -1,8 +1,13 @@
 //! Statements about app tokens.
 
-use super::users::text;
+use super::{
+    entry::{door_columns, door_from},
+    users::{USER_WIDTH, text, user_columns, user_from},
+};
 use crate::{
-    domain::{AppId, AppToken, AppTokenId, DisplayName, Error, NewAppToken, Timestamp, UserId},
+    domain::{
+        AppId, AppToken, AppTokenId, DisplayName, Error, NewAppToken, ShownAppToken, Timestamp, TokenHash, UserId,
+    },
     store::{
         Reader, Writer,
         sql::{Columns, Fault, values},
@@ -37,6 +42,30 @@ fn token_from(row: &dyn Columns) -> Result<AppToken, Fault> {
 }
 
 impl Reader<'_> {
+    /// An app token by its secret, in one statement: its owner, if the account is enabled, and the door of its app; whether or
+    /// not it has expired. For the point door.
+    pub fn shown_app_token(&self, token: &TokenHash) -> Result<Option<ShownAppToken>, Error> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            user_columns!(),
+            ", t.id, t.expires_at, t.last_used_at, ",
+            door_columns!("u.id", "u.role"),
+            " FROM app_tokens t JOIN users u ON u.id = t.user_id JOIN apps a ON a.id = t.app_id
+              WHERE t.token_hash = ?1 AND u.disabled = FALSE"
+        );
+        let read = |row: &dyn Columns| {
+            let id = row.number(USER_WIDTH)?;
+            Ok(ShownAppToken {
+                id: AppTokenId::new(id).ok_or_else(|| Fault::Other(format!("there is an app token {id}")))?,
+                owner: user_from(row)?,
+                door: door_from(row, USER_WIDTH + 3)?,
+                expires_at: row.nullable(USER_WIDTH + 1, |n| row.time(n))?,
+                last_used_at: row.nullable(USER_WIDTH + 2, |n| row.time(n))?,
+            })
+        };
+        Ok(self.sql.first(SQL, values![token], read)?)
+    }
+
     /// The app tokens of an account that can still be used, the newest first. Scans.
     pub fn app_tokens_of(&self, user: UserId, now: Timestamp) -> Result<Vec<AppToken>, Error> {
         const SQL: &str = select!("t.user_id = ?1 AND (t.expires_at IS NULL OR t.expires_at > ?2) ORDER BY t.id DESC");
@@ -70,5 +99,14 @@ impl Writer<'_> {
         const SQL: &str =
             "DELETE FROM app_tokens WHERE id = ?1 AND user_id = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
         Ok(self.sql.change(SQL, values![id, user, self.now])? == 1)
+    }
+
+    /// Records a use of an app token. The time never moves backwards, except from a time in the future, which was stored while
+    /// the clock was wrong.
+    pub fn set_app_token_used(&mut self, id: AppTokenId, at: Timestamp) -> Result<(), Error> {
+        const SQL: &str = "UPDATE app_tokens SET last_used_at = ?2
+             WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2 OR last_used_at > ?3)";
+        self.sql.change(SQL, values![id, at, self.now])?;
+        Ok(())
     }
 }

@@ -31,7 +31,9 @@ macro_rules! door_columns {
     };
 }
 
-fn door_from(row: &dyn Columns, first: usize) -> Result<Door, Fault> {
+pub(super) use door_columns;
+
+pub(super) fn door_from(row: &dyn Columns, first: usize) -> Result<Door, Fault> {
     let id = row.number(first)?;
     let fault = |what: &str| Fault::Other(format!("the app {id} has no usable {what}"));
     Ok(Door {

@@ -32,7 +32,10 @@ fn without_a_valid_token_the_app_is_not_reached(site: &Site) {
     ];
     for (target, headers, challenge) in cases {
         let answer = site.send("GET", target, headers, b"");
-        assert_eq!(answer.header("www-authenticate"), Some(challenge), "{headers:?}: {answer:?}");
+        // Debian's nginx passes on the first challenge only.
+        let challenges = answer.all("www-authenticate");
+        let bearer = if site.kind == Kind::Nginx { &[] as &[_] } else { &[challenge] };
+        assert_eq!(challenges, [&[super::clients::BASIC], bearer].concat(), "{headers:?}: {answer:?}");
         site.refused(&answer, 401);
     }
     for two in [[good.as_str(), "Bearer nonsense"], ["Bearer nonsense", &good], [&good, &good]] {

@@ -25,6 +25,7 @@ macro_rules! behind_each_proxy {
 }
 
 mod callers;
+mod clients;
 mod forged;
 mod people;
 mod requests;

@@ -190,6 +190,7 @@ fn a_refusal_can_be_read_by_a_page_of_an_origin_that_usher_grants(site: &Site) {
                 .map(|origin| ("Origin", origin))
                 .into_iter()
                 .chain(token.map(|token| ("Authorization", token)))
+                .chain([("Sec-Fetch-Mode", "cors")])
                 .collect();
 
             let answer = site.send("GET", target, &headers, b"");
