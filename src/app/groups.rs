@@ -2,7 +2,7 @@
 
 use super::{access::Operation, core::Core};
 use crate::{
-    domain::{Action, Caller, Error, Group, GroupId, GroupName, GroupSelector, Page, PageSize, User, UserId},
+    domain::{Action, App, Caller, Error, Group, GroupId, GroupName, GroupSelector, Page, PageSize, User, UserId},
     store::Writer,
 };
 use std::sync::Arc;
@@ -92,6 +92,13 @@ impl Groups {
                 }
                 reader.members(id, after, size)
             })
+            .await
+    }
+
+    /// Lists the apps that let a group in.
+    pub async fn apps(&self, caller: &Caller, id: Option<GroupId>) -> Result<Vec<App>, Error> {
+        self.core
+            .scan(caller, Operation::ManageGroups, move |reader| reader.apps_of_group(id.ok_or(Error::GroupNotFound)?))
             .await
     }
 

@@ -199,6 +199,98 @@ state(`POST ${USER}/delete`, 'deleted', async (tab) => {
     await tab.press('Delete account');
 });
 
+state(`POST ${USER}/app-tokens`, 'revoked', async (tab) => {
+    const { id } = await main.person('irma');
+    const { token } = await main.send('POST', '/auth/login', { email: 'irma@example.com', password: given.password });
+    for (const name of ['Music on the phone', 'Надя 🦉 نادية']) {
+        await main.send('POST', `/users/${id}/app-tokens`, { name, app_id: 1 }, token);
+    }
+    await lookAfterOther(tab, 'irma');
+    await tab.page.getByRole('button', { name: 'Revoke Music on the phone' }).click();
+    await tab.page.getByText('The app token was revoked.').waitFor();
+});
+
+// ---- Groups
+const GROUPS = '/admin/groups';
+state(`GET ${GROUPS}`, 'a few groups', (tab) => administer(tab, main, GROUPS));
+state(`GET ${GROUPS}`, 'no group', (tab) => administer(tab, closed, GROUPS));
+state(`POST ${GROUPS}`, 'a name that is taken', async (tab) => {
+    await administer(tab, main, GROUPS);
+    await tab.send({ Name: 'Family' }, 'Create group');
+}, 409);
+state(`POST ${GROUPS}`, 'leads to the group', async (tab) => {
+    await administer(tab, main, GROUPS);
+    await tab.send({ Name: 'choir' }, 'Create group');
+});
+const GROUP = `${GROUPS}/{group_id}`;
+/** A tab of an administrator at a group with a member. */
+async function lookAfterGroup(tab, name) {
+    const group = await main.call('POST', '/groups', { name });
+    await main.call('PUT', `/groups/${group.id}/members/${(await main.person(LONG_USERNAME)).id}`, {});
+    await main.call('PUT', `/groups/${group.id}/members/${(await main.person('ada')).id}`, {});
+    await administer(tab, main, `${GROUPS}/${group.id}`);
+    return group.id;
+}
+state(`GET ${GROUP}`, 'with members', (tab) => lookAfterGroup(tab, LONG_USERNAME.replace('a-user', 'group-')));
+state(`GET ${GROUP}`, 'not there', (tab) => administer(tab, main, `${GROUPS}/777`), 404);
+state(`POST ${GROUP}`, 'not a name', async (tab) => {
+    await lookAfterGroup(tab, 'neighbours');
+    await tab.page.getByRole('textbox', { name: 'Name', exact: true }).fill('the neighbours');
+    await tab.press('Rename');
+}, 400);
+state(`POST ${GROUP}/join`, 'nobody has this name', async (tab) => {
+    await lookAfterGroup(tab, 'colleagues');
+    await tab.page.getByLabel('Username or e-mail address').fill('nobody-has-this');
+    await tab.press('Add member');
+}, 400);
+state(`POST ${GROUP}/leave`, 'removed', async (tab) => {
+    await lookAfterGroup(tab, 'friends');
+    await tab.page.getByRole('button', { name: 'Remove ada' }).click();
+    await tab.page.getByText('no longer in the group').waitFor();
+});
+state(`POST ${GROUP}/sessions`, 'all have ended', async (tab) => {
+    await main.call('POST', '/groups', { name: 'guests' }).then(({ id }) => administer(tab, main, `${GROUPS}/${id}`));
+    await tab.press('End all sessions of members');
+});
+state(`POST ${GROUP}/delete`, 'deleted', async (tab) => {
+    await main.call('POST', '/groups', { name: 'short-lived' }).then(({ id }) => administer(tab, main, `${GROUPS}/${id}`));
+    await tab.press('Delete group');
+});
+state(`POST ${GROUP}/delete`, 'an app lets it in', async (tab) => {
+    const { id } = await invite.call('POST', '/groups', { name: 'readers' });
+    await invite.call('POST', '/apps', { name: 'Books', url: 'http://books.localhost', access: 'groups', groups: ['readers'] });
+    await administer(tab, invite, `${GROUPS}/${id}`);
+    await tab.press('Delete group');
+}, 409);
+
+// ---- Inviting
+const INVITATIONS = '/admin/invitations';
+state(`GET ${INVITATIONS}`, 'none, and registration is closed', (tab) => administer(tab, closed, INVITATIONS));
+state(`GET ${INVITATIONS}`, 'a few', async (tab) => {
+    await main.invitation({ email: `${LONG_USERNAME}@example.com`, role: 'admin' });
+    await main.invitation();
+    await administer(tab, main, INVITATIONS);
+});
+state(`POST ${INVITATIONS}`, 'fields at fault', async (tab) => {
+    await administer(tab, main, INVITATIONS);
+    await tab.page.evaluate(() => [...document.forms].forEach((form) => form.setAttribute('novalidate', '')));
+    await tab.send({ 'E-mail address': 'nobody', 'How many': '101' }, 'Create invitation');
+}, 400);
+state(`POST ${INVITATIONS}`, 'one link', async (tab) => {
+    await administer(tab, invite, INVITATIONS);
+    await tab.send({ 'E-mail address': 'grandma@example.com' }, 'Create invitation');
+}, 201);
+state(`POST ${INVITATIONS}`, 'twenty links', async (tab) => {
+    await administer(tab, invite, INVITATIONS);
+    await tab.send({ 'How many': '20' }, 'Create invitation');
+}, 201);
+state(`POST ${INVITATIONS}/{invitation_id}/delete`, 'deleted', async (tab) => {
+    await invite.invitation({ email: 'deleted@example.com' });
+    await administer(tab, invite, INVITATIONS);
+    await tab.page.locator('tr', { hasText: 'deleted@example.com' }).getByRole('button').first().click();
+    await tab.page.getByText('The invitation was deleted.').waitFor();
+});
+
 // ---- Signing in
 state('GET /sign-in', 'empty', (tab) => tab.go(`${main.url}/sign-in`));
 state('GET /sign-in', 'registration closed', (tab) => tab.go(`${closed.url}/sign-in`));

@@ -5,8 +5,10 @@ use crate::{
     app::access::Operation,
     domain::{
         Caller, DamagedUser, Error, Page, PageSize, User, UserCursor, UserFilter, UserId, UserSelector, UserSort,
+        Usernames,
     },
 };
+use std::collections::BTreeSet;
 
 /// A page of accounts, and the number on all pages if the caller asked for it.
 #[derive(Debug)]
@@ -49,6 +51,12 @@ impl Accounts {
     /// Whether somebody may look after all accounts. A refusal is recorded.
     pub fn may_administer(&self, caller: &Caller) -> Result<(), Error> {
         self.core.decide(caller, Operation::ListUsers)
+    }
+
+    /// The usernames that these accounts have now.
+    pub async fn usernames(&self, caller: &Caller, accounts: BTreeSet<UserId>) -> Result<Usernames, Error> {
+        let ids: Vec<i64> = accounts.into_iter().map(UserId::get).collect();
+        self.core.scan(caller, Operation::ListUsers, move |reader| reader.usernames(&ids)).await
     }
 
     /// Finds the account that a person at the shell means.

@@ -34,6 +34,12 @@ done! {
     Disabled "disabled" "The account is disabled, and its sessions have ended.",
     Enabled "enabled" "The account is enabled.",
     Unlocked "unlocked" "The account is unlocked.",
+    GroupCreated "group-created" "The group was created.",
+    GroupDeleted "group-deleted" "The group was deleted.",
+    MemberAdded "member-added" "The account is in the group.",
+    MemberRemoved "member-removed" "The account is no longer in the group.",
+    InvitationDeleted "invitation-deleted" "The invitation was deleted. Its link no longer works.",
+    AppTokenRevoked "app-token-revoked" "The app token was revoked.",
     SessionEnded "session-ended" "The session has ended.",
     SessionsEnded "sessions-ended" "All sessions have ended.",
 }

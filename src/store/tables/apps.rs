@@ -89,6 +89,12 @@ impl Reader<'_> {
         Ok(Page::cut(found, size, |app: &App| app.id))
     }
 
+    /// The apps that let a group in, in the order in which they were registered. Scans.
+    pub fn apps_of_group(&self, group: GroupId) -> Result<Vec<App>, Error> {
+        let sql = select!("WHERE a.id IN (SELECT app_id FROM app_groups WHERE group_id = ?1) ORDER BY a.id");
+        Ok(self.sql.all(sql, values![group], app_from)?)
+    }
+
     /// Every app of which something can't be read. Scans all.
     pub fn damaged_apps(&self) -> Result<Vec<DamagedApp>, Error> {
         let found = self.sql.all(select!("ORDER BY a.id"), &[], |row| read(row).map(Result::err))?;

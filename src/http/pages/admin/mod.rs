@@ -1,5 +1,8 @@
 //! Pages on which administrators look after the service.
 
+mod group;
+mod groups;
+mod invitations;
 pub mod protect;
 mod snippet;
 mod user;
@@ -8,8 +11,15 @@ mod users;
 use super::{Handlers, get, post, view::Sections};
 
 /// Their links, on each of them.
-const SECTIONS: Sections =
-    Sections { name: "Administration", pages: &[(users::PATH, "Accounts"), (protect::PATH, "Protect an app")] };
+const SECTIONS: Sections = Sections {
+    name: "Administration",
+    pages: &[
+        (users::PATH, "Accounts"),
+        (groups::PATH, "Groups"),
+        (invitations::PATH, "Invitations"),
+        (protect::PATH, "Protect an app"),
+    ],
+};
 
 pub fn routes() -> Vec<(&'static str, Handlers)> {
     vec![
@@ -20,10 +30,19 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/admin/users/{user_id}", vec![get(user::show), post(user::save)]),
         ("/admin/users/{user_id}/groups", vec![post(user::set_groups)]),
         ("/admin/users/{user_id}/sessions", vec![post(user::end_sessions)]),
+        ("/admin/users/{user_id}/app-tokens", vec![post(user::revoke_app_token)]),
         ("/admin/users/{user_id}/disable", vec![post(user::disable)]),
         ("/admin/users/{user_id}/enable", vec![post(user::enable)]),
         ("/admin/users/{user_id}/unlock", vec![post(user::unlock)]),
         ("/admin/users/{user_id}/reset", vec![post(user::issue_reset)]),
         ("/admin/users/{user_id}/delete", vec![post(user::delete)]),
+        (groups::PATH, vec![get(groups::list), post(groups::create)]),
+        ("/admin/groups/{group_id}", vec![get(group::show), post(group::rename)]),
+        ("/admin/groups/{group_id}/join", vec![post(group::join)]),
+        ("/admin/groups/{group_id}/leave", vec![post(group::leave)]),
+        ("/admin/groups/{group_id}/sessions", vec![post(group::end_sessions)]),
+        ("/admin/groups/{group_id}/delete", vec![post(group::delete)]),
+        (invitations::PATH, vec![get(invitations::list), post(invitations::create)]),
+        ("/admin/invitations/{invitation_id}/delete", vec![post(invitations::delete)]),
     ]
 }

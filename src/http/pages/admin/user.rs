@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     app::{ExpectedRevision, ListedSession, SessionScope},
-    domain::{Error, Faults, Group, GroupId, PageSize, SessionId, User, UserChanges, UserId, UserSelector},
+    domain::{
+        AppToken, AppTokenId, Error, Faults, Group, GroupId, PageSize, SessionId, User, UserChanges, UserId,
+        UserSelector,
+    },
     http::{
         auth::Administrator,
         pages::{
@@ -39,6 +42,7 @@ page! {
         /// Whether there are more groups than are shown.
         has_more_groups: bool,
         sessions: Vec<ListedSession>,
+        app_tokens: Vec<AppToken>,
         delete: FormView<'p>,
         /// Whether it is the administrator's own.
         is_own: bool,
@@ -100,6 +104,7 @@ impl Opened {
                 .collect(),
             has_more_groups,
             sessions: app.sessions.list(caller, self.id).await?,
+            app_tokens: app.app_tokens.list(caller, self.id).await?,
             delete: self.deletion().marked(of(Part::Delete)),
             is_own: caller.user_id() == self.id,
             refusal: of(Part::Other).map(|refusal| refusal.text.as_str()),
@@ -186,6 +191,17 @@ pub async fn end_sessions(admin: Administrator, sent: Form) -> Result<Response> 
         ended => ended,
     };
     Ok(opened.after(ended, done, Part::Other).await?)
+}
+
+#[handler]
+pub async fn revoke_app_token(admin: Administrator, sent: Form) -> Result<Response> {
+    let opened = Opened::by(admin).await?;
+    let token = AppTokenId::parse(sent.text("token"));
+    let revoked = match opened.admin.context.app.app_tokens.revoke(&opened.admin.caller, opened.id, token).await {
+        Err(Error::AppTokenNotFound) => Ok(()), // it was revoked meanwhile
+        revoked => revoked,
+    };
+    Ok(opened.after(revoked, Done::AppTokenRevoked, Part::Other).await?)
 }
 
 #[handler]

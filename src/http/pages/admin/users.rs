@@ -1,6 +1,6 @@
 //! The accounts: a list of all, and a form for another.
 
-use super::SECTIONS;
+use super::{SECTIONS, invitations};
 use crate::{
     domain::{Faults, PageSize, Role, SearchPrefix, User, UserCursor, UserFilter, UserId, UserSort},
     http::{
@@ -10,7 +10,7 @@ use crate::{
             done::Done,
             form::{Choice, Field, FormView, Refusal, mark, status},
             list::{Ways, filter, place},
-            view::{Layout, html, page},
+            view::{Layout, Way, html, page},
         },
         wire::{
             error::{ApiError, ErrorCode},
@@ -157,6 +157,11 @@ fn form(admin: &Member, typed: &Typed<'_>, refusal: Option<&Refusal>) -> Result<
         action: NEW.into(),
         fields: account_form::fields(typed, None, &admin.context.app.policy().passwords),
         button: "Create account",
+        otherwise: Some(Way {
+            before: "An invitation is usually better: people choose their own username and password.",
+            to: invitations::PATH.into(),
+            label: "Invite somebody",
+        }),
         ..FormView::default()
     };
     view.show_in(Layout::of(admin).within(&SECTIONS, PATH), admin, refusal)
