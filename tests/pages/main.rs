@@ -13,6 +13,7 @@ mod cross_site;
 mod invited;
 mod known_browsers;
 mod links;
+mod permissions;
 mod protect;
 mod register;
 mod reset;
