@@ -2,8 +2,10 @@
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, App, AppChanges, AppId, AppSelector, Caller, Error, Faults, LastAsked, NewApp, Origin, Page, PageSize,
+    Action, App, AppChanges, AppId, AppSelector, AppStatus, Caller, Error, Faults, LastAsked, NewApp, Origin, Page,
+    PageSize,
 };
+use crate::store::Reader;
 use std::sync::Arc;
 
 /// The apps that people enter with one sign-in.
@@ -44,6 +46,27 @@ impl Apps {
                 reader.app_with_last_asked(id.ok_or(Error::AppNotFound)?)?.ok_or(Error::AppNotFound)
             })
             .await
+    }
+
+    /// The same for a page of a list, which one that is damaged does not hide.
+    pub async fn list_with_last_asked(
+        &self,
+        caller: &Caller,
+        after: Option<AppId>,
+        size: PageSize,
+    ) -> Result<Page<AppStatus, AppId>, Error> {
+        self.core.scan(caller, Operation::ManageApps, move |reader| reader.apps_with_last_asked(after, size)).await
+    }
+
+    /// How many sessions in an app are counted.
+    pub const MAX_COUNTED_SESSIONS: u32 = 10_000;
+
+    /// The number of sessions in an app that can be used now, at most [`Self::MAX_COUNTED_SESSIONS`].
+    pub async fn count_sessions(&self, caller: &Caller, id: AppId) -> Result<u32, Error> {
+        let (now, idle_timeout) = (self.core.clock.now(), self.core.policy.sessions.idle_timeout);
+        let count =
+            move |reader: &Reader<'_>| reader.count_sessions_in_app(id, now, idle_timeout, Self::MAX_COUNTED_SESSIONS);
+        self.core.scan(caller, Operation::ManageApps, count).await
     }
 
     /// The id of the app that a person at the shell means.

@@ -1,6 +1,6 @@
 //! Apps behind a proxy, which people enter with one sign-in.
 
-use super::{AppId, DisplayName, Faults, GroupName, Origin};
+use super::{AppId, DisplayName, Faults, GroupName, LastAsked, Origin};
 use std::{borrow::Cow, fmt};
 
 /// Who may enter an app.
@@ -119,6 +119,9 @@ impl fmt::Display for DamagedApp {
         write!(f, "the app {id} is damaged: {}; delete it with 'usher app delete {id}'", faults.join(", "))
     }
 }
+
+/// An app that can be read, with when a proxy last asked about it; or what is wrong with it.
+pub type AppStatus = Result<(App, Option<LastAsked>), DamagedApp>;
 
 /// How a person at the shell says which app is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]

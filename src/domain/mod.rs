@@ -26,7 +26,7 @@ mod token;
 mod user;
 mod words;
 
-pub use app::{App, AppAccess, AppChanges, AppSelector, DamagedApp, NewApp};
+pub use app::{App, AppAccess, AppChanges, AppSelector, AppStatus, DamagedApp, NewApp};
 pub use app_token::{AppToken, NewAppToken, ShownAppToken};
 pub use audit::{Action, AuditCursor, AuditEntry, AuditEvent, AuditFilter, AuditLimits};
 pub use caller::{Actor, Caller, Client, ClientPrefix, Network, UNDECLARED_PROXY};

@@ -70,7 +70,7 @@ impl Origin {
     fn usual_spelling(text: &str) -> Result<Self, Cow<'static, str>> {
         let expected = || {
             Cow::from(
-                "an origin is http:// or https://, a host, and the port if it has one, such as https://app.example.com",
+                "must be http:// or https://, a host, and the port if it has one, such as https://app.example.com",
             )
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(expected)?;

@@ -291,6 +291,37 @@ state(`POST ${INVITATIONS}/{invitation_id}/delete`, 'deleted', async (tab) => {
     await tab.page.getByText('The invitation was deleted.').waitFor();
 });
 
+// ---- Apps
+const APPS = '/admin/apps';
+/** A tab of an administrator at an app of its own. */
+async function administerApp(tab, name, host) {
+    await invite.call('POST', '/groups', { name: `${host}-friends` });
+    const { id } = await invite.call('POST', '/apps', { name, url: `http://${host}.localhost`, access: 'admins' });
+    await administer(tab, invite, `${APPS}/${id}`);
+}
+state(`GET ${APPS}`, 'several', (tab) => administer(tab, main, APPS));
+state(`GET ${APPS}`, 'none', (tab) => administer(tab, plain, APPS));
+state(`GET ${APPS}`, 'not there', (tab) => administer(tab, main, `${APPS}?cursor=none`), 400);
+state(`POST ${APP.slice(4)}`, 'saved', async (tab) => {
+    await administerApp(tab, 'First', 'first');
+    await tab.page.getByLabel('first-friends').check();
+    await tab.page.getByLabel('Who may enter').selectOption('groups');
+    await tab.send({ Name: 'Надя\'s 🦉 <b>notes</b>' }, 'Save');
+});
+state(`POST ${APP.slice(4)}`, 'all fields at fault', async (tab) => {
+    await administerApp(tab, 'Second', 'second');
+    await tab.page.getByLabel('Who may enter').selectOption('groups');
+    await tab.send({ Name: 'a\u202eb', URL: 'notes' }, 'Save');
+}, 400);
+state(`POST ${APP.slice(4)}/delete`, 'another name was typed', async (tab) => {
+    await administerApp(tab, 'Third', 'third');
+    await tab.send({ 'Name of the app': 'First' }, 'Delete the app');
+}, 400);
+state(`POST ${APP.slice(4)}/delete`, 'deleted', async (tab) => {
+    await administerApp(tab, 'Fourth', 'fourth');
+    await tab.send({ 'Name of the app': 'Fourth' }, 'Delete the app');
+});
+
 // ---- Signing in
 state('GET /sign-in', 'empty', (tab) => tab.go(`${main.url}/sign-in`));
 state('GET /sign-in', 'registration closed', (tab) => tab.go(`${closed.url}/sign-in`));

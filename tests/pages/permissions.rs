@@ -82,7 +82,12 @@ const TABLE: &[Row] = &[
     Row("POST /admin/apps/new", "/admin/apps/new", &[
         ("name", "Wiki"), ("url", "https://wiki.example.test"), ("access", "admins"), ("proxy", "caddy"), ("upstream", "127.0.0.1:1"),
     ], CHANGE),
+    Row("GET /admin/apps", "/admin/apps", &[], READ),
     Row("GET /admin/apps/{app_id}", "/admin/apps/1", &[], READ),
+    Row("POST /admin/apps/{app_id}", "/admin/apps/1", &[
+        ("name", "Wiki"), ("url", "https://notes.example.test"), ("access", "admins"),
+    ], CHANGE),
+    Row("POST /admin/apps/{app_id}/delete", "/admin/apps/1/delete", &[("typed_name", "Notes")], CHANGE),
 
     Row("GET /admin/users", "/admin/users", &[], READ),
     // Its form has a password, so that it is asked for before.

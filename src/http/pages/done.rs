@@ -42,6 +42,7 @@ done! {
     AppTokenRevoked "app-token-revoked" "The app token was revoked.",
     SessionEnded "session-ended" "The session has ended.",
     SessionsEnded "sessions-ended" "All sessions have ended.",
+    AppDeleted "app-deleted" "The app was deleted.",
 }
 
 /// Where a form ends: the browser opens another page (RFC 9110, section 15.4.4).

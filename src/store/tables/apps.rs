@@ -3,14 +3,15 @@
 use super::users::{names_from, text};
 use crate::{
     domain::{
-        App, AppAccess, AppId, AppSelector, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName, LastAsked,
-        NewApp, Origin, Page, PageSize,
+        App, AppAccess, AppId, AppSelector, AppStatus, DamagedApp, DisplayName, Error, Faults, GroupId, GroupName,
+        LastAsked, NewApp, Origin, Page, PageSize, Timestamp,
     },
     store::{
         Reader, Writer,
         sql::{Columns, Fault, values},
     },
 };
+use std::time::Duration;
 
 /// Chooses apps by a condition: the columns that `read` reads.
 macro_rules! select {
@@ -48,7 +49,7 @@ fn app_from(row: &dyn Columns) -> Result<App, Fault> {
 }
 
 /// Reads an app, and when a proxy last asked about it.
-fn read_with_last_asked(row: &dyn Columns) -> Result<Result<(App, Option<LastAsked>), DamagedApp>, Fault> {
+fn read_with_last_asked(row: &dyn Columns) -> Result<AppStatus, Fault> {
     let from = row.nullable(7, |n| Ok(row.text(n)?.parse().ok()))?.flatten();
     let asked = row.nullable(6, |n| row.time(n))?.map(|at| LastAsked { at, from });
     Ok(read(row)?.map(|app| (app, asked)))
@@ -59,6 +60,29 @@ impl Reader<'_> {
     pub fn app_with_last_asked(&self, id: AppId) -> Result<Option<(App, Option<LastAsked>)>, Error> {
         let read = |row: &dyn Columns| read_with_last_asked(row)?.map_err(|damaged| Fault::Other(damaged.to_string()));
         Ok(self.sql.first(select!("WHERE a.id = ?1"), values![id], read)?)
+    }
+
+    /// A page of apps with when a proxy last asked about each, by their ids. What can't be read hides no other.
+    pub fn apps_with_last_asked(&self, after: Option<AppId>, size: PageSize) -> Result<Page<AppStatus, AppId>, Error> {
+        let given = values![after.map_or(0, AppId::get), size.get() + 1];
+        let found = self.sql.all(select!("WHERE a.id > ?1 ORDER BY a.id LIMIT ?2"), given, read_with_last_asked)?;
+        let id = |status: &AppStatus| status.as_ref().map_or_else(|damaged| damaged.id, |(app, _)| app.id);
+        Ok(Page::cut(found, size, id))
+    }
+
+    /// Counts the sessions in an app that can be used at `now`, up to a limit: those whose browser's session has not ended
+    /// either. Scans as many.
+    pub fn count_sessions_in_app(
+        &self,
+        id: AppId,
+        now: Timestamp,
+        idle_timeout: Duration,
+        limit: u32,
+    ) -> Result<u32, Error> {
+        const SQL: &str = "SELECT count(*) FROM (SELECT 1 FROM sessions s JOIN sessions b ON b.id = s.parent_id
+             WHERE s.app_id = ?1 AND s.expires_at > ?2 AND b.expires_at > ?2 AND b.last_used_at > ?3 LIMIT ?4) AS inside";
+        let count = self.sql.only(SQL, values![id, now, now - idle_timeout, limit], |row| row.number(0))?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     /// Every app that can be read, and when a proxy last asked about it. Scans all.

@@ -1,5 +1,6 @@
 //! The pages on which administrators look after the service.
 
+mod apps;
 mod groups;
 mod hostile;
 mod invitations;

@@ -1,5 +1,8 @@
 //! Pages on which administrators look after the service.
 
+mod access;
+mod app;
+mod apps;
 mod group;
 mod groups;
 mod invitations;
@@ -16,15 +19,15 @@ const SECTIONS: Sections = Sections {
     pages: &[
         (users::PATH, "Accounts"),
         (groups::PATH, "Groups"),
+        (apps::PATH, "Apps"),
         (invitations::PATH, "Invitations"),
-        (protect::PATH, "Protect an app"),
     ],
 };
 
 pub fn routes() -> Vec<(&'static str, Handlers)> {
     vec![
+        (apps::PATH, vec![get(apps::show)]),
         (protect::PATH, vec![get(protect::show), post(protect::protect)]),
-        ("/admin/apps/{app_id}", vec![get(protect::show_app)]),
         (users::PATH, vec![get(users::list)]),
         (users::NEW, vec![get(users::show_new), post(users::create)]),
         ("/admin/users/{user_id}", vec![get(user::show), post(user::save)]),
@@ -44,5 +47,7 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         ("/admin/groups/{group_id}/delete", vec![post(group::delete)]),
         (invitations::PATH, vec![get(invitations::list), post(invitations::create)]),
         ("/admin/invitations/{invitation_id}/delete", vec![post(invitations::delete)]),
+        ("/admin/apps/{app_id}", vec![get(app::show), post(app::save)]),
+        ("/admin/apps/{app_id}/delete", vec![post(app::delete)]),
     ]
 }

@@ -1,0 +1,173 @@
+//! One app: what its proxy needs, whether it asks, and how the app is changed and deleted.
+
+use super::{
+    SECTIONS, access,
+    access::Access,
+    apps,
+    snippet::{Proxy, Upstream},
+};
+use crate::{
+    app::Apps,
+    domain::{App, AppChanges, AppId, DisplayName, Error, Faults, LastAsked, Origin},
+    http::{
+        auth::{Administrator, Member},
+        pages::{
+            done::Done,
+            form::{self, Field, Refusal, mark},
+            view::{Layout, html, page},
+        },
+        wire::{error::ApiError, form::Form, query::parameter},
+    },
+};
+use poem::{Request, Response, Result, handler};
+
+page! {
+    AppPage from "app.html" {
+        app: &'p App,
+        access_in_words: String,
+        asked: Option<LastAsked>,
+        /// The number of sessions in it.
+        inside: String,
+        proxies: Vec<(Proxy, String)>,
+        proxy: Proxy,
+        snippet: String,
+        file: String,
+        /// Whether the app is where the files of the examples are for.
+        is_usual: bool,
+        name: Field<'p>,
+        url: Field<'p>,
+        access: Access,
+        /// Why the form is shown again.
+        refusal: Option<&'p str>,
+        /// Where the name is typed to delete it.
+        typed_name: Field<'p>,
+        deletion_refusal: Option<&'p str>,
+    }
+}
+
+/// What was typed, and what is wrong with it.
+#[derive(Default)]
+struct Again<'p> {
+    form: Option<&'p Form>,
+    refusal: Option<&'p Refusal>,
+    deletion: Option<&'p Refusal>,
+}
+
+/// What the proxy of an app needs, whether it has asked, and the forms.
+#[handler]
+pub async fn show(member: Administrator, request: &Request) -> Result<Response> {
+    Ok(render(&member, request, &Again::default()).await?)
+}
+
+/// Changes what is not as it was; or shows the form again.
+#[handler]
+pub async fn save(member: Administrator, request: &Request, sent: Form) -> Result<Response> {
+    let (app, _) = find(&member).await?;
+    let saved = match changes(&app, &sent) {
+        Ok(changes) => member.context.app.apps.update(&member.caller, Some(app.id), changes).await,
+        Err(error) => Err(error),
+    };
+    match saved {
+        Ok(app) => Ok(Done::Saved.at(&format!("{}/{}", apps::PATH, app.id))),
+        Err(error) => {
+            let refusal = Refusal::of(error)?;
+            Ok(render(&member, request, &Again { form: Some(&sent), refusal: Some(&refusal), deletion: None }).await?)
+        }
+    }
+}
+
+/// Deletes the app whose name was typed.
+#[handler]
+pub async fn delete(member: Administrator, request: &Request, sent: Form) -> Result<Response> {
+    let (app, _) = find(&member).await?;
+    let typed = sent.text("typed_name").trim() == app.name.as_str();
+    let deleted = if typed {
+        member.context.app.apps.delete(&member.caller, Some(app.id)).await
+    } else {
+        let mut faults = Faults::default();
+        faults.add("typed_name", "is not what was typed");
+        Err(Error::Invalid(faults))
+    };
+    match deleted {
+        Ok(()) => Ok(Done::AppDeleted.at(apps::PATH)),
+        Err(error) => {
+            let mut refusal = Refusal::of(error)?;
+            if !typed {
+                "Nothing was deleted. Type the name of the app as it stands above.".clone_into(&mut refusal.text);
+            }
+            Ok(render(&member, request, &Again { deletion: Some(&refusal), ..Again::default() }).await?)
+        }
+    }
+}
+
+async fn find(member: &Member) -> Result<(App, Option<LastAsked>), ApiError> {
+    let id = member.context.path_parameters.first().and_then(|id| AppId::parse(id));
+    Ok(member.context.app.apps.with_last_asked(&member.caller, id).await?)
+}
+
+/// What is to be changed, with all that is wrong with it. What was not changed is left out.
+fn changes(app: &App, sent: &Form) -> Result<AppChanges, Error> {
+    let (mut faults, mut changes) = (Faults::default(), AppChanges::default());
+    let (name, url) = (sent.text("name"), sent.text("url").trim_end_matches('/'));
+    if name != app.name.as_str() {
+        changes.name = faults.collect("name", DisplayName::parse(name));
+    }
+    if url != app.url.as_str() {
+        changes.url = faults.collect("url", Origin::parse(url));
+    }
+    let (access, groups) = access::read(sent, &mut faults);
+    if faults.is_empty() { Ok(AppChanges { access, groups, ..changes }) } else { Err(Error::Invalid(faults)) }
+}
+
+async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result<Response, ApiError> {
+    let (app, asked) = find(member).await?;
+    let proxy = parameter(request, "proxy").and_then(|name| Proxy::parse(&name)).unwrap_or(Proxy::Nginx);
+    // Not from a link of another site: what stands here is pasted into the configuration of a proxy.
+    let upstream = parameter(request, "upstream").filter(|_| !member.comes_from_elsewhere);
+    let upstream = upstream.and_then(|text| Upstream::parse(&text).ok()).unwrap_or_default();
+    let inside = member.context.app.apps.count_sessions(&member.caller, app.id).await?;
+    let [name, url, typed_name] = fields(&app, again);
+    let page = AppPage {
+        layout: Layout::of(member).within(&SECTIONS, apps::PATH),
+        access_in_words: apps::access_in_words(&app),
+        asked,
+        inside: if inside < Apps::MAX_COUNTED_SESSIONS { inside.to_string() } else { format!("{inside} or more") },
+        proxies: Proxy::ALL.map(|other| (other, path_of(app.id, other, &upstream))).to_vec(),
+        proxy,
+        file: proxy.file(&app.url),
+        is_usual: app.url.is_https() && app.url.host() == app.url.authority(),
+        snippet: proxy.snippet(&app.url, &upstream),
+        name,
+        url,
+        access: Access::of(member, Some(&app), again.form, again.refusal).await?,
+        refusal: again.refusal.map(|refusal| refusal.text.as_str()),
+        typed_name,
+        deletion_refusal: again.deletion.map(|refusal| refusal.text.as_str()),
+        app: &app,
+    };
+    let refusal = again.refusal.or(again.deletion);
+    Ok(form::again(html(form::status(refusal), &page)?, refusal))
+}
+
+/// The cursor is placed only where something is wrong: most people come to read.
+fn fields<'p>(app: &'p App, again: &Again<'p>) -> [Field<'p>; 3] {
+    let typed = |name, now| again.form.map_or(now, |form| form.text(name));
+    let mut fields = [
+        Field::new("name", "Name", "text", "off", typed("name", app.name.as_str())),
+        Field::new("url", "URL", "url", "off", typed("url", app.url.as_str()))
+            .with_help("With another one, its proxy needs another file."),
+        Field::new("typed_name", "Name of the app", "text", "off", "").with_help("Type it to delete the app."),
+    ];
+    if let Some(refusal) = again.refusal {
+        mark(&mut fields[..2], Some(refusal));
+    }
+    if let Some(refusal) = again.deletion {
+        mark(&mut fields[2..], Some(refusal));
+    }
+    fields
+}
+
+/// The page of an app, with what its proxy needs.
+pub fn path_of(app: AppId, proxy: Proxy, upstream: &Upstream) -> String {
+    format!("{}/{app}?proxy={}&upstream={upstream}", apps::PATH, proxy.name())
+}

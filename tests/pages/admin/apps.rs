@@ -1,0 +1,185 @@
+//! The list of apps, and how one is changed and deleted.
+
+use crate::support::{
+    Server,
+    apps::{MUSIC, NAVIGATION, NOTES, Visitor},
+    probes::Probes,
+};
+use serde_json::json;
+
+const LIST: &str = "/admin/apps";
+const APP: &str = "/admin/apps/1";
+const DELETE: &str = "/admin/apps/1/delete";
+
+#[test]
+fn the_list_says_who_may_enter_and_when_the_proxy_asked() {
+    let server = Server::with_apps();
+    server.admin("root");
+    let person = server.signed_in_person("root");
+    Visitor::new(&server).verify(NOTES, "GET", "/", &NAVIGATION);
+    server.flush();
+    let page = person.open(LIST);
+    page.says(200, "<a href=\"/admin/apps/1\"><bdi>Notes</bdi></a>")
+        .says(200, "<time datetime=\"2026-11-22T10:00:00Z\">")
+        .says(200, "everyone with an account")
+        .says(200, "<strong>never</strong>: nothing shows that it is protected")
+        .says(200, "aria-current=\"page\">Apps</a>");
+    assert!(!page.body.contains("Next page"), "{page:?}");
+}
+
+#[test]
+fn one_that_is_damaged_hides_no_other_and_says_what_to_do() {
+    let server = Server::with_apps();
+    server.admin("root");
+    server.damage_apps("url = 'x' WHERE id = 1");
+    let page = server.signed_in_person("root").open(LIST);
+    page.says(200, "the app 1 is damaged").says(200, "usher app delete 1").says(200, "<bdi>Music</bdi>");
+}
+
+#[test]
+fn a_long_list_has_pages() {
+    let server = Server::with_apps();
+    server.admin("root");
+    for n in 3..=51 {
+        server.add_app(&format!("App {n}"), &format!("https://app{n}.example.org"), "admins");
+    }
+    let person = server.signed_in_person("root");
+    let page = person.open(LIST);
+    page.says(200, "<bdi>App 50</bdi>");
+    assert!(!page.body.contains("App 51"), "{page:?}");
+    let (_, link) = page.body.split_once("<a href=\"/admin/apps?cursor=").expect("a next page");
+    let next = person.open(&format!("/admin/apps?cursor={}", link.split('"').next().unwrap()));
+    next.says(200, "<bdi>App 51</bdi>");
+    assert!(!next.body.contains("App 50") && !next.body.contains("Next page"), "{next:?}");
+    for bad in ["x", "%FF", "MTA="] {
+        person.open(&format!("/admin/apps?cursor={bad}")).says(400, "This is not a page of the list");
+    }
+}
+
+#[test]
+fn an_app_is_changed_and_what_was_typed_wrongly_comes_back() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    root.post("/groups", json!({"name": "Family"})).is(201, "");
+    root.post("/groups", json!({"name": "friends"})).is(201, "");
+    let person = server.signed_in_person("root");
+    let page = person.open(APP);
+    assert_eq!((page.value("name"), page.value("url")), ("Notes", NOTES));
+    page.says(200, "<option value=\"everyone\" selected>").says(200, "Registration is open: “everyone” is anybody");
+
+    let wrong = [("name", "a\u{202e}b"), ("url", "notes"), ("access", "groups")];
+    let again = person.submit(APP, &wrong);
+    assert!(again.fault("name").is_some() && again.fault("url").is_some(), "{again:?}");
+    again.says(400, "<option value=\"groups\" selected>");
+    assert_eq!(again.value("url"), "notes");
+    person
+        .submit(APP, &[("name", "Notes"), ("url", MUSIC), ("access", "admins")])
+        .says(409, "URL has the host of another");
+    let without = person.submit(APP, &[("name", "Notes"), ("url", NOTES), ("access", "groups")]);
+    without.says(400, "Choose a group, or let others in.");
+    assert_eq!(root.get("/apps/1").json()["access"], "everyone");
+
+    let moved = "https://moved.example.test";
+    let url = format!("{moved}/");
+    let sent = [
+        ("name", "Our <notes>"),
+        ("url", &url),
+        ("access", "groups"),
+        ("group-Family", "yes"),
+        ("group-friends", "yes"),
+    ];
+    person.submit(APP, &sent).leads_to("/admin/apps/1?done=saved");
+    let app = root.get("/apps/1").json();
+    assert_eq!(
+        (&app["name"], &app["url"], &app["groups"]),
+        (&json!("Our <notes>"), &json!(moved), &json!(["Family", "friends"]))
+    );
+    let page = person.open(APP);
+    page.says(200, "<h1><bdi>Our &#60;notes&#62;</bdi></h1>")
+        .says(200, "name=\"group-friends\" value=\"yes\" checked>");
+
+    // The boxes stay ticked in the browser, and count no more.
+    let sent = [("name", "Notes"), ("url", moved), ("access", "admins"), ("group-Family", "yes")];
+    person.submit(APP, &sent).leads_to("/admin/apps/1?done=saved");
+    assert_eq!(root.get("/apps/1").json()["groups"], json!([]));
+}
+
+#[test]
+fn every_group_can_be_ticked_however_many_there_are() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    for n in 0..201 {
+        root.post("/groups", json!({"name": format!("group{n}")})).is(201, "");
+    }
+    let page = server.signed_in_person("root").open(APP);
+    assert_eq!(page.body.matches("name=\"group-").count(), 201);
+    page.says(200, "name=\"group-group200\"");
+}
+
+#[test]
+fn who_is_inside_is_counted() {
+    let server = Server::with_apps();
+    server.admin("root");
+    server.user("ada");
+    let inside = |count: &str| {
+        let page = server.signed_in_person("root").open(APP);
+        page.says(200, &format!("<dt>Sessions in the app now</dt><dd>{count}</dd>"));
+    };
+    inside("0");
+    let ada = Visitor::signed_in(&server, "ada");
+    ada.go(NOTES, "/").unwrap();
+    Visitor::signed_in(&server, "ada").go(NOTES, "/").unwrap();
+    ada.go(MUSIC, "/").unwrap();
+    inside("2");
+    ada.person.submit("/sign-out", &[]);
+    inside("1");
+    server.clock.advance(std::time::Duration::from_hours(7 * 24));
+    inside("0");
+}
+
+#[test]
+fn an_app_goes_when_its_name_was_typed() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    let person = server.signed_in_person("root");
+    for typed in ["", "notes", "Music"] {
+        let again = person.submit(DELETE, &[("typed_name", typed)]);
+        again.says(400, "Nothing was deleted. Type the name of the app");
+        assert!(again.fault("typed_name").is_some(), "{again:?}");
+    }
+    root.get("/apps/1").is(200, "");
+    person.submit(DELETE, &[("typed_name", " Notes ")]).leads_to("/admin/apps?done=app-deleted");
+    root.get("/apps/1").is(404, "app_not_found");
+    person.submit(DELETE, &[("typed_name", "Notes")]).says(404, "There is no such app.");
+    person.open("/admin/apps?done=app-deleted").says(200, "The app was deleted.");
+}
+
+#[test]
+fn a_change_needs_a_recent_sign_in() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    let person = server.signed_in_person("root");
+    server.clock.advance(std::time::Duration::from_hours(1));
+    let sent = [("name", "Other"), ("url", NOTES), ("access", "admins")];
+    person.submit(APP, &sent).says(403, "Confirm that it is you");
+    person.submit(DELETE, &[("typed_name", "Notes")]).says(403, "Confirm that it is you");
+    assert_eq!(root.get("/apps/1").json()["name"], "Notes");
+}
+
+#[test]
+fn others_than_administrators_see_and_change_nothing() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    server.user("ada");
+    let ada = server.signed_in_person("ada");
+    for path in [LIST, APP] {
+        ada.open(path).says(403, "You may not do this");
+        server.person().open(path).leads_to(&format!("/sign-in?to={}", path.replace('/', "%2F")));
+    }
+    let sent = [("name", "Other"), ("url", NOTES), ("access", "admins")];
+    ada.submit(APP, &sent).says(403, "You may not do this");
+    ada.submit(DELETE, &[("typed_name", "Notes")]).says(403, "You may not do this");
+    server.person().submit(APP, &sent).leads_to("/sign-in");
+    server.person().submit(DELETE, &[("typed_name", "Notes")]).leads_to("/sign-in");
+    assert_eq!(root.get("/apps/1").json()["name"], "Notes");
+}
