@@ -59,6 +59,8 @@ pub(super) enum Operation {
     /// session of an administrator would be everybody's password to guess at.
     TransferUsers,
     ReadAudit,
+    /// Reading what is wrong with the service.
+    ReadHealth,
     /// Storing the settings that commands follow while a server runs.
     SetPolicy,
 }
@@ -99,6 +101,7 @@ impl Operation {
             | Self::ImportUsers
             | Self::TransferUsers
             | Self::ReadAudit
+            | Self::ReadHealth
             | Self::SetPolicy => None,
         }
     }
@@ -134,6 +137,7 @@ impl Operation {
             | Self::SetUp
             | Self::PassAs(_)
             | Self::ReadAudit
+            | Self::ReadHealth
             | Self::SetPolicy => false,
         }
     }
@@ -189,6 +193,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::ManageMember(_)
         | Operation::ImportUsers
         | Operation::ReadAudit
+        | Operation::ReadHealth
         | Operation::PassAs(Role::Admin) => administers(),
         Operation::ReadUser(target)
         | Operation::ChangeUser(target)
@@ -316,6 +321,7 @@ mod tests {
             ("create a set-up link", Operation::IssueSetupLink, [&forbidden, &forbidden, &forbidden, &ok]),
             ("set up", Operation::SetUp, [&ok, &ok, &ok, &ok]),
             ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
+            ("read what is wrong", Operation::ReadHealth, [&anonymous, &forbidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
         for (name, operation, expected) in &table {

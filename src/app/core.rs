@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     domain::{Action, Actor, AppTokenId, Caller, Error, SessionId, SessionKind, SignedIn, UserId, UserRecord},
     hashing::HashPool,
-    store::{Reader, Store, StoreStats, Writer},
+    store::{Finding, Reader, Store, StoreStats, Writer},
 };
 use std::{sync::Arc, time::Instant};
 
@@ -198,6 +198,11 @@ impl Core {
 
     pub fn end_by(&self, end: Instant) {
         self.store.end_by(end);
+    }
+
+    /// What can be said of the files, the disk and the version.
+    pub fn surroundings(&self) -> [Finding; 3] {
+        self.store.surroundings()
     }
 
     pub fn store_stats(&self) -> StoreStats {

@@ -11,6 +11,7 @@ mod audit;
 mod core;
 mod entry;
 mod groups;
+mod health;
 mod invitations;
 mod maintenance;
 mod resets;
@@ -21,12 +22,15 @@ mod stats;
 mod throttle;
 mod undeclared;
 
-pub use accounts::{Accounts, ExpectedRevision, ImportLine, ImportReport, ImportTurn, NewAccount, Transfer, UserList};
+pub use accounts::{
+    AccountCounts, Accounts, ExpectedRevision, ImportLine, ImportReport, ImportTurn, NewAccount, Transfer, UserList,
+};
 pub use app_tokens::{AppTokens, IssuedAppToken, WantedAppToken};
 pub use apps::Apps;
 pub use audit::{Activity, AuditLog};
 pub use entry::{Admission, Entry, Redeemed, Shown};
 pub use groups::Groups;
+pub use health::{Finding, Health, Verdict, hash_fault, of_pages};
 pub use invitations::{Invitations, Invite, IssuedInvitation};
 pub use maintenance::Maintenance;
 pub use resets::{IssuedReset, Resets};
@@ -122,6 +126,7 @@ pub struct App {
     pub resets: Resets,
     pub setup: Setup,
     pub audit: AuditLog,
+    pub health: Health,
     pub maintenance: Maintenance,
     core: Arc<Core>,
     undeclared: Undeclared,
@@ -147,6 +152,7 @@ impl App {
             resets: Resets { core: core.clone() },
             setup: Setup { core: core.clone() },
             audit: AuditLog { core: core.clone(), counted: counted.clone() },
+            health: Health { core: core.clone(), found: health::Found::default() },
             maintenance: Maintenance::new(core.clone()),
             core,
             undeclared: Undeclared::default(),

@@ -1,7 +1,7 @@
 //! The checks of a database that don't depend on the engine. They change nothing, and say what is wrong and what to do.
 
 use super::{Reader, sql::Fault, tables::Ends};
-use crate::domain::{ChainPoint, Error, PasswordHash, Timestamp, UNDECLARED_PROXY, UserFilter, UserId};
+use crate::domain::{App, ChainPoint, Error, LastAsked, PasswordHash, Timestamp, UNDECLARED_PROXY, UserFilter, UserId};
 use std::time::Duration;
 
 /// How serious a finding is.
@@ -63,6 +63,28 @@ pub(super) fn content(
     if let Err(error) = reader.throttle_secret() {
         report(Finding::error("throttle", error.to_string()));
     }
+}
+
+impl Reader<'_> {
+    /// What a running server can say of itself: everything but what reads the whole audit log or the whole file. Scans all
+    /// accounts, invitations, groups and apps.
+    pub fn findings(&self, now: Timestamp, hash_fault: fn(&PasswordHash) -> Option<String>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        content(self, now, hash_fault, &mut |finding| findings.push(finding));
+        findings.extend(proxy(self));
+        findings.push(clock(now, times(self)));
+        findings
+    }
+
+    /// The apps that can be read, and when a proxy last asked about each.
+    pub fn asked_apps(&self) -> Result<Vec<(App, Option<LastAsked>)>, Error> {
+        Ok(self.readable_apps()?)
+    }
+}
+
+/// The latest stored time, and the one until which nothing is deleted because of its age.
+pub(super) fn times(reader: &Reader<'_>) -> [Option<Timestamp>; 2] {
+    [reader.newest_time().ok().flatten(), reader.clock_watch().ok().and_then(|watch| watch.hold_until)]
 }
 
 /// Reports on dates in the future, and on an undeclared proxy that the server saw.
@@ -252,7 +274,7 @@ fn future_entries(reader: &Reader<'_>, now: Timestamp) -> Option<Finding> {
 }
 
 /// Compares the clock with the stored times. Until `hold`, nothing is deleted because of its age.
-pub(super) fn clock(now: Timestamp, newest: Option<Timestamp>, hold: Option<Timestamp>) -> Finding {
+pub(super) fn clock(now: Timestamp, [newest, hold]: [Option<Timestamp>; 2]) -> Finding {
     if now < Timestamp::from_millis(FIRST_YEAR) {
         let text = format!("this machine's clock shows {now}, a time before the first version of usher; set it");
         return Finding::error("clock", text);
@@ -291,12 +313,12 @@ mod tests {
     #[test]
     fn a_clock_before_the_first_version_or_before_the_newest_entry_is_noticed() {
         let at = |seconds: i64| Timestamp::from_millis(FIRST_YEAR + 1000 * seconds);
-        assert_eq!(clock(at(-1), None, None).verdict, Verdict::Error);
-        assert_eq!(clock(at(100), None, None).verdict, Verdict::Ok);
-        assert_eq!(clock(at(100), Some(at(130)), None).verdict, Verdict::Ok);
-        assert_eq!(clock(at(100), Some(at(200)), None).verdict, Verdict::Warning);
-        assert_eq!(clock(at(100), None, Some(at(101))).verdict, Verdict::Warning);
-        assert_eq!(clock(at(100), None, Some(at(100))).verdict, Verdict::Ok);
+        assert_eq!(clock(at(-1), [None, None]).verdict, Verdict::Error);
+        assert_eq!(clock(at(100), [None, None]).verdict, Verdict::Ok);
+        assert_eq!(clock(at(100), [Some(at(130)), None]).verdict, Verdict::Ok);
+        assert_eq!(clock(at(100), [Some(at(200)), None]).verdict, Verdict::Warning);
+        assert_eq!(clock(at(100), [None, Some(at(101))]).verdict, Verdict::Warning);
+        assert_eq!(clock(at(100), [None, Some(at(100))]).verdict, Verdict::Ok);
     }
 
     #[test]

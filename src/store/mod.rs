@@ -186,6 +186,11 @@ impl Store {
         self.point(|reader| reader.audit_head().map(drop)).await
     }
 
+    /// What `examine` finds out about the files, the disk and the version, of the database that is open.
+    pub fn surroundings(&self) -> [Finding; 3] {
+        self.engine.surroundings()
+    }
+
     pub fn stats(&self) -> StoreStats {
         self.engine.stats(self.fallbacks.load(Ordering::Relaxed))
     }

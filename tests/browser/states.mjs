@@ -291,6 +291,21 @@ state(`POST ${INVITATIONS}/{invitation_id}/delete`, 'deleted', async (tab) => {
     await tab.page.getByText('The invitation was deleted.').waitFor();
 });
 
+// ---- The overview and the state of the service
+state('GET /admin', 'busy', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'nobody', 'wrong');
+    await tab.signIn(main, 'ada');
+    await administer(tab, main, '/admin');
+});
+state('GET /admin', 'the numbers', async (tab) => {
+    await administer(tab, closed, '/admin');
+    await tab.page.getByText('The numbers as a table').click();
+});
+state('GET /admin', 'not an administrator', (tab) => lookAfter(tab, 'ada', '/admin'), 403);
+state('GET /admin/health', 'warnings', (tab) => administer(tab, main, '/admin/health'));
+state('GET /admin/health', 'without TLS', (tab) => administer(tab, plain, '/admin/health'));
+
 // ---- Apps
 const APPS = '/admin/apps';
 /** A tab of an administrator at an app of its own. */

@@ -3,12 +3,13 @@
 use crate::{
     shell::done,
     support::{
+        PASSWORD,
         binary::{Serving, create_admin, usher},
         person::PUBLIC_URL,
     },
 };
 use serde_json::Value;
-use std::path::Path;
+use std::{os::unix::fs::PermissionsExt, path::Path};
 use tempfile::tempdir;
 
 /// The findings about a subject: verdict and text.
@@ -96,4 +97,44 @@ fn an_app_that_a_new_public_url_shuts_out_is_an_error() {
     says(folder.path(), "app", "error", "begins with http://, and this one doesn't: 'usher app set 1 --url …'");
     done(folder.path(), &["app", "set", "1", "--url", "http://notes.localhost:8081"]);
     says(folder.path(), "app", "warning", "no proxy has asked");
+}
+
+/// What only the command can see, or only when nobody else is writing.
+const OF_THE_COMMAND: [&str; 7] = ["file", "schema", "integrity", "audit", "audit head", "policy", "settings"];
+
+#[test]
+fn the_page_of_a_running_server_reports_what_the_command_does() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &["--public-url", PUBLIC_URL]);
+    assert!(create_admin(folder.path(), "root").status.success());
+    add(folder.path(), "https://notes.example.test", "everyone");
+    std::fs::set_permissions(folder.path().join("usher.db"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let person = serving.person();
+    person.sign_in("root", PASSWORD).leads_to("/");
+    let page = person.open("/admin/health");
+
+    let report: Value = serde_json::from_slice(&usher(folder.path(), &["check", "--json"]).stdout).expect("a document");
+    let findings = report["findings"].as_array().expect("findings").iter();
+    let text = |finding: &Value, member: &str| finding[member].as_str().expect("text").to_owned();
+    let mut reported: Vec<(String, String)> = findings
+        .filter(|finding| !OF_THE_COMMAND.contains(&finding["subject"].as_str().expect("text")))
+        .inspect(|finding| {
+            // Time goes on, and space is taken.
+            let is_fixed = !["clock", "disk"].contains(&finding["subject"].as_str().expect("text"));
+            let escaped = text(finding, "text").replace('\'', "&#39;").replace('"', "&#34;");
+            assert!(!is_fixed || page.body.contains(&escaped), "{finding}: {page:?}");
+        })
+        .map(|finding| (text(finding, "verdict"), text(finding, "subject")))
+        .collect();
+    let rows = page.body.split("<tr>\n").skip(1).map(|row| {
+        let verdict = row.split("verdict ").nth(1).and_then(|rest| rest.split('"').next()).expect("a verdict");
+        let (_, head) = row.split_once("<th class=\"whole\" scope=\"row\">").expect("a subject");
+        let head = head.strip_prefix("<a ").map_or(head, |link| link.split_once('>').expect("its text").1);
+        (verdict.to_owned(), head.split('<').next().expect("text").to_owned())
+    });
+    let mut shown: Vec<(String, String)> = rows.collect();
+    reported.sort();
+    shown.sort();
+    assert_eq!(shown, reported);
+    assert!(reported.contains(&("error".to_owned(), "modes".to_owned())), "{reported:?}");
 }

@@ -78,6 +78,8 @@ const TABLE: &[Row] = &[
     Row("GET /account/delete", "/account/delete", &[], OWN),
     Row("POST /account/delete", "/account/delete", &[("typed_username", "eve")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
 
+    Row("GET /admin", "/admin", &[], READ),
+    Row("GET /admin/health", "/admin/health", &[], READ),
     Row("GET /admin/apps/new", "/admin/apps/new", &[], READ),
     Row("POST /admin/apps/new", "/admin/apps/new", &[
         ("name", "Wiki"), ("url", "https://wiki.example.test"), ("access", "admins"), ("proxy", "caddy"), ("upstream", "127.0.0.1:1"),

@@ -4,7 +4,7 @@ use super::Accounts;
 use crate::{
     app::access::Operation,
     domain::{
-        Caller, DamagedUser, Error, Page, PageSize, User, UserCursor, UserFilter, UserId, UserSelector, UserSort,
+        Caller, DamagedUser, Error, Page, PageSize, Role, User, UserCursor, UserFilter, UserId, UserSelector, UserSort,
         Usernames,
     },
 };
@@ -17,7 +17,27 @@ pub struct UserList {
     pub total: Option<u64>,
 }
 
+/// How many accounts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountCounts {
+    pub all: u64,
+    pub disabled: u64,
+    pub admins: u64,
+}
+
 impl Accounts {
+    pub async fn count(&self, caller: &Caller) -> Result<AccountCounts, Error> {
+        let filter = UserFilter::default;
+        let (disabled, admins) =
+            (UserFilter { disabled: Some(true), ..filter() }, UserFilter { role: Some(Role::Admin), ..filter() });
+        self.core
+            .scan(caller, Operation::ListUsers, move |reader| {
+                let count = |filter: &UserFilter| reader.count_users(filter);
+                Ok(AccountCounts { all: count(&filter())?, disabled: count(&disabled)?, admins: count(&admins)? })
+            })
+            .await
+    }
+
     /// Lists accounts.
     pub async fn list(
         &self,

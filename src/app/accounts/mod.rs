@@ -9,7 +9,7 @@ mod transfer;
 mod unlock;
 mod update;
 
-pub use list::UserList;
+pub use list::{AccountCounts, UserList};
 pub use register::NewAccount;
 pub use transfer::{ImportLine, ImportReport, ImportTurn, Transfer};
 

@@ -9,10 +9,10 @@ use super::{
     print, sentence,
 };
 use crate::{
+    app,
     clock::Clock,
     config::{DatabaseSettings, ServeSettings, variable},
-    domain::{ChainPoint, PasswordHash},
-    hashing::recognize,
+    domain::ChainPoint,
     store::{Finding, Store, Verdict},
 };
 use anyhow::{Result, bail};
@@ -77,7 +77,7 @@ impl Check {
             findings.push(line);
         };
         let head = match existing(database) {
-            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, hash_fault, &mut report),
+            Ok(path) => Store::examine(&path, Clock::System.now(), self.audit_head, app::hash_fault, &mut report),
             Err(error) => {
                 report(Finding::error("file", error.to_string()));
                 None
@@ -100,11 +100,6 @@ impl Check {
             _ => bail!("{errors} things are wrong: see the lines that begin with 'error'"),
         }
     }
-}
-
-/// Why a stored hash matches no password.
-fn hash_fault(hash: &PasswordHash) -> Option<String> {
-    recognize(hash).err().map(|unverifiable| unverifiable.to_string())
 }
 
 /// The stored policy, and where the environment of this command overrides it.

@@ -4,6 +4,7 @@ mod account;
 mod account_form;
 mod admin;
 mod assets;
+mod chart;
 mod confirm;
 mod done;
 mod entry;

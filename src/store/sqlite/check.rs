@@ -38,7 +38,7 @@ pub fn examine(
 ) -> Option<ChainPoint> {
     let opened = lock::refuse_displaced(path).and_then(|()| migrate::open_to_check(path));
     let connection = opened.map_err(|error| report(Finding::error("file", error.to_string()))).ok();
-    let (mut head, mut newest, mut hold) = (None, None, None);
+    let (mut head, mut times) = (None, [None, None]);
     if let Some(connection) = &connection {
         report(Finding::ok("file", format!("{}, {}", path.display(), size(length(path)))));
         let schema = schema(path, connection);
@@ -55,16 +55,21 @@ pub fn examine(
             check::content(&reader, now, hash_fault, report);
             head = audit(connection, kept, report);
             check::observations(&reader, now, report);
-            hold = reader.clock_watch().ok().and_then(|watch| watch.hold_until);
-            newest = reader.newest_time().ok().flatten();
+            times = check::times(&reader);
         }
     }
     drop(connection); // this deletes its side files, unless another process has it open
-    report(modes(path));
-    report(check::clock(now, newest, hold));
-    report(disk(path));
-    report(version());
+    let [modes, disk, version] = surroundings(path);
+    report(modes);
+    report(check::clock(now, times));
+    report(disk);
+    report(version);
     head
+}
+
+/// What can be said without opening the file: the modes of its files, the disk that they are on, and the version.
+pub fn surroundings(path: &Path) -> [Finding; 3] {
+    [modes(path), disk(path), version()]
 }
 
 /// Fails if the schema has another version, so that the rest can't be checked.

@@ -18,7 +18,7 @@ mod threads;
 mod writer;
 
 use super::{
-    Reader,
+    Finding, Reader,
     sql::{Fault, Sql},
     stats::StoreStats,
 };
@@ -129,6 +129,12 @@ impl Engine {
     /// Whether the database still consists of the files that were opened.
     pub fn still_there(&self) -> Result<(), Error> {
         still_there(&self.files)
+    }
+
+    /// What can be said of the files, the disk and the version.
+    pub fn surroundings(&self) -> [Finding; 3] {
+        let [database, ..] = self.files.paths();
+        check::surroundings(database)
     }
 
     pub fn stats(&self, fallbacks: u64) -> StoreStats {

@@ -88,7 +88,7 @@ impl Reader<'_> {
     /// Every app that can be read, and when a proxy last asked about it. Scans all.
     pub(in crate::store) fn readable_apps(&self) -> Result<Vec<(App, Option<LastAsked>)>, Fault> {
         let found = self.sql.all(select!("ORDER BY a.id"), &[], read_with_last_asked)?;
-        Ok(found.into_iter().filter_map(Result::ok).collect())
+        Ok(found.into_iter().filter_map(AppStatus::ok).collect())
     }
 
     /// For the point door.

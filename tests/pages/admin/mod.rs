@@ -2,7 +2,9 @@
 
 mod apps;
 mod groups;
+mod health;
 mod hostile;
 mod invitations;
+mod overview;
 mod user;
 mod users;

@@ -5,7 +5,9 @@ mod app;
 mod apps;
 mod group;
 mod groups;
+mod health;
 mod invitations;
+mod overview;
 pub mod protect;
 mod snippet;
 mod user;
@@ -17,15 +19,19 @@ use super::{Handlers, get, post, view::Sections};
 const SECTIONS: Sections = Sections {
     name: "Administration",
     pages: &[
+        (overview::PATH, "Overview"),
         (users::PATH, "Accounts"),
         (groups::PATH, "Groups"),
         (apps::PATH, "Apps"),
         (invitations::PATH, "Invitations"),
+        (health::PATH, "Health"),
     ],
 };
 
 pub fn routes() -> Vec<(&'static str, Handlers)> {
     vec![
+        (overview::PATH, vec![get(overview::show)]),
+        (health::PATH, vec![get(health::show)]),
         (apps::PATH, vec![get(apps::show)]),
         (protect::PATH, vec![get(protect::show), post(protect::protect)]),
         (users::PATH, vec![get(users::list)]),
