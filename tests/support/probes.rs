@@ -84,7 +84,6 @@ pub trait Probes {
         self.connection().execute(delete, [ids.start(), ids.end()]).expect("it can be written");
     }
 
-    /// Writes what the schema does not allow.
     /// How many rows refer to one that is not there.
     fn broken_reference_count(&self) -> i64 {
         self.probe("SELECT count(*) FROM pragma_foreign_key_check")
