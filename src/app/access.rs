@@ -59,6 +59,8 @@ pub(super) enum Operation {
     /// session of an administrator would be everybody's password to guess at.
     TransferUsers,
     ReadAudit,
+    /// Taking the audit log away as a file.
+    ExportAudit,
     /// Reading what is wrong with the service.
     ReadHealth,
     /// Storing the settings that commands follow while a server runs.
@@ -101,6 +103,7 @@ impl Operation {
             | Self::ImportUsers
             | Self::TransferUsers
             | Self::ReadAudit
+            | Self::ExportAudit
             | Self::ReadHealth
             | Self::SetPolicy => None,
         }
@@ -125,6 +128,7 @@ impl Operation {
             | Self::ManageApps
             | Self::ManageMember(_)
             | Self::ImportUsers
+            | Self::ExportAudit
             | Self::TransferUsers => true,
             Self::ListUsers
             | Self::ReadUser(_)
@@ -193,6 +197,7 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::ManageMember(_)
         | Operation::ImportUsers
         | Operation::ReadAudit
+        | Operation::ExportAudit
         | Operation::ReadHealth
         | Operation::PassAs(Role::Admin) => administers(),
         Operation::ReadUser(target)
@@ -321,6 +326,7 @@ mod tests {
             ("create a set-up link", Operation::IssueSetupLink, [&forbidden, &forbidden, &forbidden, &ok]),
             ("set up", Operation::SetUp, [&ok, &ok, &ok, &ok]),
             ("read the audit log", Operation::ReadAudit, [&anonymous, &forbidden, &ok, &ok]),
+            ("export the audit log", Operation::ExportAudit, [&anonymous, &forbidden, &ok, &ok]),
             ("read what is wrong", Operation::ReadHealth, [&anonymous, &forbidden, &ok, &ok]),
         ];
         let actors = [Actor::Anonymous, signed_in(1, Role::User), signed_in(1, Role::Admin), Actor::Shell];
@@ -359,6 +365,8 @@ mod tests {
             ("join a group", Operation::ManageMember(own), [true, true]),
             ("import", Operation::ImportUsers, [true, true]),
             ("transfer", Operation::TransferUsers, [true, true]),
+            ("export the audit log", Operation::ExportAudit, [true, true]),
+            ("read what is wrong", Operation::ReadHealth, [false, false]),
             ("sign out", Operation::SignOut, [false, false]),
             ("enter an app", Operation::EnterApp, [false, false]),
             ("read the audit log", Operation::ReadAudit, [false, false]),

@@ -27,7 +27,7 @@ pub use accounts::{
 };
 pub use app_tokens::{AppTokens, IssuedAppToken, WantedAppToken};
 pub use apps::Apps;
-pub use audit::{Activity, AuditLog};
+pub use audit::{Activity, AuditExport, AuditLog};
 pub use entry::{Admission, Entry, Redeemed, Shown};
 pub use groups::Groups;
 pub use health::{Finding, Health, Verdict, hash_fault, of_pages};

@@ -156,8 +156,8 @@ impl AuditEvent {
 }
 
 /// An entry as it is read. An action that only a later version knows, or an id that no account can have, is shown as it is
-/// stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// stored. As JSON, it has the shape that the API answers with.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AuditEntry {
     pub id: i64,
     pub at: Timestamp,

@@ -306,6 +306,24 @@ state('GET /admin', 'not an administrator', (tab) => lookAfter(tab, 'ada', '/adm
 state('GET /admin/health', 'warnings', (tab) => administer(tab, main, '/admin/health'));
 state('GET /admin/health', 'without TLS', (tab) => administer(tab, plain, '/admin/health'));
 
+// ---- The audit log
+const AUDIT = '/admin/audit';
+state(`GET ${AUDIT}`, 'what happened', async (tab) => {
+    await main.person('ada');
+    await tab.signIn(main, 'ada', 'wrong');
+    await tab.signIn(main, 'ada');
+    await administer(tab, main, AUDIT);
+});
+state(`GET ${AUDIT}`, 'of one account', (tab) => administer(tab, main, `${AUDIT}?account=root&part=actor`));
+state(`GET ${AUDIT}`, 'nothing of this kind', (tab) => administer(tab, main, `${AUDIT}?action=user.imported`));
+state(`GET ${AUDIT}`, 'of nobody', (tab) => administer(tab, main, `${AUDIT}?account=a-username-of-nobody`), 400);
+state(`GET ${AUDIT}/export`, 'the sign-in is too old', async (tab) => {
+    await administer(tab, stale, AUDIT);
+    await tab.page.waitForTimeout(1_500); // a sign-in is recent for a second here
+    await tab.go(`${stale.url}${AUDIT}/export?format=csv`);
+}, 403);
+state(`GET ${AUDIT}/export`, 'not a format', (tab) => administer(tab, main, `${AUDIT}/export?format=pdf`), 400);
+
 // ---- Apps
 const APPS = '/admin/apps';
 /** A tab of an administrator at an app of its own. */

@@ -79,6 +79,9 @@ const TABLE: &[Row] = &[
     Row("POST /account/delete", "/account/delete", &[("typed_username", "eve")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
 
     Row("GET /admin", "/admin", &[], READ),
+    Row("GET /admin/audit", "/admin/audit", &[], READ),
+    // Whoever finds an open browser must not take the whole log away.
+    Row("GET /admin/audit/export", "/admin/audit/export?format=csv", &[], CHANGE),
     Row("GET /admin/health", "/admin/health", &[], READ),
     Row("GET /admin/apps/new", "/admin/apps/new", &[], READ),
     Row("POST /admin/apps/new", "/admin/apps/new", &[

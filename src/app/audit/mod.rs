@@ -1,12 +1,14 @@
 //! The audit log. The journal writes refused attempts; everything else is written in its own transaction.
 
 mod days;
+mod export;
 pub(super) mod journal;
 pub(super) mod read;
 pub(super) mod retention;
 
 use super::{core::Core, stats::Counted};
 pub use days::Activity;
+pub use export::AuditExport;
 use std::sync::Arc;
 
 /// The log of who did what.

@@ -1,6 +1,7 @@
 //! The pages on which administrators look after the service.
 
 mod apps;
+mod audit;
 mod groups;
 mod health;
 mod hostile;

@@ -78,6 +78,22 @@ fn the_line_of_health_is_at_most_a_minute_old() {
 }
 
 #[test]
+fn every_part_of_the_console_is_one_link_away() {
+    let server = Server::with_pages();
+    server.admin("root");
+    let person = server.signed_in_person("root");
+    let page = person.open(PAGE);
+    let (_, sections) = page.body.split_once("aria-label=\"Administration\">").expect("the sections");
+    let links = sections.split("</nav>").next().expect("their end").split("<a href=\"").skip(1);
+    let links: Vec<&str> = links.map(|link| link.split('"').next().expect("a path")).collect();
+    let expected = ["", "/users", "/groups", "/apps", "/invitations", "/audit", "/health"];
+    assert_eq!(links, expected.map(|path| format!("/admin{path}")));
+    for path in links {
+        person.open(path).says(200, &format!("<a href=\"{path}\" aria-current=\"page\">"));
+    }
+}
+
+#[test]
 fn nobody_else_sees_it() {
     let server = Server::with_pages();
     server.admin("root");

@@ -3,6 +3,8 @@
 mod access;
 mod app;
 mod apps;
+mod audit;
+mod export;
 mod group;
 mod groups;
 mod health;
@@ -24,6 +26,7 @@ const SECTIONS: Sections = Sections {
         (groups::PATH, "Groups"),
         (apps::PATH, "Apps"),
         (invitations::PATH, "Invitations"),
+        (audit::PATH, "Audit log"),
         (health::PATH, "Health"),
     ],
 };
@@ -31,6 +34,8 @@ const SECTIONS: Sections = Sections {
 pub fn routes() -> Vec<(&'static str, Handlers)> {
     vec![
         (overview::PATH, vec![get(overview::show)]),
+        (audit::PATH, vec![get(audit::show)]),
+        (export::PATH, vec![get(export::download)]),
         (health::PATH, vec![get(health::show)]),
         (apps::PATH, vec![get(apps::show)]),
         (protect::PATH, vec![get(protect::show), post(protect::protect)]),
