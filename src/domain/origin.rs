@@ -68,6 +68,10 @@ impl Origin {
 
     /// The origin of a URL, as browsers write it.
     fn usual_spelling(text: &str) -> Result<Self, Cow<'static, str>> {
+        if is_plain(text) { Ok(Self(text.to_owned())) } else { Self::respelled(text) }
+    }
+
+    fn respelled(text: &str) -> Result<Self, Cow<'static, str>> {
         let expected = || {
             Cow::from(
                 "must be http:// or https://, a host, and the port if it has one, such as https://app.example.com",
@@ -103,6 +107,14 @@ impl serde::Serialize for Origin {
     }
 }
 
+/// Whether a text is the usual spelling of an origin, as far as that is seen at once: a domain in small letters without a
+/// port. Proxies ask about such an origin with each request.
+fn is_plain(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_small = |host: &&str| host.bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
+    host.filter(is_small).is_some_and(is_domain)
+}
+
 /// Splits off the port, if there is one. A colon without digits means the default port.
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
@@ -128,16 +140,19 @@ fn usual_host(host: &str) -> Option<String> {
             (None, _) => format!("[{address}]"),
         });
     }
+    // A host whose last label is numeric must be an IPv4 address.
+    let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x");
+    if host.split('.').next_back().is_some_and(numeric) {
+        return host.parse::<Ipv4Addr>().ok().map(|address| address.to_string());
+    }
+    is_domain(host).then(|| host.to_owned())
+}
+
+fn is_domain(host: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    let labels = host.split('.');
-    // A host whose last label is numeric must be an IPv4 address.
-    let numeric = |label: &str| label.bytes().all(|b| b.is_ascii_digit()) || label.starts_with("0x");
-    if labels.clone().next_back().is_some_and(numeric) {
-        return host.parse::<Ipv4Addr>().ok().map(|address| address.to_string());
-    }
-    (labels.clone().all(is_label) && host.len() <= 253).then(|| host.to_owned())
+    host.len() <= 253 && host.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -236,6 +251,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_seen_at_once_is_what_the_long_way_says(text in "https?://[a-z.-]{0,70}|https?://[a-z0-9.:/_-]{0,12}|.{0,9}") {
+            if is_plain(&text) {
+                prop_assert_eq!(Origin::respelled(&text), Ok(Origin(text)));
+            }
+        }
+
         #[test]
         fn no_text_makes_parsing_panic_and_what_is_suggested_is_accepted(text in "[hH]ttps?://[^a]{0,8}|\\PC{0,20}|http://[a-zA-Z0-9.:\\[\\]/]{0,20}") {
             if let Ok(right) = Origin::usual_spelling(&text) {
