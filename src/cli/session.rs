@@ -57,12 +57,22 @@ impl List {
         if self.json {
             return show_json(&answers::SessionList::from(listed));
         }
-        let mut table =
-            Table::new(&["ID", "KIND", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"])?;
+        let mut table = Table::new(&[
+            "ID",
+            "KIND",
+            "APP",
+            "SIGNED IN",
+            "LAST USED",
+            "IDLE EXPIRY",
+            "EXPIRES",
+            "IP ADDRESS",
+            "CLIENT",
+        ])?;
         for session in listed {
             table.row(&[
                 session.id.as_str().to_owned(),
                 session.kind.as_str().to_owned(),
+                or_hyphen(session.with_app.map(|with_app| with_app.app_name)),
                 session.created_at.to_string(),
                 session.last_used_at.to_string(),
                 session.idle_expires_at.to_string(),

@@ -44,7 +44,7 @@ pub use origin::Origin;
 pub use page::{Page, PageSize, SearchPrefix, SortKey, SortValue, UserCursor, UserFilter, UserSort};
 pub use password::{Blocklist, Password, PasswordHash, PasswordPolicy};
 pub use session::{
-    NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn, USER_AGENT_LENGTH,
+    NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn, USER_AGENT_LENGTH, WithApp,
 };
 pub use time::Timestamp;
 pub use token::{

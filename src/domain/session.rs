@@ -79,12 +79,20 @@ pub struct Session {
     pub expires_at: Timestamp,
 }
 
+/// What a session with an app depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WithApp {
+    /// The browser's session.
+    pub parent: SessionId,
+    pub app: AppId,
+    pub app_name: String,
+}
+
 /// A session as lists show it, with the client's IP address and name.
 #[derive(Debug, Clone)]
 pub struct SessionDetails {
     pub session: Session,
-    /// Of a session with an app: the browser's session that it depends on, and the app.
-    pub parent: Option<(SessionId, AppId)>,
+    pub with_app: Option<WithApp>,
     /// `None` if it was not known.
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,

@@ -478,6 +478,38 @@ state('POST /account/password', 'a password that is too short', async (tab) => {
     await lookAfter(tab, 'ada', '/account/password');
     await tab.send({ 'New password': 'short' }, 'Set password');
 }, 400);
+state('GET /account/sessions', 'this one and a program', (tab) => lookAfter(tab, 'ada', '/account/sessions'));
+/** A tab of somebody who has signed in in many ways, with an app behind this browser. */
+async function lookAtSessions(tab, username) {
+    await main.person(username);
+    const agents = [
+        'Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1',
+        'Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0',
+        '<b>\u202eresworb</b> '.repeat(12),
+    ];
+    for (const userAgent of agents) {
+        const other = await Tab.open({ userAgent: userAgent.replace(/[^ -~]/g, '') });
+        await other.signIn(main, username);
+        await other.go(`${notes}/x`);
+        await other.close();
+    }
+    await tab.signIn(main, username);
+    await tab.go(`${notes}/x`);
+    await main.send('POST', '/auth/login', { email: `${username}@example.com`, password: given.password });
+    await tab.go(`${main.url}/account/sessions`);
+}
+state('GET /account/sessions', 'many, with apps', (tab) => lookAtSessions(tab, 'traveller'));
+state('POST /account/sessions', 'one has ended', async (tab) => {
+    await lookAtSessions(tab, 'traveller-2');
+    await Promise.all([
+        tab.page.waitForEvent('load'),
+        tab.page.getByRole('button', { name: /^End the session of Safari on an iPhone, IP address / }).click(),
+    ]);
+});
+state('POST /account/sessions', 'all have ended', async (tab) => {
+    await lookAfter(tab, 'traveller-3', '/account/sessions');
+    await tab.press('End all sessions');
+});
 state('GET /account/delete', 'empty', (tab) => lookAfter(tab, LONG_USERNAME, '/account/delete'));
 state('POST /account/delete', 'another name', async (tab) => {
     await lookAfter(tab, 'ada', '/account/delete');

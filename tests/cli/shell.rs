@@ -154,7 +154,7 @@ fn sessions_are_listed_and_ended_one_by_one() {
     assert_eq!(listed, expected);
     let table = done(folder.path(), &["session", "list", "ada"]);
     assert_eq!(table.lines().count(), 3);
-    let head = ["ID", "KIND", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"];
+    let head = ["ID", "KIND", "APP", "SIGNED IN", "LAST USED", "IDLE EXPIRY", "EXPIRES", "IP ADDRESS", "CLIENT"];
     assert_eq!(columns(&table), head);
 
     let newest = listed["sessions"][0]["id"].as_str().unwrap();

@@ -5,8 +5,8 @@ pub(super) mod uses;
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, AppId, BrowserToken, Caller, Error, Role, Session, SessionDetails, SessionId, SessionKind, SessionToken,
-    SignedIn, Timestamp, TokenHash, User, UserId,
+    Action, BrowserToken, Caller, Error, Role, Session, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn,
+    Timestamp, TokenHash, User, UserId, WithApp,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,8 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 pub struct ListedSession {
     pub id: SessionId,
     pub kind: SessionKind,
-    /// Of a session with an app: the browser's session that it depends on, and the app.
-    pub parent: Option<(SessionId, AppId)>,
+    pub with_app: Option<WithApp>,
     pub created_at: Timestamp,
     pub authenticated_at: Timestamp,
     pub last_used_at: Timestamp,
@@ -61,7 +60,7 @@ pub(super) fn use_with_app(core: &Core, browser: &Session, with_app: &Session) -
 fn behind_their_parents(listed: Vec<ListedSession>) -> Vec<ListedSession> {
     let (mut with_apps, mut others) = (HashMap::<SessionId, Vec<ListedSession>>::new(), Vec::new());
     for session in listed {
-        match session.parent.as_ref().map(|(parent, _)| parent.clone()) {
+        match session.with_app.as_ref().map(|with_app| with_app.parent.clone()) {
             Some(parent) => with_apps.entry(parent).or_default().push(session),
             None => others.push(session),
         }
@@ -141,14 +140,14 @@ impl Sessions {
     }
 
     fn listed(&self, details: SessionDetails, own: Option<&SessionId>, now: Timestamp) -> Option<ListedSession> {
-        let SessionDetails { session, parent, ip, user_agent } = details;
+        let SessionDetails { session, with_app, ip, user_agent } = details;
         let limits = &self.core.policy.sessions;
         let last_used_at =
             self.core.uses.of(&session.id).map_or(session.last_used_at, |at| at.max(session.last_used_at));
         limits.is_alive(&session, last_used_at, now).then(|| ListedSession {
             current: own == Some(&session.id),
             kind: session.kind,
-            parent,
+            with_app,
             created_at: session.created_at,
             authenticated_at: session.authenticated_at,
             last_used_at,

@@ -41,6 +41,8 @@ answer! {
         parent_id: Nullable<SessionId>,
         /// Of a session with an app: the app. Otherwise null
         app_id: Nullable<AppId>,
+        /// Of a session with an app: the app's name. Otherwise null
+        app_name: Nullable<String>,
         /// The time of the sign-in
         created_at: Timestamp,
         /// When the password was last entered
@@ -62,12 +64,14 @@ answer! {
 
 impl From<ListedSession> for Session {
     fn from(session: ListedSession) -> Self {
-        let (parent_id, app_id) = session.parent.unzip();
+        let (parent_id, app) = session.with_app.map(|with| (with.parent, (with.app, with.app_name))).unzip();
+        let (app_id, app_name) = app.unzip();
         Self {
             id: session.id,
             kind: session.kind,
             parent_id: Nullable(parent_id),
             app_id: Nullable(app_id),
+            app_name: Nullable(app_name),
             created_at: session.created_at,
             authenticated_at: session.authenticated_at,
             last_used_at: session.last_used_at,
@@ -87,7 +91,7 @@ impl Item for Session {
 impl Example for Session {
     fn example() -> Value {
         json!({
-            "id": "Y2s0mM3Yx8QkPb1Z", "kind": "api", "parent_id": null, "app_id": null,
+            "id": "Y2s0mM3Yx8QkPb1Z", "kind": "api", "parent_id": null, "app_id": null, "app_name": null,
             "created_at": "2026-11-22T10:00:00Z", "authenticated_at": "2026-11-22T10:00:00Z", "last_used_at": "2026-11-22T10:30:00Z",
             "idle_expires_at": "2026-11-29T10:30:00Z", "expires_at": "2026-12-22T10:00:00Z", "ip": "203.0.113.7",
             "user_agent": "curl/8.5.0", "current": true

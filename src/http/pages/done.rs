@@ -28,6 +28,9 @@ macro_rules! done {
 
 done! {
     Saved "saved" "Saved.",
+    SessionEnded "session-ended" "The session has ended.",
+    OtherSessionsEnded "other-sessions-ended" "All your other sessions have ended.",
+    AllSessionsEnded "all-sessions-ended" "All your sessions have ended. Sign in again.",
     PasswordSet "password-set" "Your password is set. All your other sessions have ended.",
     UserCreated "user-created" "The account was created.",
     AccountDeleted "account-deleted" "The account was deleted.",

@@ -4,6 +4,7 @@ mod account;
 mod account_form;
 mod admin;
 mod assets;
+mod browser_name;
 mod chart;
 mod confirm;
 mod done;

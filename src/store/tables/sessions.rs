@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{
         Action, AppId, Error, NewSession, Session, SessionDetails, SessionId, SessionKind, SessionLimits, SignedIn,
-        Timestamp, TokenHash, UserId,
+        Timestamp, TokenHash, UserId, WithApp,
     },
     store::{
         Reader, Rows, SessionCounts, Writer,
@@ -62,14 +62,18 @@ impl Reader<'_> {
     /// The sessions of an account, newest first, including expired ones. Scans.
     pub fn sessions_of(&self, user: UserId) -> Result<Vec<SessionDetails>, Error> {
         const SQL: &str =
-            "SELECT id, kind, created_at, authenticated_at, last_used_at, expires_at, ip, user_agent, parent_id, app_id
-             FROM sessions WHERE user_id = ?1 ORDER BY created_at DESC, place DESC";
+            "SELECT s.id, s.kind, s.created_at, s.authenticated_at, s.last_used_at, s.expires_at, s.ip, s.user_agent,
+                    s.parent_id, s.app_id, a.name
+             FROM sessions s LEFT JOIN apps a ON a.id = s.app_id WHERE s.user_id = ?1
+             ORDER BY s.created_at DESC, s.place DESC";
         let details = |row: &dyn Columns| {
             let ip = row.nullable(6, |n| row.text(n))?;
             let parent = row.nullable(8, |n| row.text(n).map(|id| SessionId::from_stored(id.to_owned())))?;
             let app = row.nullable(9, |n| row.number(n))?.and_then(AppId::new);
+            let app_name = row.nullable(10, |n| row.text(n).map(str::to_owned))?;
+            let with_app = parent.zip(app).zip(app_name);
             Ok(SessionDetails {
-                parent: parent.zip(app),
+                with_app: with_app.map(|((parent, app), app_name)| WithApp { parent, app, app_name }),
                 session: session_from(row, 0, user)?,
                 ip: ip.and_then(|ip| ip.parse().ok()),
                 user_agent: row.nullable(7, |n| row.text(n).map(str::to_owned))?,

@@ -1,6 +1,7 @@
 mod delete;
 mod password;
 mod profile;
+mod sessions;
 
 use crate::support::{Server, person::Person};
 use std::time::Duration;

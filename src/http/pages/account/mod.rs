@@ -3,6 +3,7 @@
 mod delete;
 mod password;
 mod profile;
+mod sessions;
 
 use super::{Handlers, get, post, view::Sections};
 use crate::{
@@ -13,13 +14,19 @@ use crate::{
 /// Their links, on each of them.
 const SECTIONS: Sections = Sections {
     name: "Your account",
-    pages: &[(profile::PATH, "Profile"), (password::PATH, "Password"), (delete::PATH, "Delete account")],
+    pages: &[
+        (profile::PATH, "Profile"),
+        (password::PATH, "Password"),
+        (sessions::PATH, "Sessions"),
+        (delete::PATH, "Delete account"),
+    ],
 };
 
 pub fn routes() -> Vec<(&'static str, Handlers)> {
     vec![
         (profile::PATH, vec![get(profile::show), post(profile::save)]),
         (password::PATH, vec![get(password::show), post(password::save)]),
+        (sessions::PATH, vec![get(sessions::show), post(sessions::end)]),
         (delete::PATH, vec![get(delete::show), post(delete::delete)]),
     ]
 }
