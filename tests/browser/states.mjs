@@ -510,6 +510,34 @@ state('POST /account/sessions', 'all have ended', async (tab) => {
     await lookAfter(tab, 'traveller-3', '/account/sessions');
     await tab.press('End all sessions');
 });
+state('GET /account/app-tokens', 'none yet', (tab) => lookAfter(tab, 'ada', '/account/app-tokens'));
+state('GET /account/app-tokens', 'without an app', async (tab) => {
+    await invite.person('ada');
+    await tab.signIn(invite, 'ada');
+    await tab.go(`${invite.url}/account/app-tokens`);
+});
+state('GET /account/app-tokens', 'several', async (tab) => {
+    await lookAfter(tab, LONG_USERNAME, '/account/app-tokens');
+    for (const [name, life] of [['Music player on the phone', 'A year'], ['<b>وسم</b> 🎵 '.repeat(7), 'Never: until it is revoked']]) {
+        await tab.page.getByLabel('Expires').selectOption(life);
+        await tab.send({ Name: name }, 'Create app token');
+        await tab.go(`${main.url}/account/app-tokens`);
+    }
+});
+state('POST /account/app-tokens', 'shown once', async (tab) => {
+    await lookAfter(tab, 'nadia', '/account/app-tokens');
+    await tab.send({ Name: 'Music player on the phone' }, 'Create app token');
+}, 201);
+state('POST /account/app-tokens', 'a name at fault', async (tab) => {
+    await lookAfter(tab, 'ada', '/account/app-tokens');
+    await tab.send({ Name: 'a\u202eb' }, 'Create app token');
+}, 400);
+state('POST /account/app-tokens/revoke', 'revoked', async (tab) => {
+    await lookAfter(tab, 'olga', '/account/app-tokens');
+    await tab.send({ Name: 'Phone' }, 'Create app token');
+    await tab.go(`${main.url}/account/app-tokens`);
+    await tab.press('Revoke the app token Phone');
+});
 state('GET /account/delete', 'empty', (tab) => lookAfter(tab, LONG_USERNAME, '/account/delete'));
 state('POST /account/delete', 'another name', async (tab) => {
     await lookAfter(tab, 'ada', '/account/delete');

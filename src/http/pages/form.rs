@@ -2,7 +2,7 @@
 
 use super::view::{Layout, Way, html, page, wait};
 use crate::{
-    domain::{Error, Faults, Group},
+    domain::{AppToken, Error, Faults, Group},
     http::{
         auth::Visitor,
         wire::error::{ApiError, ErrorCode},
@@ -294,6 +294,12 @@ impl Refusal {
             }
             (ErrorCode::GroupInUse, _) => {
                 "Nothing was deleted: an app lets this group in. Change or delete the app first.".to_owned()
+            }
+            (ErrorCode::TooManyAppTokens, _) => {
+                format!(
+                    "Nothing was created: an account can have {} app tokens. Revoke one first.",
+                    AppToken::MAX_PER_USER
+                )
             }
             (ErrorCode::Overloaded, _) => "The service is busy. Wait a few seconds, then try again.".to_owned(),
             _ => return Err(error),

@@ -1,3 +1,4 @@
+mod app_tokens;
 mod delete;
 mod password;
 mod profile;

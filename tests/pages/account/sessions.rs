@@ -77,10 +77,8 @@ fn what_a_client_says_of_itself_is_shown_and_does_nothing() {
 
     assert!(listed[0].starts_with("Unknown browser"), "{listed:?}");
     assert!(listed[0].contains("<bdi>&#60;script&#62;alert(1)&#60;/script&#62; \u{202e}evil</bdi>"), "{listed:?}");
-    assert!(
-        listed[1].starts_with("Program</h2>\n<p class=\"small\"><bdi>sync/1.0 &#60;b&#62;</bdi></p>"),
-        "{listed:?}"
-    );
+    assert!(listed[1].starts_with("Program</h2>"), "{listed:?}");
+    assert!(listed[1].contains("<bdi>sync/1.0 &#60;b&#62;</bdi>"), "{listed:?}");
 }
 
 #[test]

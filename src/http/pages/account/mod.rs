@@ -1,5 +1,6 @@
 //! Pages on which people look after their own account.
 
+mod app_tokens;
 mod delete;
 mod password;
 mod profile;
@@ -18,6 +19,7 @@ const SECTIONS: Sections = Sections {
         (profile::PATH, "Profile"),
         (password::PATH, "Password"),
         (sessions::PATH, "Sessions"),
+        (app_tokens::PATH, "App tokens"),
         (delete::PATH, "Delete account"),
     ],
 };
@@ -27,6 +29,8 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         (profile::PATH, vec![get(profile::show), post(profile::save)]),
         (password::PATH, vec![get(password::show), post(password::save)]),
         (sessions::PATH, vec![get(sessions::show), post(sessions::end)]),
+        (app_tokens::PATH, vec![get(app_tokens::show), post(app_tokens::create)]),
+        (app_tokens::REVOKE, vec![post(app_tokens::revoke)]),
         (delete::PATH, vec![get(delete::show), post(delete::delete)]),
     ]
 }

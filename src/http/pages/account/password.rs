@@ -57,7 +57,7 @@ fn form(member: &Member, refusal: Option<&Refusal>) -> Result<Response, ApiError
         button: "Set password",
         notice: Some(
             "You stay signed in here, and in the apps that you entered from this browser. All your other sessions end, \
-             and links to reset the password become void."
+             and links to reset the password become void. Your app tokens stay."
                 .to_owned(),
         ),
         ..FormView::default()
