@@ -33,6 +33,8 @@ pub(super) enum Operation {
     CreateAppToken(Option<UserId>),
     /// Listing an account's app tokens, or revoking them.
     AppTokens(Option<UserId>),
+    /// Reading what happened to this account.
+    ReadHistory(Option<UserId>),
     /// Creating a reset token for this account.
     IssueReset(Option<UserId>),
     /// Setting a new password with a reset token. The token decides who may.
@@ -84,6 +86,7 @@ impl Operation {
             | Self::Sessions(target)
             | Self::CreateAppToken(target)
             | Self::AppTokens(target)
+            | Self::ReadHistory(target)
             | Self::IssueReset(target)
             | Self::Unlock(target)
             | Self::ManageMember(target) => target,
@@ -132,6 +135,7 @@ impl Operation {
             | Self::TransferUsers => true,
             Self::ListUsers
             | Self::ReadUser(_)
+            | Self::ReadHistory(_)
             | Self::SignIn
             | Self::SignOut
             | Self::EnterApp
@@ -204,7 +208,8 @@ pub(super) fn decide(actor: &Actor, operation: &Operation) -> Result<(), Error> 
         | Operation::ChangeUser(target)
         | Operation::DeleteUser(target)
         | Operation::Sessions(target)
-        | Operation::AppTokens(target) => sees(target),
+        | Operation::AppTokens(target)
+        | Operation::ReadHistory(target) => sees(target),
         Operation::CreateAppToken(target) => {
             sees(target).and(if id == *target { Ok(()) } else { Err(Error::Forbidden) })
         }
@@ -310,6 +315,8 @@ mod tests {
             ("pass as an administrator", Operation::PassAs(Role::Admin), [&anonymous, &forbidden, &ok, &ok]),
             ("own sessions", Operation::Sessions(own), [&anonymous, &ok, &ok, &ok]),
             ("other's sessions", Operation::Sessions(other), [&anonymous, &hidden, &ok, &ok]),
+            ("own history", Operation::ReadHistory(own), [&anonymous, &ok, &ok, &ok]),
+            ("other's history", Operation::ReadHistory(other), [&anonymous, &hidden, &ok, &ok]),
             ("own app tokens", Operation::AppTokens(own), [&anonymous, &ok, &ok, &ok]),
             ("other's app tokens", Operation::AppTokens(other), [&anonymous, &hidden, &ok, &ok]),
             ("create an app token", Operation::CreateAppToken(own), [&anonymous, &ok, &ok, &ok]),

@@ -1,6 +1,6 @@
 //! Entries of the audit log as sentences, for people: "ada ended a session of bob".
 
-use super::{Action, AuditEntry, Username};
+use super::{Action, AuditEntry, UserId, Username};
 use std::collections::HashMap;
 
 /// The usernames that accounts have now, by their ids.
@@ -31,7 +31,22 @@ impl Usernames {
 impl AuditEntry {
     /// What happened, as a sentence without a full stop. It contains usernames, and nothing else that somebody typed.
     pub fn in_words(&self, names: &Usernames) -> String {
-        let sentence = Sentence { entry: self, names };
+        self.told(names, None)
+    }
+
+    /// The same for the owner of an account, whom it addresses: "You signed in". Accounts without a name here are not named.
+    pub fn told_to(&self, owner: UserId, names: &Usernames) -> String {
+        let words = self.told(names, Some(owner.get()));
+        let known = self.actor.into_iter().chain(self.subject).filter_map(|id| names.get(id));
+        let begins_as_typed = known.into_iter().any(|name| words.starts_with(name.as_str()));
+        match words.split_at_checked(1) {
+            Some((first, rest)) if !begins_as_typed => first.to_uppercase() + rest,
+            _ => words,
+        }
+    }
+
+    fn told(&self, names: &Usernames, reader: Option<i64>) -> String {
+        let sentence = Sentence { entry: self, names, reader };
         let (words, says_count) = match Action::parse(&self.action) {
             Ok(action) => sentence.of(action),
             Err(_) => (format!("{} did something that this version does not know", sentence.who()), false),
@@ -44,6 +59,8 @@ impl AuditEntry {
 struct Sentence<'e> {
     entry: &'e AuditEntry,
     names: &'e Usernames,
+    /// The account whose owner it addresses.
+    reader: Option<i64>,
 }
 
 impl Sentence<'_> {
@@ -52,29 +69,49 @@ impl Sentence<'_> {
         self.entry.actor.is_some() && self.entry.actor == self.entry.subject
     }
 
+    fn is_reader(&self, id: Option<i64>) -> bool {
+        id.is_some() && id == self.reader
+    }
+
+    /// An account.
+    fn name(&self, id: i64) -> String {
+        match self.reader {
+            Some(reader) if reader == id => "you".to_owned(),
+            Some(_) if self.names.get(id).is_none() => "somebody else".to_owned(),
+            _ => self.names.name(id),
+        }
+    }
+
     /// Who did it. Only the command line sends no request.
     fn who(&self) -> String {
         let AuditEntry { actor, ip, request_id, .. } = self.entry;
         match actor {
-            Some(id) => self.names.name(*id),
-            None if ip.is_none() && request_id.is_none() => "the command line".to_owned(),
+            Some(id) => self.name(*id),
+            None if ip.is_none() && request_id.is_none() => self.command_line().to_owned(),
             None => "somebody".to_owned(),
         }
     }
 
+    /// Somebody without an account here: whoever can open the database.
+    fn command_line(&self) -> &'static str {
+        if self.reader.is_some() { "somebody at the server" } else { "the command line" }
+    }
+
     /// Who tried it. Attempts that were counted have lost their request, and the command line is refused nothing.
     fn who_tried(&self) -> String {
-        self.entry.actor.map_or_else(|| "somebody".to_owned(), |id| self.names.name(id))
+        self.entry.actor.map_or_else(|| "somebody".to_owned(), |id| self.name(id))
     }
 
     /// To whom it was done.
     fn whom(&self) -> String {
-        self.entry.subject.map_or_else(|| "somebody".to_owned(), |id| self.names.name(id))
+        self.entry.subject.map_or_else(|| "somebody".to_owned(), |id| self.name(id))
     }
 
     /// The account that it was done to.
     fn account(&self) -> String {
         match self.entry.subject {
+            id if self.is_reader(id) => if self.is_own() { "your own account" } else { "your account" }.to_owned(),
+            Some(id) if self.reader.is_some() && self.names.get(id).is_none() => "another account".to_owned(),
             Some(id) if self.is_own() => match self.names.get(id) {
                 Some(_) => "their own account".to_owned(),
                 None => "its own account".to_owned(),
@@ -99,7 +136,12 @@ impl Sentence<'_> {
                 return (format!("{who} {did} {}", self.some("an invitation", "invitations")), true);
             }
             Action::SessionsRevoked => {
-                let whose = if is_own { "their own" } else { &whom };
+                let whose = match (is_own, self.is_reader(self.entry.subject)) {
+                    (true, true) => "your own",
+                    (true, false) => "their own",
+                    (false, true) => "yours",
+                    (false, false) => &whom,
+                };
                 return (format!("{who} ended {} of {whose}", self.some("a session", "sessions")), true);
             }
             Action::UserRegistered if who == "somebody" => format!("{whom} registered"),
@@ -112,6 +154,7 @@ impl Sentence<'_> {
             Action::UserEnabled => format!("{who} enabled {account}"),
             Action::UserDeleted => self.deleted(),
             Action::UserUnlocked => format!("{who} unlocked {account}"),
+            Action::PasswordConfirmed if self.is_reader(self.entry.subject) => "you confirmed your password".to_owned(),
             Action::PasswordConfirmed => format!("{} confirmed the password of {account}", self.who_tried()),
             Action::ResetIssued => format!("{who} created a reset token for {account}"),
             Action::PasswordReset => format!("somebody set a new password for {whom} with a reset token"),
@@ -134,20 +177,27 @@ impl Sentence<'_> {
             }
             Action::AppEntered => format!("{whom} entered an app"),
             Action::EntryCodeRefused => {
-                format!("a code with which {whom} enters an app was shown wrongly, and refused")
+                let enter = if self.is_reader(self.entry.subject) { "enter" } else { "enters" };
+                format!("a code with which {whom} {enter} an app was shown wrongly, and refused")
             }
-            Action::SignInFailed if self.entry.actor.is_some() => format!("{who} sent a wrong current password"),
-            Action::SignInFailed => format!("somebody failed to sign in to {account}"),
+            Action::SignInFailed if is_own => format!("{who} sent a wrong current password"),
+            Action::SignInFailed => format!("{} failed to sign in to {account}", self.who_tried()),
             Action::AccessDenied => self.denied(),
             Action::DatabaseBackedUp => "the database was backed up".to_owned(),
-            Action::AttemptThrottled if self.entry.subject.is_none() => format!("{} was slowed down", self.who_tried()),
-            Action::AttemptThrottled => format!("{} was slowed down at {account}", self.who_tried()),
+            Action::AttemptThrottled => {
+                let was = if self.is_reader(self.entry.actor) { "were" } else { "was" };
+                let at = if self.entry.subject.is_some() { format!(" at {account}") } else { String::new() };
+                format!("{} {was} slowed down{at}", self.who_tried())
+            }
         };
         (words, false)
     }
 
     /// An account that was deleted is not called so again.
     fn deleted(&self) -> String {
+        if self.reader.is_some() {
+            return format!("{} deleted {}", self.who(), self.account());
+        }
         let id = self.entry.subject.unwrap_or_default();
         let bare = self.names.get(id).map_or_else(|| format!("account {id}"), |name| format!("{name}'s account"));
         if self.is_own() {
@@ -159,13 +209,17 @@ impl Sentence<'_> {
 
     /// The actor is who created the invitation.
     fn spent(&self) -> String {
-        let from = self.entry.actor.map_or_else(|| "the command line".to_owned(), |id| self.names.name(id));
+        let from = self.entry.actor.map_or_else(|| self.command_line().to_owned(), |id| self.name(id));
         format!("{} registered with an invitation from {from}", self.whom())
     }
 
     fn denied(&self) -> String {
         let who = self.who_tried();
         match self.entry.subject {
+            // In a browser, what needs a recent sign-in is refused at first, too.
+            _ if self.is_reader(self.entry.actor) => {
+                "you asked for something that is not allowed, or needs your password again".to_owned()
+            }
             Some(_) => format!("{who} asked for something about {} that is not allowed", self.account()),
             None => format!("{who} asked for something that is not allowed"),
         }
@@ -405,6 +459,66 @@ mod tests {
             for (actor, subject) in [(None, None), (None, Some(2)), (Some(1), None), (Some(1), Some(2))] {
                 let told = words(*action, actor, subject, 2);
                 assert!(told.split(' ').count() > 1 && !told.contains(action.as_str()), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_owner_of_an_account_is_addressed_and_others_are_named_if_they_may_be() {
+        // The owner is cleo (7); of the others, ada and bob may be known, and 9 may not.
+        let told = |action: Action, actor, subject, count| {
+            entry(action.as_str(), actor, subject, count, Some("r")).told_to(UserId::new(7).unwrap(), &names())
+        };
+        let (own, by_ada, by_nine) = ((Some(7), Some(7)), (Some(1), Some(7)), (Some(9), Some(7)));
+        let (of_bob, of_nine, stranger) = ((Some(7), Some(2)), (Some(7), Some(9)), (None, Some(7)));
+        for (action, (actor, subject), count, words) in [
+            (Action::SignedIn, own, 1, "You signed in"),
+            (Action::UserUpdated, own, 1, "You changed your own account"),
+            (Action::UserUpdated, by_ada, 1, "ada changed your account"),
+            (Action::UserPasswordChanged, by_ada, 1, "ada set a new password for you"),
+            (Action::SessionsRevoked, own, 2, "You ended 2 sessions of your own"),
+            (Action::SessionsRevoked, by_ada, 1, "ada ended a session of yours"),
+            (Action::SessionsRevoked, of_bob, 1, "You ended a session of bob"),
+            (Action::SessionsRevoked, of_nine, 1, "You ended a session of somebody else"),
+            (Action::UserDisabled, of_nine, 1, "You disabled another account"),
+            (Action::UserRegistered, stranger, 1, "You registered"),
+            (Action::InvitationSpent, by_ada, 1, "You registered with an invitation from ada"),
+            (Action::InvitationSpent, of_bob, 1, "bob registered with an invitation from you"),
+            (Action::PasswordReset, stranger, 1, "Somebody set a new password for you with a reset token"),
+            (Action::PasswordConfirmed, stranger, 2, "You confirmed your password, 2 times"),
+            (Action::SignInFailed, stranger, 3, "Somebody failed to sign in to your account, 3 times"),
+            (Action::SignInFailed, by_nine, 1, "Somebody else failed to sign in to your account"),
+            (Action::SignInFailed, own, 1, "You sent a wrong current password"),
+            (Action::AttemptThrottled, own, 1, "You were slowed down at your own account"),
+            (Action::AttemptThrottled, stranger, 1, "Somebody was slowed down at your account"),
+            (Action::AccessDenied, own, 1, "You asked for something that is not allowed, or needs your password again"),
+            (
+                Action::AccessDenied,
+                by_nine,
+                1,
+                "Somebody else asked for something about your account that is not allowed",
+            ),
+            (
+                Action::EntryCodeRefused,
+                stranger,
+                1,
+                "A code with which you enter an app was shown wrongly, and refused",
+            ),
+            (Action::AppTokenRevoked, own, 2, "You revoked 2 app tokens of your own account"),
+        ] {
+            assert_eq!(told(action, actor, subject, count), words);
+        }
+        let shell = entry(Action::UserDisabled.as_str(), None, Some(7), 1, None);
+        assert_eq!(shell.told_to(UserId::new(7).unwrap(), &names()), "Somebody at the server disabled your account");
+    }
+
+    #[test]
+    fn no_sentence_for_an_owner_has_the_id_of_another_account() {
+        for action in Action::ALL {
+            for (actor, subject) in [(Some(99), Some(7)), (Some(7), Some(99)), (Some(99), Some(99)), (Some(7), None)] {
+                let told = entry(action.as_str(), actor, subject, 1, Some("r"));
+                let told = told.told_to(UserId::new(7).unwrap(), &Usernames::default());
+                assert!(!told.contains("99") && !told.contains('7'), "{told}");
             }
         }
     }

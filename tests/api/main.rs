@@ -11,6 +11,7 @@ mod display_names;
 mod groups;
 mod guard;
 mod hashing;
+mod history;
 mod import;
 mod lists;
 mod names;

@@ -140,6 +140,7 @@ const ON_ACCOUNTS: &[(&str, &str, Ask, [u16; 7])] = &[
         |c| c.client.delete(&format!("{}/99999", c.app_tokens())),
         [401, 404, 404, 404, 404, 404, 404],
     ),
+    ("listHistory", "", |c| c.client.get(&format!("{}/history", c.user())), [401, 200, 404, 404, 200, 200, 404]),
     ("addGroupMember", "", |c| c.client.send("PUT", &c.membership(), &[], None), [401, 403, 403, 403, 204, 204, 404]),
     ("removeGroupMember", "who is none", |c| c.client.delete(&c.membership()), [401, 403, 403, 403, 404, 404, 404]),
     (

@@ -64,7 +64,7 @@ fn what_is_said_about_a_reference_stands_beside_it() {
             wrapped += 1;
         }
     }
-    assert_eq!(wrapped, 9);
+    assert_eq!(wrapped, 10);
 }
 
 #[test]
@@ -87,6 +87,7 @@ fn every_list_has_a_limit() {
             app_groups,
             app_tokens,
             invitations,
+            page,
             page,
             page,
             page,

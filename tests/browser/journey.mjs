@@ -3,68 +3,16 @@
 
 import { serve } from './app.mjs';
 import { Site, Tab, browser, given } from './kit.mjs';
+import { Person, heading, is, where } from './person.mjs';
 
 const site = new Site(given.sites.main);
 const [notes, wiki] = given.apps.map((host) => `https://${host}`);
 const apps = [await serve('Notes', given.upstreams[0]), await serve('Wiki', given.upstreams[1])];
 
-/** Fails with what was expected and what was seen. */
-function is(seen, expected, what) {
-    const [a, b] = [seen, expected].map((it) => JSON.stringify(it));
-    if (a !== b) throw new Error(`${what}: ${a}, and not ${b}`);
-}
-
-const heading = (tab) => tab.page.locator('h1').innerText();
-const where = (tab) => new URL(tab.page.url()).pathname;
-
 /** Whether somebody is in an app, at a path. */
 async function isIn(tab, app, path, who) {
     await tab.page.waitForURL(app + path);
     is([await tab.page.locator('#who').innerText(), await tab.page.locator('#path').innerText()], [who, path], `in ${app}`);
-}
-
-/** How somebody uses a page: with a mouse, or by keyboard alone. */
-class Person {
-    static async come() {
-        const person = new Person();
-        person.tab = await Tab.open({ javaScriptEnabled: given.mode !== 'without scripts' });
-        return person;
-    }
-
-    go(url) {
-        return this.tab.go(url);
-    }
-
-    /** Moves to an element with the Tab key, if it is not there already. */
-    async reach(element) {
-        await element.waitFor();
-        for (let n = 0; n < 40; n += 1) {
-            if (await element.evaluate((it) => it === document.activeElement)) return;
-            await this.tab.page.keyboard.press('Tab');
-        }
-        throw new Error(`the Tab key does not lead to ${element}`);
-    }
-
-    async type(label, text) {
-        const field = this.tab.page.getByLabel(label, { exact: true });
-        if (given.mode !== 'keyboard') return field.fill(text);
-        await this.reach(field);
-        return this.tab.page.keyboard.type(text);
-    }
-
-    async use(role, name) {
-        const { page } = this.tab;
-        const element = page.getByRole(role, { name, exact: true });
-        if (given.mode === 'keyboard') await this.reach(element);
-        const act = () => given.mode === 'keyboard' ? page.keyboard.press('Enter') : element.click();
-        await Promise.all([page.waitForEvent('load'), act()]);
-    }
-
-    async signIn(username) {
-        await this.type('Username or e-mail', username);
-        await this.type('Password', given.password);
-        await this.use('button', 'Sign in');
-    }
 }
 
 async function fromTheFirstStartToTwoApps() {

@@ -10,6 +10,7 @@ export const given = JSON.parse(process.env.GIVEN);
 
 export const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
+    ignoreDefaultArgs: ['--disable-back-forward-cache'], // people's browsers have one
     chromiumSandbox: false, // it does not work for root
     args: [
         `--host-resolver-rules=${given.resolve.join(', ')}, MAP * ~NOTFOUND`,

@@ -139,6 +139,16 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
     play("states.mjs", &given);
 }
 
+#[test]
+fn people_look_after_their_account_by_keyboard_and_leave_nothing_behind_the_back_button() {
+    let usher = Installation::start("http://account.localhost", &[]).with_admin();
+    let given = json!({
+        "password": PASSWORD, "sites": {"main": usher.given()}, "key_hash": key_hash(), "mode": "keyboard",
+        "resolve": [format!("MAP account.localhost {}", usher.serving.address)],
+    });
+    play("account.mjs", &given);
+}
+
 /// From the first start to two apps, and what happens there.
 fn journey(kind: Kind) {
     for mode in ["without scripts", "keyboard", "mouse"] {

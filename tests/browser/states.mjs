@@ -518,7 +518,7 @@ state('GET /account/app-tokens', 'without an app', async (tab) => {
 });
 state('GET /account/app-tokens', 'several', async (tab) => {
     await lookAfter(tab, LONG_USERNAME, '/account/app-tokens');
-    for (const [name, life] of [['Music player on the phone', 'A year'], ['<b>وسم</b> 🎵 '.repeat(7), 'Never: until it is revoked']]) {
+    for (const [name, life] of [['Music player on the phone', 'A year'], ['<b>وسم</b> 🎵 '.repeat(7).trim(), 'Never: until it is revoked']]) {
         await tab.page.getByLabel('Expires').selectOption(life);
         await tab.send({ Name: name }, 'Create app token');
         await tab.go(`${main.url}/account/app-tokens`);
@@ -538,6 +538,20 @@ state('POST /account/app-tokens/revoke', 'revoked', async (tab) => {
     await tab.go(`${main.url}/account/app-tokens`);
     await tab.press('Revoke the app token Phone');
 });
+state('GET /account/history', 'of somebody who has done much', async (tab) => {
+    const { id } = await main.person('historian');
+    await main.send('POST', '/auth/login', { email: 'historian@example.com', password: 'wrong' }).catch(() => {});
+    await main.call('PUT', `/users/${id}`, { display_name: 'Historian' });
+    await main.call('DELETE', `/users/${id}/sessions`);
+    await lookAfter(tab, 'historian', '/account/history');
+});
+state('GET /account/history', 'several pages', async (tab) => {
+    const { id } = await main.person('historian-2');
+    for (let n = 0; n < 60; n += 1) await main.call('PUT', `/users/${id}`, { display_name: `Historian ${n}` });
+    await lookAfter(tab, 'historian-2', '/account/history');
+    await Promise.all([tab.page.waitForEvent('load'), tab.page.getByRole('link', { name: 'Next page' }).click()]);
+});
+state('GET /account/history', 'a place that there is not', (tab) => lookAfter(tab, 'ada', '/account/history?cursor=x'), 400);
 state('GET /account/delete', 'empty', (tab) => lookAfter(tab, LONG_USERNAME, '/account/delete'));
 state('POST /account/delete', 'another name', async (tab) => {
     await lookAfter(tab, 'ada', '/account/delete');

@@ -2,6 +2,7 @@
 
 mod days;
 mod export;
+mod history;
 pub(super) mod journal;
 pub(super) mod read;
 pub(super) mod retention;

@@ -12,16 +12,13 @@ use crate::{
             body::Json,
             error::{ApiError, ErrorCode},
             query::{self, Cursor, Query, query},
-            schema::{ApiSchema, Example, Item, Nullable, answer},
+            schema::{Example, Item, Nullable, RecordedAction, answer},
         },
     },
 };
-use poem_openapi::{
-    ApiResponse, OpenApi,
-    registry::{MetaSchema, MetaSchemaRef, Registry},
-};
+use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 pub struct Audit {
     pub app: Arc<App>,
@@ -30,43 +27,6 @@ pub struct Audit {
 /// The codes that each operation here can answer with, in addition to those that every operation has.
 pub const FAILURES: &[(&str, &[ErrorCode])] =
     &[("listAuditEvents", &[ErrorCode::Forbidden]), ("countAuditEvents", &[ErrorCode::Forbidden])];
-
-impl ApiSchema for Action {
-    fn schema() -> MetaSchemaRef {
-        MetaSchemaRef::Reference("Action".into())
-    }
-
-    fn register(registry: &mut Registry) {
-        static MEANINGS: LazyLock<String> = LazyLock::new(|| {
-            let line = |action: &Action| match action.meaning() {
-                "" => format!("\n- `{}`", action.as_str()),
-                meaning => format!("\n- `{}`: {meaning}", action.as_str()),
-            };
-            let lines: String = Action::ALL.iter().map(line).collect();
-            format!("What happened. Later versions may add actions.\n{lines}")
-        });
-        registry.create_schema::<Self, _>("Action".into(), |_| MetaSchema {
-            description: Some(&MEANINGS),
-            enum_items: Self::ALL.iter().map(|action| action.as_str().into()).collect(),
-            ..MetaSchema::new("string")
-        });
-    }
-}
-
-/// An action as it was recorded, perhaps by a later version.
-#[derive(Debug, serde::Serialize)]
-#[serde(transparent)]
-pub struct RecordedAction(String);
-
-impl ApiSchema for RecordedAction {
-    fn schema() -> MetaSchemaRef {
-        Action::schema()
-    }
-
-    fn register(registry: &mut Registry) {
-        Action::register(registry);
-    }
-}
 
 answer! {
     /// An entry of the audit log. It names accounts by their ids, which are never given to another account. It never contains text that somebody typed.

@@ -8,6 +8,7 @@ mod apps;
 mod audit;
 mod auth;
 mod groups;
+mod history;
 mod import;
 mod invitations;
 pub mod openapi;
@@ -44,6 +45,7 @@ const AUTHENTICATION: Tag =
     Tag { name: "Authentication", description: "Signing in and out, and identifying the caller" };
 
 const USERS: Tag = Tag { name: "Users", description: "Accounts" };
+const AUDIT: Tag = Tag { name: "Audit", description: "The audit log" };
 
 /// Generates from the list of resources their operations, failure codes and tags.
 macro_rules! resources {
@@ -77,7 +79,8 @@ resources! {
     app_tokens::AppTokens Tag { name: "App tokens", description: "What native clients show to apps behind a proxy" };
     invitations::Invitations Tag { name: "Invitations", description: "Invitations to register" };
     service::Service Tag { name: "Service", description: "What a client needs to know about the server" };
-    audit::Audit Tag { name: "Audit", description: "The audit log" };
+    audit::Audit AUDIT;
+    history::History AUDIT;
 }
 
 type Handlers = HashMap<Method, BoxEndpoint<'static>>;

@@ -28,7 +28,6 @@ macro_rules! done {
 
 done! {
     Saved "saved" "Saved.",
-    SessionEnded "session-ended" "The session has ended.",
     OtherSessionsEnded "other-sessions-ended" "All your other sessions have ended.",
     AllSessionsEnded "all-sessions-ended" "All your sessions have ended. Sign in again.",
     AppTokenRevoked "app-token-revoked" "The app token is revoked.",

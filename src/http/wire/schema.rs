@@ -2,13 +2,13 @@
 //! parses with.
 
 use crate::domain::{
-    App, AppAccess, AppId, AppTokenId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId, GroupName,
-    InvitationCount, InvitationId, Kind, Origin, PageSize, Password, Registration, Role, SearchPrefix, SessionId,
-    SessionKind, Timestamp, Token, UserId, UserSort, Username,
+    Action, App, AppAccess, AppId, AppTokenId, ChainHash, ChartLength, Day, DisplayName, EmailAddress, GroupId,
+    GroupName, HistoryActor, InvitationCount, InvitationId, Kind, Origin, PageSize, Password, Registration, Role,
+    SearchPrefix, SessionId, SessionKind, Timestamp, Token, UserId, UserSort, Username,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
 /// A type with a schema.
 pub trait ApiSchema {
@@ -217,6 +217,44 @@ string_enum!(Role);
 string_enum!(AppAccess);
 string_enum!(SessionKind);
 string_enum!(Registration);
+string_enum!(HistoryActor);
+
+impl ApiSchema for Action {
+    fn schema() -> MetaSchemaRef {
+        MetaSchemaRef::Reference("Action".into())
+    }
+
+    fn register(registry: &mut Registry) {
+        static MEANINGS: LazyLock<String> = LazyLock::new(|| {
+            let line = |action: &Action| match action.meaning() {
+                "" => format!("\n- `{}`", action.as_str()),
+                meaning => format!("\n- `{}`: {meaning}", action.as_str()),
+            };
+            let lines: String = Action::ALL.iter().map(line).collect();
+            format!("What happened. Later versions may add actions.\n{lines}")
+        });
+        registry.create_schema::<Self, _>("Action".into(), |_| MetaSchema {
+            description: Some(&MEANINGS),
+            enum_items: Self::ALL.iter().map(|action| action.as_str().into()).collect(),
+            ..MetaSchema::new("string")
+        });
+    }
+}
+
+/// An action as it was recorded, perhaps by a later version.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub struct RecordedAction(pub String);
+
+impl ApiSchema for RecordedAction {
+    fn schema() -> MetaSchemaRef {
+        Action::schema()
+    }
+
+    fn register(registry: &mut Registry) {
+        Action::register(registry);
+    }
+}
 
 /// One property of an object, as an answer shows it or a body takes it.
 pub struct Property {

@@ -3,7 +3,7 @@
 
 use super::audit::chained_columns;
 use crate::{
-    domain::{AuditCursor, AuditEntry, AuditFilter, ChainHash, Error, Page, PageSize},
+    domain::{AuditCursor, AuditEntry, AuditFilter, ChainHash, Error, Page, PageSize, UserId},
     store::{
         Reader,
         sql::{Columns, Fault, Sql, Value},
@@ -49,6 +49,26 @@ fn query<'f>(
     (format!("SELECT {columns} FROM audit {index} WHERE {conditions} ORDER BY id {order} LIMIT ?2"), given)
 }
 
+/// What an account did, and what was done to it.
+fn halves(user: UserId) -> [AuditFilter; 2] {
+    let none = AuditFilter::default;
+    [AuditFilter { actor: Some(user), ..none() }, AuditFilter { subject: Some(user), ..none() }]
+}
+
+/// The same query for both, without entries twice. The halves have the same parameters.
+fn history_query<'f>(
+    engine: &dyn Sql,
+    halves: &'f [AuditFilter; 2],
+    place: i64,
+    limit: u32,
+) -> (String, Vec<Value<'f>>) {
+    let [(did, given), (was_done, _)] =
+        halves.each_ref().map(|half| query(engine, chained_columns!(), half, true, place, limit));
+    let sql =
+        format!("SELECT * FROM ({did}) AS did UNION SELECT * FROM ({was_done}) AS was_done ORDER BY id DESC LIMIT ?2");
+    (sql, given)
+}
+
 /// Text that is not UTF-8 is shown as far as possible: other programs may have written to the file.
 fn entry_from(row: &dyn Columns) -> Result<AuditEntry, Fault> {
     let text = |n| row.bytes(n).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -78,6 +98,20 @@ impl Reader<'_> {
         Ok(Page::cut(found, size, |entry| AuditCursor(entry.id)))
     }
 
+    /// A page of what an account did and of what was done to it, the newest entries first. It is merged from the pages of
+    /// both, so that it costs as much. Scans.
+    pub fn history(
+        &self,
+        user: UserId,
+        before: Option<AuditCursor>,
+        size: PageSize,
+    ) -> Result<Page<AuditEntry, AuditCursor>, Error> {
+        let before = before.map_or(i64::MAX, |AuditCursor(id)| id);
+        let halves = halves(user);
+        let (sql, given) = history_query(self.sql, &halves, before, size.get() + 1);
+        Ok(Page::cut(self.sql.all(&sql, &given, entry_from)?, size, |entry| AuditCursor(entry.id)))
+    }
+
     /// Returns up to `limit` entries after an id, oldest first. Scans.
     pub fn audit_after(&self, filter: &AuditFilter, after: i64, limit: u32) -> Result<Vec<AuditEntry>, Error> {
         self.entries(filter, false, after, limit)
@@ -104,7 +138,7 @@ impl Reader<'_> {
 mod tests {
     use super::super::fixture::{empty, reader};
     use super::*;
-    use crate::domain::{Action, UserId};
+    use crate::domain::Action;
     use rusqlite::{Connection, StatementStatus};
 
     fn sql(connection: &Connection, filter: &AuditFilter, newest_first: bool) -> String {
@@ -200,6 +234,32 @@ mod tests {
         for filter in filters() {
             let ((_, of_short), (_, of_long)) = (walk(&short, &filter, "50"), walk(&long, &filter, "50"));
             assert!(of_long <= of_short.max(50 * 30), "{filter:?}: {of_short} and {of_long} steps");
+        }
+    }
+
+    #[test]
+    fn a_history_has_each_entry_of_its_account_once_and_costs_the_same_in_a_long_log() {
+        let history = |connection: &Connection, user: UserId| {
+            let (reader, halves, mut ids, mut dearest) = (reader(connection), halves(user), Vec::new(), 0);
+            let mut cursor = None;
+            loop {
+                let page = reader.history(user, cursor, PageSize::default()).unwrap();
+                let sql = history_query(connection, &halves, 0, 0).0;
+                dearest = dearest.max(connection.prepare_cached(&sql).unwrap().reset_status(StatementStatus::VmStep));
+                ids.extend(page.items.iter().map(|entry| entry.id));
+                cursor = page.next;
+                if cursor.is_none() {
+                    return (ids, dearest);
+                }
+            }
+        };
+        let (short, long) = (database(2_000), database(40_000));
+        for user in [1, 3, 9].map(|id| UserId::new(id).unwrap()) {
+            let mut expected = reader(&short).audit_after(&AuditFilter::default(), 0, u32::MAX).unwrap();
+            expected.retain(|entry| [entry.actor, entry.subject].contains(&Some(user.get())));
+            let (of_short, of_long) = (history(&short, user), history(&long, user));
+            assert!(of_short.0.into_iter().eq(expected.iter().rev().map(|entry| entry.id)), "{user}");
+            assert!(of_long.1 <= of_short.1.max(100 * 60), "{user}: {} and {} steps", of_short.1, of_long.1);
         }
     }
 

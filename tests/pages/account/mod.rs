@@ -1,5 +1,6 @@
 mod app_tokens;
 mod delete;
+mod history;
 mod password;
 mod profile;
 mod sessions;

@@ -2,6 +2,7 @@
 
 mod app_tokens;
 mod delete;
+mod history;
 mod password;
 mod profile;
 mod sessions;
@@ -20,6 +21,7 @@ const SECTIONS: Sections = Sections {
         (password::PATH, "Password"),
         (sessions::PATH, "Sessions"),
         (app_tokens::PATH, "App tokens"),
+        (history::PATH, "History"),
         (delete::PATH, "Delete account"),
     ],
 };
@@ -31,6 +33,7 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         (sessions::PATH, vec![get(sessions::show), post(sessions::end)]),
         (app_tokens::PATH, vec![get(app_tokens::show), post(app_tokens::create)]),
         (app_tokens::REVOKE, vec![post(app_tokens::revoke)]),
+        (history::PATH, vec![get(history::show)]),
         (delete::PATH, vec![get(delete::show), post(delete::delete)]),
     ]
 }
