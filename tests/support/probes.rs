@@ -1,5 +1,4 @@
-//! What the tests look up in the database behind the server's back, and what they break in it. Tests of the API, of HTTP
-//! and of the command line name what they want to know; the SQL is here.
+//! What tests look up in the database behind the server's back, and break in it. They name what they want to know.
 
 use super::{Server, binary::Serving};
 use rusqlite::{Connection, types::FromSql};
