@@ -3,7 +3,7 @@
 use super::after_a_while;
 use crate::support::{
     PASSWORD, Server,
-    apps::NOTES,
+    apps::{NOTES, Visitor},
     person::{Page, Person},
 };
 use serde_json::json;
@@ -23,24 +23,28 @@ fn shown(page: &Page) -> String {
 }
 
 #[test]
-fn a_token_is_created_shown_once_listed_and_revoked() {
+fn a_token_is_created_shown_once_used_listed_and_revoked() {
     let server = Server::with_apps();
     server.user("ada");
-    let person = server.signed_in_person("ada");
+    let visitor = Visitor::signed_in(&server, "ada");
+    let person = &visitor.person;
     let page = person.open(PAGE);
     page.says(200, "<h1>App tokens</h1>").says(200, ">Notes</option>").says(200, ">Music</option>");
     page.says(200, "<option value=\"90\" selected>90 days</option>");
 
-    let created = create(&person, "Phone & <b>tablet", "1", "30");
+    let created = create(person, "Phone & <b>tablet", "1", "30");
 
     created.says(201, "it is shown only this once").says(201, "Phone &#38; &#60;b&#62;tablet").says(201, NOTES);
     created.says(201, "anything, such as <code>ada</code>").says(201, "2026-12-22 10:00 UTC");
     let token = shown(&created);
-    assert!(token.starts_with("ushp_") && token.len() == 54, "{token}");
+    let basic = visitor.verify(NOTES, "GET", "/", &[("authorization", &format!("Bearer {token}"))]);
+    assert_eq!((basic.status, basic.header("remote-user")), (200, "ada"));
 
+    server.flush();
     let page = person.open(PAGE);
     page.says(200, "<bdi>Phone &#38; &#60;b&#62;tablet</bdi>").says(200, "<dt>App</dt><dd><bdi>Notes</bdi></dd>");
     page.says(200, "Revoke<span class=\"unseen\"> the app token Phone &#38; &#60;b&#62;tablet</span>");
+    page.says(200, "<dt>Last used</dt><dd><time datetime=\"2026-11-22T10:00:00Z\">");
     assert!(!page.body.contains(&token), "{page:?}");
 
     let id = page.value("id").to_owned();
@@ -48,6 +52,8 @@ fn a_token_is_created_shown_once_listed_and_revoked() {
         // The second time it is gone already.
         person.submit(REVOKE, &[("id", &id)]).leads_to("/account/app-tokens?done=app-token-revoked");
     }
+    let refused = visitor.verify(NOTES, "GET", "/", &[("authorization", &format!("Bearer {token}"))]);
+    assert_eq!(refused.status, 401);
     let page = person.open("/account/app-tokens?done=app-token-revoked");
     assert!(page.says(200, "The app token is revoked.").body.matches("<h2>").count() == 1, "{page:?}");
 }

@@ -20,15 +20,13 @@ use std::time::Duration;
 pub const PATH: &str = "/account/app-tokens";
 pub const REVOKE: &str = "/account/app-tokens/revoke";
 
-const fn days(count: u64) -> Option<Duration> {
-    Some(Duration::from_hours(24 * count))
-}
+const DAY: Duration = Duration::from_hours(24);
 
 /// How long a token may last, in the form, in words, and in time.
 const LIVES: [(&str, &str, Option<Duration>); 4] = [
-    ("30", "30 days", days(30)),
-    ("90", "90 days", days(90)),
-    ("365", "A year", days(365)),
+    ("30", "30 days", Some(DAY.saturating_mul(30))),
+    ("90", "90 days", Some(DAY.saturating_mul(90))),
+    ("365", "A year", Some(DAY.saturating_mul(365))),
     ("never", "Never: until it is revoked", None),
 ];
 const USUAL_LIFE: &str = "90";
