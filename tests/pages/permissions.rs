@@ -75,6 +75,12 @@ const TABLE: &[Row] = &[
     // They have passwords, or end it all, so that it is asked for before.
     Row("GET /account/password", "/account/password", &[], OWN),
     Row("POST /account/password", "/account/password", &[("password", "short")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
+    Row("GET /account/sessions", "/account/sessions", &[], MEMBERS),
+    Row("POST /account/sessions", "/account/sessions", &[("session", "none")], MEMBERS),
+    Row("GET /account/app-tokens", "/account/app-tokens", &[], MEMBERS),
+    Row("POST /account/app-tokens", "/account/app-tokens", &[("name", "phone"), ("app", "1"), ("life", "30")], OWN),
+    Row("POST /account/app-tokens/revoke", "/account/app-tokens/revoke", &[("id", "1")], OWN),
+    Row("GET /account/history", "/account/history", &[], MEMBERS),
     Row("GET /account/delete", "/account/delete", &[], OWN),
     Row("POST /account/delete", "/account/delete", &[("typed_username", "eve")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
 
