@@ -30,7 +30,6 @@ done! {
     Saved "saved" "Saved.",
     OtherSessionsEnded "other-sessions-ended" "All your other sessions have ended.",
     AllSessionsEnded "all-sessions-ended" "All your sessions have ended. Sign in again.",
-    AppTokenRevoked "app-token-revoked" "The app token is revoked.",
     PasswordSet "password-set" "Your password is set. All your other sessions have ended.",
     UserCreated "user-created" "The account was created.",
     AccountDeleted "account-deleted" "The account was deleted.",

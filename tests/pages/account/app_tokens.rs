@@ -55,7 +55,7 @@ fn a_token_is_created_shown_once_used_listed_and_revoked() {
     let refused = visitor.verify(NOTES, "GET", "/", &[("authorization", &format!("Bearer {token}"))]);
     assert_eq!(refused.status, 401);
     let page = person.open("/account/app-tokens?done=app-token-revoked");
-    assert!(page.says(200, "The app token is revoked.").body.matches("<h2>").count() == 1, "{page:?}");
+    assert!(page.says(200, "The app token was revoked.").body.matches("<h2>").count() == 1, "{page:?}");
 }
 
 #[test]
