@@ -163,6 +163,16 @@ fn journey(kind: Kind) {
 }
 
 #[test]
+fn a_family_comes_together_without_a_shell_and_without_scripts() {
+    let site = Site::open(Kind::Caddy);
+    let given = json!({
+        "password": PASSWORD, "sites": {"main": site.usher.given()}, "apps": [NOTES, WIKI],
+        "upstreams": site.upstreams, "resolve": site.hosts(), "key_hash": key_hash(),
+    });
+    play("family.mjs", &given);
+}
+
+#[test]
 fn people_enter_apps_behind_nginx() {
     journey(Kind::Nginx);
 }
