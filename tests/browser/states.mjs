@@ -732,6 +732,8 @@ const images = {
     'set-up.png': ['GET /setup, empty', 'light'],
     'apps-light.png': ['GET /, with several apps', 'light'],
     'apps-dark.png': ['GET /, with several apps', 'dark'],
+    'sessions.png': ['GET /account/sessions, this one and a program', 'light'],
+    'overview.png': ['GET /admin, busy', 'light'],
 };
 
 /** Whether a request is for a route, in which a parameter stands for a part of the path. */
