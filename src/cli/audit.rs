@@ -8,7 +8,7 @@ use super::{
 use crate::{
     app::{App, Policy},
     config::number,
-    domain::{Action, AuditEntry, AuditFilter, Caller, Error, UserId, UserSelector, Usernames},
+    domain::{Action, AuditEntry, AuditFilter, Caller, Error, Timestamp, UserId, UserSelector, Usernames},
     http::answers::AuditEvent,
 };
 use anyhow::{Context, Result};
@@ -30,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Args)]
 pub(super) struct Audit {
     /// Print new entries as they are written, until interrupted. Begins with the newest 10 entries, or with those of --limit
+    /// or --since
     #[arg(long, short)]
     follow: bool,
 
@@ -49,6 +50,15 @@ pub(super) struct Audit {
     #[arg(long, value_name = "USER", value_parser = user_name)]
     user: Option<UserSelector>,
 
+    /// Only entries from this time on, such as 2026-11-22T10:00:00Z. If the clock was set back, entries close to the change
+    /// can be missing
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+
+    /// Only entries before this time
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "follow")]
+    until: Option<Timestamp>,
+
     /// Print one JSON document in the shape of GET /api/v1/audit, the oldest entry first; with --follow one JSON object
     /// a line
     #[arg(long)]
@@ -63,6 +73,10 @@ const POLL_EVERY: Duration = Duration::from_millis(500);
 
 fn actions() -> impl TypedValueParser<Value = Action> {
     PossibleValuesParser::new(Action::ALL.iter().map(|action| action.as_str())).try_map(|text| Action::parse(&text))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|fault| fault.into_owned())
 }
 
 /// The account of an id may have been deleted.
@@ -96,7 +110,8 @@ impl Audit {
 
     async fn print(&self, app: &App) -> Result<()> {
         let (shell, filter) = (Caller::shell(), self.filter(app).await?);
-        let mut place = match self.limit.or(self.follow.then_some(FOLLOW_FROM_NEWEST)) {
+        let newest = self.limit.or((self.follow && self.since.is_none()).then_some(FOLLOW_FROM_NEWEST));
+        let mut place = match newest {
             None => 0,
             Some(newest) => app.audit.before_newest(&shell, filter, newest).await.map_err(explain)?,
         };
@@ -131,7 +146,7 @@ impl Audit {
 
     async fn filter(&self, app: &App) -> Result<AuditFilter> {
         let (actor, subject) = (id_of(app, self.actor.as_ref()).await?, id_of(app, self.user.as_ref()).await?);
-        Ok(AuditFilter { action: self.action, actor, subject })
+        Ok(AuditFilter { action: self.action, actor, subject, since: self.since, until: self.until })
     }
 }
 

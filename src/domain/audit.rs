@@ -176,6 +176,16 @@ pub struct AuditFilter {
     pub action: Option<Action>,
     pub actor: Option<UserId>,
     pub subject: Option<UserId>,
+    /// Only entries from this time on.
+    pub since: Option<Timestamp>,
+    /// Only entries before this time.
+    pub until: Option<Timestamp>,
+}
+
+impl AuditFilter {
+    /// How much later than its time an entry may have been written and is still found by `since` and `until`. Attempts that
+    /// are counted by the minute are written when the minute is over, and bear the time of the first of them.
+    pub const MAX_DELAY: Duration = Duration::from_mins(5);
 }
 
 /// Where a page of the log begins: before the entry of this id.

@@ -94,6 +94,10 @@ query! {
         actor: UserId,
         /// Only actions that affected this account, by itself or by others: the `subject` of an entry
         user: UserId,
+        /// Only entries from this time on
+        since: Timestamp,
+        /// Only entries before this time
+        until: Timestamp,
     }
 }
 
@@ -229,12 +233,17 @@ impl Audit {
     /// the minute appear when the minute is over. Refused attempts that can't be recorded at the moment (the disk is full,
     /// another process is writing) appear later. `--audit-retention` and `--audit-max-rows` decide which older entries have
     /// been deleted. Unknown and repeated parameters are refused.
+    ///
+    /// Entries stand in the order in which they were written, which is that of their times unless the clock was set back.
+    /// `since` and `until` are found by halving the log, so that a page costs the same however long the log is. They select
+    /// entries by their own times, and among those written up to five minutes late. If the clock was set back, or if the
+    /// database could not be written for longer, entries close to that time can be missing from such a selection.
     #[oai(path = "/audit", method = "get", operation_id = "listAuditEvents")]
     async fn list(&self, caller: SignedInCaller, query: Query<ListAuditEvents>) -> Result<Listed, ApiError> {
-        let ListAuditEvents { limit, cursor, action, actor, user } = query.0;
+        let ListAuditEvents { limit, cursor, action, actor, user, since, until } = query.0;
         let before = cursor.map(|cursor| AuditCursor::parse(cursor.place()));
         let before = before.map(|read| read.ok_or_else(|| query::fault("cursor", Cursor::fault()))).transpose()?;
-        let filter = AuditFilter { action, actor, subject: user };
+        let filter = AuditFilter { action, actor, subject: user, since, until };
         let page = self.app.audit.page(&caller.0, filter, before, limit.unwrap_or_default()).await?;
         Ok(Listed::Events(Json(page.into())))
     }

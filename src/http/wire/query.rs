@@ -1,7 +1,9 @@
 //! Query parameters, read as strictly as bodies: unknown and repeated ones are refused, and all faults are reported.
 
 use super::{error::ApiError, schema::ApiSchema};
-use crate::domain::{Action, ChartLength, Faults, PageSize, Role, SearchPrefix, UserId, UserSort, plain_name};
+use crate::domain::{
+    Action, ChartLength, Faults, PageSize, Role, SearchPrefix, Timestamp, UserId, UserSort, plain_name,
+};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -132,7 +134,7 @@ macro_rules! parsed_parameters {
         }
     )*};
 }
-parsed_parameters!(Action, ChartLength, PageSize, Role, SearchPrefix, UserSort);
+parsed_parameters!(Action, ChartLength, PageSize, Role, SearchPrefix, Timestamp, UserSort);
 
 impl ApiSchema for Cursor {
     fn schema() -> MetaSchemaRef {

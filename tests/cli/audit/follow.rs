@@ -87,6 +87,21 @@ fn following_as_json_is_one_object_a_line_and_a_filter_holds() {
 }
 
 #[test]
+fn following_from_a_time_on_begins_there_and_never_ends_by_itself() {
+    let folder = tempdir().unwrap();
+    let serving = Serving::start(folder.path(), &[]);
+    (0..11).for_each(|n| drop(serving.register(&format!("user{n}"))));
+    let mut following = Following::start(folder.path(), &["--json", "--since", "2000-01-01T00:00:00Z"]);
+    for id in 1..=12 {
+        let event: Value = serde_json::from_str(&following.line()).unwrap();
+        assert_eq!(event["id"], id);
+    }
+    serving.register("ada");
+    assert!(following.line().contains("user.registered"));
+    assert_eq!(usher(folder.path(), &["audit", "--follow", "--until", "2000-01-01T00:00:00Z"]).status.code(), Some(2));
+}
+
+#[test]
 fn following_ends_when_nobody_reads_it_any_more() {
     let folder = tempdir().unwrap();
     usher(folder.path(), &["migrate"]);

@@ -8,6 +8,7 @@ use crate::support::{
     probes::{Entry, Probes},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 use usher::domain::{ChainHash, Timestamp};
 
 fn ids(events: &[Value]) -> Vec<i64> {
@@ -90,6 +91,44 @@ fn filters_choose_by_what_was_done_by_whom_and_to_whom() {
 }
 
 #[test]
+fn a_span_of_time_is_listed_from_its_beginning_up_to_before_its_end() {
+    let server = Server::start();
+    let root = server.admin("root");
+    for name in ["ada", "bob", "cy"] {
+        server.clock.advance(Duration::from_hours(1));
+        server.user(name); // registers and signs in, at 11:00, 12:00 and 13:00
+    }
+    for (query, expected) in [
+        ("since=2026-11-22T11:00:00Z&until=2026-11-22T13:00:00Z", &[6, 5, 4, 3][..]),
+        ("since=2026-11-22T12:00:00.001Z", &[8, 7]),
+        ("since=2026-11-22T13:30:00%2B01:00", &[8, 7]),
+        ("until=2026-11-22T11:00:00Z", &[2, 1]),
+        ("since=2026-11-22T11:00:00Z&action=session.signed_in", &[8, 6, 4]),
+        ("until=2026-11-22T13:00:00Z&user=3&actor=3", &[6]),
+        ("since=2026-11-22T13:00:00Z&until=2026-11-22T11:00:00Z", &[]),
+        ("since=9999-12-31T23:59:59Z", &[]),
+        ("until=0000-01-01T00:00:00Z", &[]),
+    ] {
+        assert_eq!(ids(&all_pages(&root, &format!("limit=1&{query}"))), expected, "{query}");
+    }
+}
+
+#[test]
+fn attempts_that_were_counted_are_found_by_the_minute_that_they_came_in() {
+    let server = Server::start();
+    let root = server.admin("root");
+    server.user("ada");
+    (0..15).for_each(|_| drop(server.anon().login("ada@example.com", "wrong horse battery")));
+    server.clock.advance(Duration::from_mins(1));
+    server.user("bob");
+    server.flush();
+
+    let throttled = ids(&events(&root, "action=attempt.throttled"));
+    let minute = "since=2026-11-22T10:00:00Z&until=2026-11-22T10:01:00Z&action=attempt.throttled";
+    assert_eq!((throttled.len(), ids(&all_pages(&root, minute))), (1, throttled));
+}
+
+#[test]
 fn only_administrators_read_the_log_and_others_are_refused_before_anything_else_is_looked_at() {
     let server = Server::start();
     let (root, ada) = (server.admin("root"), server.user("ada"));
@@ -113,6 +152,7 @@ fn a_parameter_that_is_wrong_unknown_or_repeated_is_refused_by_name() {
         ("user=%2B1", vec!["user"]),
         ("limit=0&offset=3", vec!["limit", "offset"]),
         ("limit=1&limit=1", vec!["limit"]),
+        ("since=2026-11-22&until=", vec!["since", "until"]),
         ("cursor=!", vec!["cursor"]),
         ("cursor=aWQgMQ", vec!["cursor"]), // "id 1": the list of accounts
     ] {

@@ -29,6 +29,10 @@ fn the_command_prints_the_whole_log_or_the_newest_of_it_the_oldest_first() {
     assert_eq!(table(&["--limit", "0"]), Vec::<i64>::new());
     assert_eq!(table(&["--action", "session.signed_out"]), [4, 8, 12]);
     assert_eq!(table(&["--action", "session.signed_out", "--limit", "2"]), [8, 12]);
+    assert_eq!(table(&["--since", "2026-11-22T10:00:00Z", "--limit", "1"]), [12]);
+    assert_eq!(table(&["--since", "2026-11-22T10:00:01Z"]), Vec::<i64>::new());
+    assert_eq!(table(&["--until", "2026-11-22T10:00:01Z", "--user", "2"]), [5, 6, 7, 8]);
+    assert_eq!(table(&["--until", "2026-11-22T10:00:00Z", "--limit", "3"]), Vec::<i64>::new());
     assert_eq!(table(&["--user", "2"]), [5, 6, 7, 8]);
     assert_eq!(table(&["--user", "2", "--actor", "2"]), [6, 8]);
     assert_eq!(table(&["--user", "BOB", "--actor", "bob@example.com"]), [6, 8]);
@@ -37,7 +41,14 @@ fn the_command_prints_the_whole_log_or_the_newest_of_it_the_oldest_first() {
         (unknown.status.code(), complaint(&unknown).as_str()),
         (Some(1), "usher: nobody: there is no such user")
     );
-    for bad in [["--action", "x"], ["--user", "a b"], ["--actor", "0"], ["--limit", "-1"]] {
+    for bad in [
+        ["--action", "x"],
+        ["--since", "x"],
+        ["--until", "2026-11-22"],
+        ["--user", "a b"],
+        ["--actor", "0"],
+        ["--limit", "-1"],
+    ] {
         assert_eq!(usher(&folder, &[&["audit"], &bad[..]].concat()).status.code(), Some(2), "{bad:?}");
     }
 }

@@ -78,7 +78,7 @@ impl Asked {
             faults.add("part", "must be one of these");
         }
         let (actor, subject) = if self.part == "actor" { (account, None) } else { (None, account) };
-        Ok((AuditFilter { action, actor, subject }, faults))
+        Ok((AuditFilter { action, actor, subject, ..AuditFilter::default() }, faults))
     }
 
     fn pairs(&self) -> [(&'static str, &str); 3] {
