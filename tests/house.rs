@@ -44,13 +44,14 @@ const HTTP: &[&str] = &[
     "http/metrics",
     "http/edge",
 ];
-const LIBRARIES: [(&str, &str); 12] = [
+const LIBRARIES: [(&str, &str); 13] = [
     ("rusqlite", "store/sqlite"),
     ("r2d2", "store/sqlite"),
     ("scheduled_thread_pool", "store/sqlite"),
     ("rusqlite_migration", "store/sqlite"),
     ("poem", "http"),
     ("poem_openapi", "http"),
+    ("multer", "http/wire"),
     ("prometheus_client", "http"),
     ("argon2", "hashing"),
     ("bcrypt", "hashing"),

@@ -126,6 +126,60 @@ state(`POST ${USERS}/new`, 'leads to the account', async (tab) => {
 });
 const USER = `${USERS}/{user_id}`;
 const SECOND_LONG_USERNAME = LONG_USERNAME.replace('a-user', 'b-user');
+// ---- Many accounts at once
+const IMPORT = `${USERS}/import`;
+/** A line of a file. */
+const account = (username, more) => `${JSON.stringify({ username, email: `${username}@example.com`, password_hash: '!', ...more })}\n`;
+/** Sends the form when no other file is on its way: the service takes one at a time. */
+let lastUpload = Promise.resolve();
+function sendInTurn(tab) {
+    const sent = lastUpload.then(() => tab.press('Import'));
+    lastUpload = sent.catch(() => {});
+    return sent;
+}
+/** A tab of an administrator who has uploaded a file. */
+async function upload(tab, site, text, isDryRun = true) {
+    await administer(tab, site, IMPORT);
+    await chooseFile(tab, text);
+    if (!isDryRun) await tab.page.getByRole('checkbox').uncheck();
+    await sendInTurn(tab);
+}
+async function chooseFile(tab, text) {
+    const file = { name: 'accounts.jsonl', mimeType: 'application/octet-stream', buffer: Buffer.from(text) };
+    await tab.page.getByLabel('File', { exact: true }).setInputFiles(file);
+}
+/** A tab of an administrator whose sign-in is too old, after they have confirmed the password. */
+async function confirmToImport(tab) {
+    await administer(tab, stale, '/');
+    await tab.page.waitForTimeout(1_500); // a sign-in is recent for a second here
+    await tab.go(stale.url + IMPORT);
+    await tab.send({ Password: given.password }, 'Confirm');
+    await tab.page.getByRole('heading', { name: 'Import accounts' }).waitFor();
+}
+state(`GET ${IMPORT}`, 'empty', (tab) => administer(tab, main, IMPORT));
+state(`GET ${IMPORT}`, 'the password is confirmed', confirmToImport);
+state(`POST ${IMPORT}`, 'what would be imported', (tab) => upload(tab, main, account('una') + account('ute', { role: 'admin' })));
+state(`POST ${IMPORT}`, 'imported', async (tab) => {
+    await upload(tab, invite, account('una') + account('ute', { disabled: true }), false);
+    await tab.page.getByText('All accounts of the file were imported.').waitFor();
+});
+state(`POST ${IMPORT}`, 'many lines at fault', (tab) => {
+    return upload(tab, main, `${account('root')}{\n${account(LONG_USERNAME, { [LONG_USERNAME]: 1, role: 7 })}${'{}\n'.repeat(99)}`);
+}, 400);
+state(`POST ${IMPORT}`, 'a CSV file', (tab) => upload(tab, main, 'username,email\nuna,una@example.com\n'), 400);
+state(`POST ${IMPORT}`, 'no file', async (tab) => {
+    await administer(tab, main, IMPORT);
+    await tab.page.evaluate(() => document.forms[0].setAttribute('novalidate', ''));
+    await sendInTurn(tab);
+}, 400);
+state(`POST ${IMPORT}`, 'larger than it may be', (tab) => upload(tab, main, '\n'.repeat(17 << 20)), 413);
+state(`POST ${IMPORT}`, 'the sign-in is too old', async (tab) => {
+    await confirmToImport(tab);
+    await chooseFile(tab, '\n'.repeat(3 << 20));
+    await tab.page.waitForTimeout(1_500);
+    await sendInTurn(tab);
+}, 403);
+
 /** A tab of an administrator at an account. */
 async function lookAfterOther(tab, username) {
     const { id } = await main.person(username);

@@ -104,6 +104,9 @@ const TABLE: &[Row] = &[
     // Its form has a password, so that it is asked for before.
     Row("GET /admin/users/new", "/admin/users/new", &[], CHANGE),
     Row("POST /admin/users/new", "/admin/users/new", &[("username", "eve"), ("email", "eve@example.com"), ("password", PASSWORD)], CHANGE),
+    // As the page before. What is sent here is not its form.
+    Row("GET /admin/users/import", "/admin/users/import", &[], CHANGE),
+    Row("POST /admin/users/import", "/admin/users/import", &[("file", "x")], [SignIn, FORBIDDEN, FORBIDDEN, Status(415), Password]),
     Row("GET /admin/users/{user_id}", "/admin/users/{id}", &[], READ),
     Row("POST /admin/users/{user_id}", "/admin/users/{id}", &[
         ("revision", "1"), ("display_name", "x"), ("username", "bob"), ("email", "bob@example.com"), ("role", "admin"),

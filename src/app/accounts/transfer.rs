@@ -100,7 +100,7 @@ impl Transfer {
     /// Whether the caller may import accounts, before anything is read of what they send. While another one uploads, the
     /// service is overloaded.
     pub fn admit(&self, caller: &Caller) -> Result<ImportTurn<'_>, Error> {
-        self.core.decide(caller, Operation::ImportUsers)?;
+        self.core.decide_change(caller, Operation::ImportUsers)?;
         self.uploads.try_acquire().map(ImportTurn).map_err(|_| Error::Overloaded)
     }
 

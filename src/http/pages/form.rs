@@ -2,7 +2,7 @@
 
 use super::view::{Layout, Way, html, page, wait};
 use crate::{
-    domain::{AppToken, Error, Faults, Group},
+    domain::{AppToken, Faults, Group},
     http::{
         auth::Visitor,
         wire::error::{ApiError, ErrorCode},
@@ -262,8 +262,8 @@ impl Refusal {
     }
 
     /// Of the failure of a use case. `Err`: a failure that has a page of its own.
-    pub fn of(error: Error) -> Result<Self, ApiError> {
-        let error = ApiError::from(error);
+    pub fn of(error: impl Into<ApiError>) -> Result<Self, ApiError> {
+        let error = error.into();
         let (status, retry_after) = (error.code.status(), error.retry_after_seconds());
         let text = match (error.code, retry_after) {
             (ErrorCode::InvalidCredentials, _) => {
@@ -301,6 +301,7 @@ impl Refusal {
                     AppToken::MAX_PER_USER
                 )
             }
+            (ErrorCode::PayloadTooLarge, _) => "Nothing was saved: what was sent is too large.".to_owned(),
             (ErrorCode::Overloaded, _) => "The service is busy. Wait a few seconds, then try again.".to_owned(),
             _ => return Err(error),
         };

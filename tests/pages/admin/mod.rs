@@ -5,6 +5,7 @@ mod audit;
 mod groups;
 mod health;
 mod hostile;
+mod import;
 mod invitations;
 mod overview;
 mod user;

@@ -8,6 +8,7 @@ mod export;
 mod group;
 mod groups;
 mod health;
+mod import;
 mod invitations;
 mod overview;
 pub mod protect;
@@ -41,6 +42,7 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         (protect::PATH, vec![get(protect::show), post(protect::protect)]),
         (users::PATH, vec![get(users::list)]),
         (users::NEW, vec![get(users::show_new), post(users::create)]),
+        (users::IMPORT, vec![get(import::show), post(import::import)]),
         ("/admin/users/{user_id}", vec![get(user::show), post(user::save)]),
         ("/admin/users/{user_id}/groups", vec![post(user::set_groups)]),
         ("/admin/users/{user_id}/sessions", vec![post(user::end_sessions)]),

@@ -22,6 +22,7 @@ use poem::{Request, Response, Result, handler};
 
 pub const PATH: &str = "/admin/users";
 pub const NEW: &str = "/admin/users/new";
+pub const IMPORT: &str = "/admin/users/import";
 
 /// The page of an account.
 pub fn path_of(user: UserId) -> String {
@@ -32,6 +33,7 @@ page! {
     UsersPage from "users.html" {
         path: &'static str,
         new: &'static str,
+        import: &'static str,
         q: Field<'p>,
         role: Choice,
         disabled: Choice,
@@ -102,6 +104,7 @@ pub async fn list(admin: Administrator, request: &Request) -> Result<Response> {
         layout: Layout::of(&admin).within(&SECTIONS, PATH),
         path: PATH,
         new: NEW,
+        import: IMPORT,
         q,
         role: choose("role", "Role", &[("", "Any"), ("user", "User"), ("admin", "Administrator")], &asked.role),
         disabled: choose(
