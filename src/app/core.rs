@@ -155,6 +155,21 @@ impl Core {
         self.store.scan(work).await
     }
 
+    /// The same for a later part of long work: meanwhile the session may have ended, and the role may have changed.
+    pub async fn scan_again<T: Send + 'static>(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let then = caller.clone();
+        let guarded = move |reader: &Reader<'_>| {
+            decide(&confirm(reader, &then)?, &operation)?;
+            work(reader)
+        };
+        self.scan(caller, operation, guarded).await
+    }
+
     /// Passes every account with its password hash to `each`, from one consistent snapshot, until `each` fails.
     pub async fn fold_records<T: Send + 'static, E: Send + 'static>(
         &self,
@@ -225,8 +240,8 @@ fn guarded<T>(
 
 /// Reads the acting session and account again: the session may have ended, and the role may have changed, since the
 /// request came.
-fn confirm(writer: &Writer<'_>, caller: &Caller) -> Result<Actor, Error> {
+fn confirm(reader: &Reader<'_>, caller: &Caller) -> Result<Actor, Error> {
     let Some(signed_in) = caller.signed_in() else { return Ok(caller.actor.clone()) };
-    let found = writer.signed_in_by_session(&signed_in.session.id)?;
+    let found = reader.signed_in_by_session(&signed_in.session.id)?;
     found.map(|found| Actor::SignedIn(Arc::new(found))).ok_or(Error::InvalidToken)
 }

@@ -100,6 +100,8 @@ actions! {
     AccessDenied => "access.denied",
     /// The database was backed up to a file.
     DatabaseBackedUp => "database.backed_up",
+    /// An administrator downloaded entries of the audit log as a file.
+    AuditExported => "audit.exported",
     /// An attempt was refused with `429`, and its credentials were not checked.
     AttemptThrottled => "attempt.throttled",
 }

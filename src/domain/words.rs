@@ -184,6 +184,7 @@ impl Sentence<'_> {
             Action::SignInFailed => format!("{} failed to sign in to {account}", self.who_tried()),
             Action::AccessDenied => self.denied(),
             Action::DatabaseBackedUp => "the database was backed up".to_owned(),
+            Action::AuditExported => format!("{who} exported the audit log"),
             Action::AttemptThrottled => {
                 let was = if self.is_reader(self.entry.actor) { "were" } else { "was" };
                 let at = if self.entry.subject.is_some() { format!(" at {account}") } else { String::new() };
@@ -363,6 +364,7 @@ mod tests {
             (Action::InvitationCreated, "created an invitation"),
             (Action::InvitationDeleted, "deleted an invitation"),
             (Action::UserImported, "imported 1 account"),
+            (Action::AuditExported, "exported the audit log"),
         ] {
             assert_eq!(words(action, Some(1), None, 1), format!("ada {rest}"));
             assert_eq!(bare(action, None, None, 1), format!("the command line {rest}"));

@@ -22,6 +22,7 @@ const ELSEWHERE: &[Action] = &[
     Action::AttemptThrottled,
     Action::UserImported,
     Action::DatabaseBackedUp,
+    Action::AuditExported,
     Action::AppTokenCreated,
     Action::AppTokenRevoked,
     Action::GroupCreated,

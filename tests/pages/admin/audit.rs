@@ -56,6 +56,10 @@ fn the_log_is_narrowed_by_action_and_by_account() {
     assert_eq!(told("account=1&part=actor&action=session.revoked"), ["root ended a session of bob"]);
     assert_eq!(told("account=4&action=user.deleted"), ["root deleted account 4"]);
     assert_eq!(told("account=&part=&action=user.deleted"), ["root deleted account 4"]);
+    assert_eq!(told("from=2026-11-22&to=2026-11-22&action=user.deleted"), ["root deleted account 4"]);
+    assert_eq!(told("from=2026-11-23&action=user.deleted"), Vec::<String>::new());
+    assert_eq!(told("to=2026-11-21&action=user.deleted"), Vec::<String>::new());
+    assert!(person.open(&format!("{PAGE}?from=yesterday")).fault("from").is_some());
     person.open(&format!("{PAGE}?action=user.imported")).says(200, "Nothing of this kind is in the log.");
 }
 
@@ -103,12 +107,15 @@ fn the_log_is_a_file_however_long_it_is() {
         root.put("/users/2", json!({"display_name": format!("Ada {n}")})).is(200, "");
     }
     let person = server.signed_in_person("root");
+    let newest = server.newest_audit_id();
     let lines = person.open("/admin/audit/export?format=jsonl");
     assert_eq!((lines.status, lines.header("content-type")), (200, "application/jsonl"));
     assert_eq!(lines.header("content-disposition"), "attachment; filename=\"audit-log.jsonl\"");
     let entries: Vec<Value> = lines.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let ids: Vec<i64> = entries.iter().map(|entry| entry["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids, (1..=server.newest_audit_id()).collect::<Vec<_>>());
+    assert_eq!(ids, (1..=newest).collect::<Vec<_>>());
+    let exported = root.get("/audit?action=audit.exported").json();
+    assert_eq!((&exported["events"][0]["id"], &exported["events"][0]["actor"]), (&json!(newest + 1), &json!(1)));
     let listed = root.get("/audit?limit=1&action=user.deleted").json();
     let deleted = entries.iter().find(|entry| entry["action"] == "user.deleted").unwrap();
     assert_eq!(deleted, &listed["events"][0], "an entry has the shape of the API");
@@ -121,8 +128,13 @@ fn the_log_is_a_file_however_long_it_is() {
     assert_eq!(rows.len(), 2);
     let nothing = person.open("/admin/audit/export?format=csv&action=user.imported");
     assert_eq!(nothing.body.lines().count(), 1);
-    for bad in ["", "format=pdf", "format=csv&account=nobody", "format=csv&action=x"] {
-        person.open(&format!("/admin/audit/export?{bad}")).says(400, "role=\"alert\"");
+    for (bad, said) in [
+        ("", "Format must be csv or jsonl."),
+        ("format=pdf", "Format must be csv or jsonl."),
+        ("format=csv&account=nobody", "Account is that of nobody"),
+        ("format=csv&action=x", "Action must be one of the actions"),
+    ] {
+        person.open(&format!("/admin/audit/export?{bad}")).says(400, said);
     }
 }
 

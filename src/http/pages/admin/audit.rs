@@ -2,7 +2,10 @@
 
 use super::SECTIONS;
 use crate::{
-    domain::{Action, AuditCursor, AuditEntry, AuditFilter, Error, Faults, PageSize, UserId, UserSelector, Usernames},
+    domain::{
+        Action, AuditCursor, AuditEntry, AuditFilter, Error, Faults, PageSize, Timestamp, UserId, UserSelector,
+        Usernames,
+    },
     http::{
         auth::{Administrator, Member},
         pages::{
@@ -14,6 +17,7 @@ use crate::{
     },
 };
 use poem::{Request, Response, Result, handler};
+use std::{borrow::Cow, time::Duration};
 
 pub const PATH: &str = "/admin/audit";
 
@@ -23,6 +27,8 @@ page! {
         action: Choice,
         account: Field<'p>,
         part: Choice,
+        from: Field<'p>,
+        to: Field<'p>,
         entries: Vec<Told>,
         ways: Ways,
         /// What was asked for, for the links of the export.
@@ -53,6 +59,9 @@ pub struct Asked {
     action: String,
     account: String,
     part: String,
+    /// The first and the last day, in UTC.
+    from: String,
+    to: String,
 }
 
 /// The part of an account in what happened.
@@ -61,7 +70,8 @@ const PARTS: [(&str, &str); 2] = [("", "It was affected"), ("actor", "It did it"
 impl Asked {
     pub fn of(request: &Request) -> Self {
         let given = |name| filter(request, name).unwrap_or_default();
-        Self { action: given("action"), account: given("account"), part: given("part") }
+        let [action, account, part, from, to] = ["action", "account", "part", "from", "to"].map(given);
+        Self { action, account, part, from, to }
     }
 
     /// What it means. What means nothing narrows nothing, and is told at its field.
@@ -77,13 +87,23 @@ impl Asked {
         if !PARTS.iter().any(|(value, _)| *value == self.part) {
             faults.add("part", "must be one of these");
         }
+        let since = given(&self.from).and_then(|day| faults.collect("from", midnight(&day)));
+        let until = given(&self.to).and_then(|day| faults.collect("to", midnight(&day))).map(|day| day + DAY);
         let (actor, subject) = if self.part == "actor" { (account, None) } else { (None, account) };
-        Ok((AuditFilter { action, actor, subject, ..AuditFilter::default() }, faults))
+        Ok((AuditFilter { action, actor, subject, since, until }, faults))
     }
 
-    fn pairs(&self) -> [(&'static str, &str); 3] {
-        [("action", &self.action), ("account", &self.account), ("part", &self.part)]
+    fn pairs(&self) -> [(&'static str, &str); 5] {
+        let Self { action, account, part, from, to } = self;
+        [("action", action), ("account", account), ("part", part), ("from", from), ("to", to)]
     }
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// When a day begins, which is written as browsers send it: `2026-11-22`.
+fn midnight(day: &str) -> Result<Timestamp, Cow<'static, str>> {
+    Timestamp::parse(&format!("{day}T00:00:00Z")).map_err(|_| "must be a day such as 2026-11-22".into())
 }
 
 const NOBODY: &str = "is that of nobody; one that was deleted is found by its id";
@@ -122,13 +142,17 @@ fn render(
     ways: Ways,
     refusal: Option<&Refusal>,
 ) -> Result<Response, ApiError> {
-    let mut fields = [Field::new("account", "Account", "search", "off", &asked.account)
-        .optional()
-        .with_help("A username, an e-mail address or an id.")];
+    let mut fields = [
+        Field::new("account", "Account", "search", "off", &asked.account)
+            .with_help("A username, an e-mail address or an id."),
+        Field::new("from", "First day (UTC)", "date", "off", &asked.from),
+        Field::new("to", "Last day (UTC)", "date", "off", &asked.to),
+    ]
+    .map(Field::optional);
     if refusal.is_some() {
         mark(&mut fields, refusal);
     }
-    let [account] = fields;
+    let [account, from, to] = fields;
     let choose = |name, label, options: Vec<(String, String)>, chosen: &str| {
         let fault = refusal.and_then(|refusal| refusal.faults.of(name)).map(|fault| format!("{label} {fault}."));
         Choice { fault, ..Choice::new(name, label, options, chosen) }
@@ -141,6 +165,8 @@ fn render(
         path: PATH,
         action: choose("action", "Action", actions.collect(), &asked.action),
         account,
+        from,
+        to,
         part: choose("part", "Part of the account", PARTS.map(own).to_vec(), &asked.part),
         entries,
         ways,

@@ -6,7 +6,10 @@ use crate::{
     domain::{AuditEntry, Faults, Usernames},
     http::{
         auth::{Administrator, Member},
-        wire::{error::ApiError, query::parameter},
+        wire::{
+            error::{ApiError, ErrorCode},
+            query::parameter,
+        },
     },
 };
 use futures_util::stream::{self, Stream};
@@ -89,15 +92,16 @@ fn cell(text: &str) -> String {
 pub async fn download(admin: Administrator, request: &Request) -> Result<Response> {
     let (filter, mut faults) = Asked::of(request).read(&admin).await?;
     let format = faults.collect("format", Format::parse(&parameter(request, "format").unwrap_or_default()));
-    let Some(format) = format.filter(|_| faults.is_empty()) else { return Err(refused(faults).into()) };
+    let Some(format) = format.filter(|_| faults.is_empty()) else { return Err(refused(&faults).into()) };
     let export = admin.context.app.audit.export(&admin.caller, filter).await.map_err(ApiError::from)?;
     let body = Body::from_bytes_stream(lines(&admin, export, format));
     let response = Response::builder().content_type(format.media_type());
     Ok(response.header(header::CONTENT_DISPOSITION, format.file()).body(body))
 }
 
-fn refused(faults: Faults) -> ApiError {
-    ApiError::invalid(faults)
+fn refused(faults: &Faults) -> ApiError {
+    let faults: Vec<String> = faults.iter().map(|(field, fault)| format!("{field} {fault}")).collect();
+    ApiError::with_message(ErrorCode::ValidationFailed, faults.join("; "))
 }
 
 /// The file, a part of it at a time. A failure breaks the download off, so that nobody takes a part for the whole.
