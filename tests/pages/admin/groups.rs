@@ -80,6 +80,31 @@ fn many_members_stand_on_several_pages() {
 }
 
 #[test]
+fn many_groups_stand_on_several_pages_and_nobody_is_in_too_many() {
+    let (server, root, person, ada) = scene();
+    for n in 2..=51 {
+        root.post("/groups", json!({"name": format!("g{n}")})).is(201, "");
+    }
+    let first = person.open(PAGE);
+    first.says(200, ">g50</a>");
+    assert!(!first.body.contains(">g51</a>") && !first.body.contains("First page"), "{first:?}");
+    let (before, _) = first.body.split_once("\" rel=\"next\">Next page</a>").expect("it goes on");
+    person.open(before.rsplit("href=\"").next().unwrap()).says(200, ">g51</a>").says(200, ">First page</a>");
+
+    let id = ada.id;
+    server
+        .sql()
+        .execute(
+            &format!("INSERT INTO group_members (user_id, group_id) SELECT {id}, id FROM groups WHERE id <= 32"),
+            [],
+        )
+        .unwrap();
+    let refused = person.submit("/admin/groups/33/join", &[("login", "ada")]);
+    refused.says(409, "Nothing was saved: an account can be in 32 groups at most.");
+    assert_eq!((refused.value("login"), refused.value("name")), ("ada", "g33"));
+}
+
+#[test]
 fn all_sessions_of_members_end() {
     let (server, root, person, ada) = scene();
     let bob = server.user("bob");
