@@ -12,6 +12,7 @@ behind_each_proxy! {
     usher_and_the_app_know_the_client_and_the_request,
     two_apps_are_told_apart_by_their_names,
     usher_has_a_name_of_its_own_with_tls,
+    a_large_file_of_accounts_reaches_usher,
 }
 
 fn without_usher_nobody_reaches_the_app(site: &Site) {
@@ -151,4 +152,13 @@ fn usher_has_a_name_of_its_own_with_tls(site: &Site) {
     let own = sessions["sessions"].as_array().unwrap().iter().find(|session| session["current"] == true).unwrap();
     assert_eq!((&own["ip"], &signed_in["user"]["id"]), (&"127.0.0.2".into(), &ada.id.into()), "{sessions}");
     assert!(site.app.take().is_empty() && site.wiki.take().is_empty());
+}
+
+fn a_large_file_of_accounts_reaches_usher(site: &Site) {
+    let (token, body) = (bearer(&site.root()), "no account\n".repeat(200_000));
+    let length = body.len().to_string();
+    let headers =
+        [("Authorization", token.as_str()), ("Content-Type", "application/jsonl"), ("Content-Length", length.as_str())];
+    let answer = site.send_to(AUTH, "POST", "/api/v1/users/import?dry_run=true", &headers, body.as_bytes());
+    assert!(answer.status == 400 && answer.body.contains("validation_failed"), "{answer:?}");
 }
