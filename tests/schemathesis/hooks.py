@@ -22,6 +22,9 @@ PASSWORD = "not a secret, 64 KiB"
 # Changing one's own password needs a sign-in younger than --reauthenticate-after (15 minutes).
 FRESH_SECONDS = 600
 
+# A file of accounts is sent as it is.
+schemathesis.serializer.alias(["application/x-ndjson", "application/jsonl"], "text/plain")
+
 numbers = itertools.count(1)
 http = requests.Session()
 
