@@ -77,6 +77,7 @@ fn guesses_at_the_password_are_limited_and_recorded() {
     let guess = || person.submit("/confirm", &[("confirm-to", "/account"), ("confirm-password", "wrong horse")]);
     let refused = (0..200).map(|_| guess()).find(|page| page.status != 401).expect("a limit");
     refused.says(429, "Too many attempts.");
+    assert!(refused.header("retry-after").parse::<u64>().is_ok(), "{refused:?}");
     server.flush();
     let found = root.get("/audit?action=session.sign_in_failed").json();
     assert!(!found["events"].as_array().unwrap().is_empty(), "{found}");

@@ -74,7 +74,7 @@ const TABLE: &[Row] = &[
     Row("POST /account", "/account", &[("revision", "1"), ("username", "x"), ("email", "x")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
     // They have passwords, or end it all, so that it is asked for before.
     Row("GET /account/password", "/account/password", &[], OWN),
-    Row("POST /account/password", "/account/password", &[("password", "short")], [SignIn, Status(400), Status(400), Status(400), Status(400)]),
+    Row("POST /account/password", "/account/password", &[("password", "short")], [SignIn, Status(409), Status(409), Status(409), Status(409)]),
     Row("GET /account/sessions", "/account/sessions", &[], MEMBERS),
     Row("POST /account/sessions", "/account/sessions", &[("session", "none")], MEMBERS),
     Row("GET /account/app-tokens", "/account/app-tokens", &[], MEMBERS),
@@ -109,7 +109,7 @@ const TABLE: &[Row] = &[
     Row("POST /admin/users/import", "/admin/users/import", &[("file", "x")], [SignIn, FORBIDDEN, FORBIDDEN, Status(415), Password]),
     Row("GET /admin/users/{user_id}", "/admin/users/{id}", &[], READ),
     Row("POST /admin/users/{user_id}", "/admin/users/{id}", &[
-        ("revision", "1"), ("display_name", "x"), ("username", "bob"), ("email", "bob@example.com"), ("role", "admin"),
+        ("revision", "{id}.1"), ("display_name", "x"), ("username", "bob"), ("email", "bob@example.com"), ("role", "admin"),
     ], CHANGE),
     Row("POST /admin/users/{user_id}/groups", "/admin/users/{id}/groups", &[("group-1", "yes")], CHANGE),
     Row("POST /admin/users/{user_id}/sessions", "/admin/users/{id}/sessions", &[("session", "all")], CHANGE),

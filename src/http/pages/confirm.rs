@@ -4,7 +4,7 @@
 //! along unseen, all but passwords, and the browser sends it again once the password was right: nothing is typed twice.
 
 use super::{
-    form::{Field, Refusal, mark},
+    form::{Field, Refusal, again, mark},
     sign_in::{visit, with_cookies},
     view::{Layout, html, page, see_other},
 };
@@ -66,7 +66,7 @@ impl<'p> Way<'p> {
         let [password] = fields;
         let text = refusal.map(|refusal| refusal.text.as_str());
         let page = ConfirmPage { layout, hidden, username, password, refusal: text, sends: self.sends, unprotected };
-        html(refusal.map_or(StatusCode::FORBIDDEN, |refusal| refusal.status), &page)
+        Ok(again(html(refusal.map_or(StatusCode::FORBIDDEN, |refusal| refusal.status), &page)?, refusal))
     }
 }
 

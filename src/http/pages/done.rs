@@ -62,8 +62,11 @@ impl Done {
         see_other(&format!("{path}{joint}{PARAMETER}={}", self.word()))
     }
 
-    /// What has been done on the way to the page that somebody opens.
+    /// What has been done on the way to the page that somebody opens. A link of another site says nothing.
     pub fn of(visitor: &Visitor) -> Option<&'static str> {
+        if visitor.comes_from_elsewhere {
+            return None;
+        }
         let query = visitor.context.uri.query()?;
         let (_, word) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == PARAMETER)?;
         Self::ALL.iter().find(|done| done.word() == word).map(|done| done.text())

@@ -10,7 +10,7 @@ use crate::{
     http::wire::{error::ErrorCode, form::Form},
 };
 
-/// The revision of the account that a form was made from.
+/// The account and its revision that a form was made from.
 const REVISION: &str = "revision";
 
 /// What was typed.
@@ -67,8 +67,9 @@ impl<'p> Typed<'p> {
 
 /// The revision that the form was made from: a change that came between is noticed.
 pub fn expected(user: &User, sent: &Form) -> ExpectedRevision {
-    let revision = sent.text(REVISION).parse().unwrap_or(0);
-    ExpectedRevision::OneOf(vec![(user.id.get(), revision)])
+    let is_of = |(id, _): &(&str, &str)| *id == user.id.to_string();
+    let revision = sent.text(REVISION).split_once('.').filter(is_of).and_then(|(_, revision)| revision.parse().ok());
+    ExpectedRevision::OneOf(revision.map(|revision| (user.id.get(), revision)).into_iter().collect())
 }
 
 /// The form, with what was typed. If somebody else has changed the account meanwhile, what it has now stands beside each
@@ -94,7 +95,7 @@ pub fn form<'p>(user: &User, typed: &Typed<'p>, with_role: bool, refusal: Option
         Choice { help, ..Choice::new("role", "Role", roles, typed.role.unwrap_or_default()) }
     });
     FormView {
-        hidden: vec![(REVISION, user.revision.to_string())],
+        hidden: vec![(REVISION, format!("{}.{}", user.id, user.revision))],
         fields: vec![
             display_name.optional(),
             field("username", "Username", "text", "username", typed.username, now.username, ""),

@@ -76,3 +76,27 @@ fn a_word_in_the_url_that_nothing_says_says_nothing() {
     let page = person.open("/account?done=%3Cb%3Eowned");
     assert!(!page.body.contains("owned") && !page.body.contains("role=\"status\""), "{page:?}");
 }
+
+#[test]
+fn a_form_of_somebody_else_changes_nothing() {
+    let server = Server::with_pages();
+    let (ada, bob) = (server.user("ada"), server.user("bob"));
+    let person = server.signed_in_person("ada");
+    let page = person.open(PAGE);
+    person.sign_in("bob", crate::support::PASSWORD);
+    person.submit(PAGE, &fields(&page, &[("display_name", "Ada")])).says(412, "this was changed meanwhile");
+    let sent = [("username", "ada"), ("password", "the password of ada")];
+    person.submit("/account/password", &sent).says(409, "This form is for another account");
+    assert_eq!(bob.get("/auth/me").json()["display_name"], json!(null));
+    assert_eq!((ada.get("/auth/me").status, bob.get("/auth/me").status), (200, 200), "no session has ended");
+    server.person().sign_in("bob", crate::support::PASSWORD).leads_to("/");
+}
+
+#[test]
+fn a_link_of_another_site_says_nothing_of_what_was_done() {
+    let server = Server::with_pages();
+    server.user("ada");
+    let person = server.signed_in_person("ada");
+    let page = person.send("GET", "/account?done=saved", &[("sec-fetch-site", "cross-site")], None);
+    assert!(page.status == 200 && !page.body.contains("Saved."), "{page:?}");
+}

@@ -148,3 +148,12 @@ fn taking_the_log_away_needs_a_recent_sign_in_and_reading_it_does_not() {
     asked.says(403, "Confirm that it is you");
     assert_eq!(asked.value("confirm-to"), "/admin/audit/export?format=csv&#38;account=bob");
 }
+
+#[test]
+fn a_link_of_another_site_takes_nothing_away() {
+    let server = server();
+    let person = server.signed_in_person("root");
+    let path = "/admin/audit/export?format=csv";
+    person.send("GET", path, &[("sec-fetch-site", "cross-site")], None).says(403, "a link of another site");
+    assert_eq!(server.sign_in("root").get("/audit?action=audit.exported").json()["events"], json!([]));
+}

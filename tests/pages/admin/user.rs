@@ -42,7 +42,7 @@ fn an_account_is_shown_and_changed() {
     page.says(200, "<h1>ada</h1>")
         .says(200, "<bdi>Ada &#60;b&#62;Lovelace&#60;/b&#62;</bdi>")
         .says(200, "2026-11-22 10:00 UTC")
-        .says(200, &format!("href=\"/admin/audit?user={}\"", ada.id));
+        .says(200, &format!("href=\"/admin/audit?account={}\"", ada.id));
     let changed = [("username", "ada2"), ("email", "new@example.com"), ("role", "admin"), ("display_name", "")];
     person.submit(&path, &fields(&page, &changed)).leads_to(&format!("{path}?done=saved"));
     let now = root.get(&ada.me()).json();

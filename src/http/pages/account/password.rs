@@ -12,10 +12,13 @@ use crate::{
             form::{Field, FormView, Refusal},
             view::{Layout, see_other},
         },
-        wire::{error::ApiError, form::Form},
+        wire::{
+            error::{ApiError, OfPage},
+            form::Form,
+        },
     },
 };
-use poem::{Response, Result, handler};
+use poem::{Response, Result, handler, http::StatusCode};
 
 pub const PATH: &str = "/account/password";
 
@@ -30,6 +33,9 @@ pub fn show(member: Member) -> Result<Response> {
 pub async fn save(member: Member, sent: Form) -> Result<Response> {
     if !sent.is_ticked("password") {
         return Ok(see_other(PATH)); // the sign-in was confirmed meanwhile, and passwords don't come along
+    }
+    if sent.text("username") != member.user().username.as_str() {
+        return Err(somebody_else().into());
     }
     let app = &member.context.app;
     let saved = match account_form::read_password(app, &sent) {
@@ -63,4 +69,11 @@ fn form(member: &Member, refusal: Option<&Refusal>) -> Result<Response, ApiError
         ..FormView::default()
     };
     view.show_in(Layout::of(member).within(&SECTIONS, PATH), member, refusal)
+}
+
+/// The form was shown to somebody who is not signed in any more: another has signed in meanwhile, in another tab.
+fn somebody_else() -> ApiError {
+    let text = "after this form was shown, the account was renamed, or somebody else signed in in this browser. Nothing was \
+                changed. Open the page again";
+    ApiError::of_page(&OfPage { status: StatusCode::CONFLICT, title: "This form is for another account" }, text)
 }

@@ -90,6 +90,11 @@ fn cell(text: &str) -> String {
 /// Needs a recent sign-in: whoever finds an open browser must not take the whole log away.
 #[handler]
 pub async fn download(admin: Administrator, request: &Request) -> Result<Response> {
+    if admin.comes_from_elsewhere {
+        return Err(
+            ApiError::with_message(ErrorCode::Forbidden, "a link of another site does not take the log away").into()
+        );
+    }
     let (filter, mut faults) = Asked::of(request).read(&admin).await?;
     let format = faults.collect("format", Format::parse(&parameter(request, "format").unwrap_or_default()));
     let Some(format) = format.filter(|_| faults.is_empty()) else { return Err(refused(&faults).into()) };
