@@ -5,7 +5,7 @@ use crate::domain::{
     Action, App, AppChanges, AppId, AppSelector, AppStatus, Caller, Error, Faults, LastAsked, NewApp, Origin, Page,
     PageSize,
 };
-use crate::store::Reader;
+use crate::store::{Reader, Writer};
 use std::sync::Arc;
 
 /// The apps that people enter with one sign-in.
@@ -75,22 +75,27 @@ impl Apps {
         found.await?.ok_or(Error::AppNotFound)
     }
 
-    /// Changes what is given and leaves the rest.
+    /// Changes what is given and leaves the rest. With another URL, sessions in it end, of which there may be many, and its
+    /// app tokens are revoked.
     pub async fn update(&self, caller: &Caller, id: Option<AppId>, changes: AppChanges) -> Result<App, Error> {
         let public_url = self.core.policy.public_url.clone();
-        self.core
-            .change(caller, Operation::ManageApps, move |writer, _| {
-                let id = id.ok_or(Error::AppNotFound)?;
-                let before = writer.app(id)?.ok_or(Error::AppNotFound)?;
-                let new = changes.apply(&before);
-                check(&new, public_url.as_ref())?;
-                let after = writer.update_app(id, &new)?;
-                if after != before {
-                    writer.record(Action::AppChanged, None);
-                }
-                Ok(after)
-            })
-            .await
+        let is_slow = changes.url.is_some();
+        let work = move |writer: &mut Writer<'_>, _: &Caller| {
+            let id = id.ok_or(Error::AppNotFound)?;
+            let before = writer.app(id)?.ok_or(Error::AppNotFound)?;
+            let new = changes.apply(&before);
+            check(&new, public_url.as_ref())?;
+            let after = writer.update_app(id, &new)?;
+            if after != before {
+                writer.record(Action::AppChanged, None);
+            }
+            Ok(after)
+        };
+        if is_slow {
+            self.core.change_without_deadline(caller, Operation::ManageApps, work).await
+        } else {
+            self.core.change(caller, Operation::ManageApps, work).await
+        }
     }
 
     /// Deletes an app. Sessions in it end, and browsers can't enter it from the next request on. There may be many.

@@ -223,7 +223,12 @@ fn a_page_of_another_origin_makes_no_browser_use_what_it_remembers_by_basic() {
         ("POST", &[("origin", "null")], 403),
         ("DELETE", &[("sec-fetch-site", "cross-site")], 403),
         ("POST", &[("sec-fetch-site", "same-site"), ("origin", NOTES)], 403),
-        ("GET", &[("sec-fetch-site", "cross-site")], 200),
+        ("GET", &[("sec-fetch-site", "cross-site")], 403),
+        ("GET", &[("sec-fetch-site", "same-site")], 403),
+        ("HEAD", &[("sec-fetch-site", "cross-site"), ("origin", NOTES)], 403),
+        ("GET", &[("sec-fetch-site", "same-origin")], 200),
+        ("GET", &[("sec-fetch-site", "none")], 200),
+        ("GET", &[], 200),
         ("GET", &[socket, ("origin", "https://evil.example")], 403),
         ("GET", &[socket, ("origin", NOTES)], 200),
     ] {

@@ -91,7 +91,7 @@ impl Entry {
     fn record_asked(&self, door: &Door, proxy: IpAddr) {
         let now = self.core.clock.now();
         if door.is_worth_recording(now) {
-            self.core.asked.gather(door.app, now, proxy);
+            self.core.asked.gather(door, now, proxy);
         }
     }
 

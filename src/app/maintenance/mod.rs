@@ -120,7 +120,9 @@ impl Maintenance {
                 used.iter().try_for_each(|(session, at)| writer.set_last_used(session, *at))?;
                 used_tokens.iter().try_for_each(|(token, at)| writer.set_app_token_used(*token, *at))?;
                 used_up.iter().try_for_each(|(slot, row)| writer.set_throttled_account(*slot, *row))?;
-                asked.iter().try_for_each(|(app, (at, proxy))| writer.set_verified(*app, *at, *proxy))?;
+                asked.iter().try_for_each(|(app, question)| {
+                    writer.set_verified(*app, &question.origin, question.at, question.proxy)
+                })?;
                 watch.map_or(Ok(()), |watch| writer.set_clock_watch(watch))?;
                 for event in &events {
                     writer.record_event(event.clone());

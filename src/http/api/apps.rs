@@ -195,6 +195,9 @@ impl Apps {
     /// Change an app
     ///
     /// For administrators. Omitted fields keep their values; `{}` changes nothing. Acts on the next request to the app.
+    ///
+    /// With another `url`, all sessions in the app end, and its app tokens are revoked: they were given for another
+    /// address. Whether its proxy asks is then unknown until it does.
     #[oai(path = "/apps/:app_id", method = "put", operation_id = "updateApp")]
     async fn update(
         &self,

@@ -110,7 +110,8 @@ impl Verify {
     /// `X-Forwarded-Method` and `X-Forwarded-Uri`. Then the app must be registered, its `access` must let the account in, and
     /// beside session tokens the cookie that single sign-on sets on the app's host is accepted. A person who is not signed in
     /// is sent to the sign-in page; anything else gets `401`. Requests that could change something and come from another
-    /// origin get `403`, unless they carry a bearer token.
+    /// origin get `403`, unless they carry a bearer token. So do requests of any kind that carry an app token by `Basic`, if
+    /// `Sec-Fetch-Site` says that they come from elsewhere.
     ///
     /// A native client shows an app token of that app, by `Authorization: Bearer` or as the password of `Basic` with any
     /// username. For an app with https, a `401` offers `Basic`, too, unless a browser seems to be asking. Values of

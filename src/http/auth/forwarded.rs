@@ -70,7 +70,8 @@ pub struct ForwardedRequest {
     pub to: Option<Origin>,
     pub path: AppPath,
     pub kind: RequestKind,
-    /// Whether a page of another origin made the browser send it, and it may change something.
+    /// Whether a page of another origin made the browser send it, and it may change something or shows an app token that the
+    /// browser remembers.
     pub is_forged: bool,
     pub app_token: Option<AppTokenSecret>,
     pub app_cookie: Option<AppSessionToken>,
@@ -181,7 +182,8 @@ impl ForwardedRequest {
             path: AppPath::of(uri),
             // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
             kind: if uri.starts_with("/_usher/") { RequestKind::Other } else { RequestKind::of(method, headers)? },
-            is_forged: !shown.is_bearer && is_forged(method, headers, &app, app_cookie.is_some())?,
+            is_forged: !shown.is_bearer
+                && is_forged(method, headers, &app, app_cookie.is_some(), shown.app_token.is_some())?,
             caller: context.caller(shown.actor),
             app_token: shown.app_token,
             app_cookie,
@@ -240,16 +242,25 @@ fn offers_basic(app: &Origin, headers: &HeaderMap) -> bool {
 }
 
 /// Whether an unsafe request, or the beginning of a WebSocket, comes from another origin than the app's own. One of which a
-/// browser says nothing may, if it carries the cookie; without a cookie it opens nothing.
-fn is_forged(method: &str, headers: &HeaderMap, app: &Origin, with_cookie: bool) -> Result<bool, ApiError> {
-    let is_safe = Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe());
-    if is_safe && !headers.contains_key(header::SEC_WEBSOCKET_KEY) {
+/// browser says nothing may, if it carries the cookie; without a cookie it opens nothing. An app token by `Basic` is
+/// remembered by browsers and sent with whatever another site makes them ask for, which no `SameSite` keeps them from: of
+/// one, safe requests are judged, too.
+fn is_forged(
+    method: &str,
+    headers: &HeaderMap,
+    app: &Origin,
+    with_cookie: bool,
+    by_basic: bool,
+) -> Result<bool, ApiError> {
+    let is_safe = Method::from_bytes(method.as_bytes()).is_ok_and(|method| method.is_safe())
+        && !headers.contains_key(header::SEC_WEBSOCKET_KEY);
+    if is_safe && !by_basic {
         return Ok(false);
     }
     if let Some(site) = only(headers, &SEC_FETCH_SITE)? {
         return Ok(site != "same-origin" && site != "none");
     }
-    Ok(only(headers, &header::ORIGIN)?.map_or(with_cookie, |origin| origin != app.as_str()))
+    Ok(!is_safe && only(headers, &header::ORIGIN)?.map_or(with_cookie, |origin| origin != app.as_str()))
 }
 
 /// So long that tabs which a browser restores share it: each would get another, and only the last one would do.

@@ -138,14 +138,33 @@ impl Writer<'_> {
         self.app(id)?.ok_or(Error::AppNotFound)
     }
 
-    /// Writes every field of an app. Fails as `insert_app` does.
+    /// Writes every field of an app. With another URL, whoever is inside must enter again. Fails as `insert_app` does.
     pub fn update_app(&mut self, id: AppId, new: &NewApp) -> Result<App, Error> {
         const SQL: &str = "UPDATE apps SET name = ?2, url = ?3, host = ?4, access = ?5 WHERE id = ?1";
         let given = values![id, &new.name, new.url.as_str(), new.url.host(), new.access.as_str()];
+        self.leave_other_url(id, &new.url)?;
         self.sql.change(SQL, given)?;
         self.sql.change("DELETE FROM app_groups WHERE app_id = ?1", values![id])?;
         self.set_app_groups(id, &new.groups)?;
         self.app(id)?.ok_or(Error::AppNotFound)
+    }
+
+    /// Unless an app has this URL, takes back what was given for the other one: its sessions, entry codes and app tokens,
+    /// which someone else may be able to read there; and that a proxy asked, which says nothing about this URL.
+    fn leave_other_url(&mut self, id: AppId, url: &Origin) -> Result<(), Error> {
+        const FORGET: &str = "UPDATE apps SET verified_at = NULL, verified_from = NULL WHERE id = ?1 AND url <> ?2";
+        const TAKE_BACK: [&str; 3] = [
+            "DELETE FROM sessions WHERE app_id = ?1",
+            "DELETE FROM entry_codes WHERE app_id = ?1",
+            "DELETE FROM app_tokens WHERE app_id = ?1",
+        ];
+        if self.sql.change(FORGET, values![id, url.as_str()])? == 0 {
+            return Ok(());
+        }
+        for sql in TAKE_BACK {
+            self.sql.change(sql, values![id])?;
+        }
+        Ok(())
     }
 
     fn set_app_groups(&mut self, app: AppId, groups: &[GroupName]) -> Result<(), Error> {

@@ -159,10 +159,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Notes that a proxy asked whether somebody may enter an app.
-    pub fn set_verified(&mut self, app: AppId, at: Timestamp, from: IpAddr) -> Result<(), Error> {
-        const SQL: &str = "UPDATE apps SET verified_at = ?2, verified_from = ?3 WHERE id = ?1";
-        self.sql.change(SQL, values![app.get(), at, &from.to_string()])?;
+    /// Notes that a proxy asked whether somebody may enter an app, if it still has the URL that was asked about.
+    pub fn set_verified(&mut self, app: AppId, url: &Origin, at: Timestamp, from: IpAddr) -> Result<(), Error> {
+        const SQL: &str = "UPDATE apps SET verified_at = ?3, verified_from = ?4 WHERE id = ?1 AND url = ?2";
+        self.sql.change(SQL, values![app.get(), url.as_str(), at, &from.to_string()])?;
         Ok(())
     }
 }

@@ -3,9 +3,11 @@
 use crate::support::{
     Server,
     apps::{MUSIC, NAVIGATION, NOTES, Visitor},
+    person::{Page, Person},
     probes::Probes,
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const LIST: &str = "/admin/apps";
 const APP: &str = "/admin/apps/1";
@@ -102,6 +104,99 @@ fn an_app_is_changed_and_what_was_typed_wrongly_comes_back() {
     let sent = [("name", "Notes"), ("url", moved), ("access", "admins"), ("group-Family", "yes")];
     person.submit(APP, &sent).leads_to("/admin/apps/1?done=saved");
     assert_eq!(root.get("/apps/1").json()["groups"], json!([]));
+}
+
+/// Sends the form of a page as a browser does, with some fields changed; `""` unticks a box.
+fn send_of(person: &Person, page: &Page, access: &str, changes: &[(&str, &str)]) -> Page {
+    let mut fields: BTreeMap<&str, &str> = ["name", "url"].map(|name| (name, page.value(name))).into();
+    fields.insert("access", access);
+    for tag in page.body.split("<input ").skip(1).map(|tag| tag.split('>').next().unwrap()) {
+        let name = tag.split_once("name=\"").map_or("", |(_, from)| from.split('"').next().unwrap());
+        if name.starts_with("was-") || (name.starts_with("group-") && tag.ends_with("checked")) {
+            fields.insert(name, page.value(name));
+        }
+    }
+    fields.extend(changes.iter().copied());
+    fields.retain(|_, value| !value.is_empty());
+    person.submit(APP, &Vec::from_iter(fields))
+}
+
+#[test]
+fn a_page_that_was_opened_long_ago_undoes_nothing() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    for name in ["Family", "friends", "Guests"] {
+        root.post("/groups", json!({"name": name})).is(201, "");
+    }
+    let person = server.signed_in_person("root");
+    let change = |what| root.put("/apps/1", what).is(200, "").json();
+    let old = person.open(APP);
+    let moved = "https://moved.example.test";
+    change(json!({"access": "admins", "url": moved}));
+
+    let again = send_of(&person, &old, "everyone", &[("name", "a\u{202e}b")]);
+    again.says(400, "<option value=\"admins\" selected>");
+    assert_eq!([again.value("url"), again.value("was-access")], [moved, "admins"]);
+    send_of(&person, &old, "everyone", &[("name", "Ours")]).leads_to("/admin/apps/1?done=saved");
+    let app = root.get("/apps/1").json();
+    assert_eq!((&app["name"], &app["url"], &app["access"]), (&json!("Ours"), &json!(moved), &json!("admins")));
+
+    change(json!({"name": "Theirs", "access": "groups", "groups": ["Family", "friends"]}));
+    let old = person.open(APP);
+    change(json!({"name": "Notes", "groups": ["friends"]}));
+    send_of(&person, &old, "groups", &[]).leads_to("/admin/apps/1?done=saved");
+    assert_eq!(root.get("/apps/1").json()["groups"], json!(["friends"]), "Family is not let in again");
+    send_of(&person, &old, "groups", &[("group-Guests", "yes"), ("group-friends", "")])
+        .leads_to("/admin/apps/1?done=saved");
+    let app = root.get("/apps/1").json();
+    assert_eq!((&app["name"], &app["groups"]), (&json!("Notes"), &json!(["Guests"])));
+
+    let old = person.open(APP);
+    change(json!({"access": "admins"}));
+    let again = send_of(&person, &old, "groups", &[("group-Family", "yes")]);
+    again.says(400, "Choose again: it was changed meanwhile.").says(400, "<option value=\"admins\" selected>");
+    assert_eq!(root.get("/apps/1").json()["access"], "admins");
+    send_of(&person, &again, "groups", &[]).leads_to("/admin/apps/1?done=saved");
+    assert_eq!(root.get("/apps/1").json()["groups"], json!(["Family"]));
+}
+
+#[test]
+fn with_another_url_everybody_enters_again_and_its_proxy_is_yet_to_ask() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    let ada = server.user("ada");
+    let visitor = Visitor::signed_in(&server, "ada");
+    for app in [NOTES, MUSIC] {
+        visitor.go(app, "/").unwrap();
+    }
+    for app in [1, 2] {
+        ada.post(&format!("{}/app-tokens", ada.me()), json!({"name": "git", "app_id": app})).is(201, "");
+    }
+    server.flush();
+    let person = server.signed_in_person("root");
+    let has_asked = |app: u8| !person.open(&format!("/admin/apps/{app}")).body.contains("not yet: open the app");
+    let inside = |count: u8| {
+        person.open(APP).says(200, &format!("<dt>Sessions in the app now</dt><dd>{count}</dd>"));
+    };
+    root.put("/apps/1", json!({"name": "Ours", "url": NOTES})).is(200, "");
+    inside(1);
+    assert_eq!((has_asked(1), server.app_token_count()), (true, 2), "the same URL takes nothing back");
+    server.clock.advance(std::time::Duration::from_mins(2));
+    Visitor::new(&server).verify(NOTES, "GET", "/", &NAVIGATION); // which waits to be written
+
+    root.put("/apps/1", json!({"url": "https://moved.example.test"})).is(200, "");
+
+    server.flush();
+    inside(0);
+    assert_eq!((has_asked(1), has_asked(2), server.app_token_count()), (false, true, 1));
+    visitor.go(MUSIC, "/").unwrap();
+    Visitor::new(&server).verify("https://moved.example.test", "GET", "/", &NAVIGATION);
+    server.flush();
+    assert!(has_asked(1));
+    person.open(APP).says(200, "Whoever is inside must enter again");
+    root.put("/apps/1", json!({"url": NOTES})).is(200, "");
+    let answer = visitor.verify(NOTES, "GET", "/", &[]);
+    assert_eq!(answer.status, 401, "the old cookie opens nothing: {answer:?}");
 }
 
 #[test]

@@ -21,6 +21,10 @@ use crate::{
 };
 use poem::{Request, Response, Result, handler};
 
+/// What another URL brings with it.
+const MOVING: &str = "With another one, its proxy needs another file. Whoever is inside must enter again, and its app tokens \
+                      are revoked.";
+
 page! {
     AppPage from "app.html" {
         app: &'p App,
@@ -37,6 +41,8 @@ page! {
         name: Field<'p>,
         url: Field<'p>,
         access: Access,
+        /// What the form is shown with, in hidden fields.
+        was: Vec<(String, &'p str)>,
         /// Why the form is shown again.
         refusal: Option<&'p str>,
         /// Where the name is typed to delete it.
@@ -105,17 +111,18 @@ async fn find(member: &Member) -> Result<(App, Option<LastAsked>), ApiError> {
     Ok(member.context.app.apps.with_last_asked(&member.caller, id).await?)
 }
 
-/// What is to be changed, with all that is wrong with it. What was not changed is left out.
+/// What is to be changed, with all that is wrong with it. What was sent as it was shown is left out: somebody else may have
+/// changed it since.
 fn changes(app: &App, sent: &Form) -> Result<AppChanges, Error> {
     let (mut faults, mut changes) = (Faults::default(), AppChanges::default());
     let (name, url) = (sent.text("name"), sent.text("url").trim_end_matches('/'));
-    if name != app.name.as_str() {
+    if name != access::was(sent, "name", app.name.as_str()) {
         changes.name = faults.collect("name", DisplayName::parse(name));
     }
-    if url != app.url.as_str() {
+    if url != access::was(sent, "url", app.url.as_str()) {
         changes.url = faults.collect("url", Origin::parse(url));
     }
-    let (access, groups) = access::read(sent, &mut faults);
+    let (access, groups) = access::changes(app, sent, &mut faults);
     if faults.is_empty() { Ok(AppChanges { access, groups, ..changes }) } else { Err(Error::Invalid(faults)) }
 }
 
@@ -140,6 +147,7 @@ async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result
         name,
         url,
         access: Access::of(member, Some(&app), again.form, again.refusal).await?,
+        was: access::as_shown(&app),
         refusal: again.refusal.map(|refusal| refusal.text.as_str()),
         typed_name,
         deletion_refusal: again.deletion.map(|refusal| refusal.text.as_str()),
@@ -151,11 +159,10 @@ async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result
 
 /// The cursor is placed only where something is wrong: most people come to read.
 fn fields<'p>(app: &'p App, again: &Again<'p>) -> [Field<'p>; 3] {
-    let typed = |name, now| again.form.map_or(now, |form| form.text(name));
+    let typed = |name, now| again.form.map_or(now, |form| access::again(form, name, now));
     let mut fields = [
         Field::new("name", "Name", "text", "off", typed("name", app.name.as_str())),
-        Field::new("url", "URL", "url", "off", typed("url", app.url.as_str()))
-            .with_help("With another one, its proxy needs another file."),
+        Field::new("url", "URL", "url", "off", typed("url", app.url.as_str())).with_help(MOVING),
         Field::new("typed_name", "Name of the app", "text", "off", "").with_help("Type it to delete the app."),
     ];
     if let Some(refusal) = again.refusal {
