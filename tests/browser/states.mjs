@@ -2,7 +2,8 @@
 //
 // A route that the service has and this list lacks is a fault.
 
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { serve } from './app.mjs';
 import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.mjs';
 
@@ -145,8 +146,10 @@ async function upload(tab, site, text, isDryRun = true) {
     await sendInTurn(tab);
 }
 async function chooseFile(tab, text) {
-    const file = { name: 'accounts.jsonl', mimeType: 'application/octet-stream', buffer: Buffer.from(text) };
-    await tab.page.getByLabel('File', { exact: true }).setInputFiles(file);
+    const folder = await mkdtemp(`${tmpdir()}/usher-`);
+    await writeFile(`${folder}/accounts.jsonl`, text);
+    tab.context.once('close', () => rm(folder, { recursive: true }));
+    await tab.page.getByLabel('File', { exact: true }).setInputFiles(`${folder}/accounts.jsonl`);
 }
 /** A tab of an administrator whose sign-in is too old, after they have confirmed the password. */
 async function confirmToImport(tab) {
