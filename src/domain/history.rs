@@ -43,7 +43,7 @@ impl serde::Serialize for HistoryActor {
 }
 
 /// An entry of the audit log without what is none of the owner's business: the ids of other accounts, and the IP addresses
-/// of those who are named.
+/// of those who acted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryEntry {
     pub id: i64,
@@ -110,7 +110,7 @@ mod tests {
         for (action, id, request, ip, shown) in [
             (Action::SignedIn, Some(1), request, ip, (HistoryActor::Owner, None, ip)),
             (Action::UserDisabled, Some(2), request, ip, (HistoryActor::Other, Some("root"), None)),
-            (Action::AccessDenied, Some(3), request, ip, (HistoryActor::Other, None, ip)),
+            (Action::AccessDenied, Some(3), request, ip, (HistoryActor::Other, None, None)),
             (Action::UserDisabled, None, None, None, (HistoryActor::CommandLine, None, None)),
             (Action::SignInFailed, None, request, ip, (HistoryActor::Unknown, None, ip)),
             (Action::SignInFailed, None, None, None, (HistoryActor::Unknown, None, None)),
