@@ -38,7 +38,7 @@ actions! {
     UserUpdated => "user.updated",
     /// An account has a new password.
     UserPasswordChanged => "user.password_changed",
-    /// The role of an account was changed.
+    /// The role of an account was changed, or an account was imported as an administrator.
     UserRoleChanged => "user.role_changed",
     /// An account was disabled, which ends its sessions and revokes its app tokens.
     UserDisabled => "user.disabled",

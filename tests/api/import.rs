@@ -55,6 +55,10 @@ fn a_file_is_imported_whole_and_its_owners_sign_in() {
     assert_eq!(recorded.len(), 1);
     assert_eq!((recorded[0].actor, recorded[0].count), (Some(root.id), 3));
     assert_eq!(recorded[0].request_id.as_deref(), Some(imported.header("x-request-id")));
+    let last = server.audit().into_iter().rfind(|entry| entry.action == "user.role_changed");
+    let administrator = last.map(|entry| (entry.actor, entry.subject, entry.count, entry.request_id));
+    let expected = (Some(root.id), Some(cy.id), 1, recorded[0].request_id.clone());
+    assert_eq!(administrator, Some(expected), "the log says who became an administrator");
 
     // and once more nothing is imported, because the names are taken
     assert_eq!(upload(&root, "", &file).faulty(), ["line 1", "line 3", "line 4"]);
@@ -78,7 +82,9 @@ fn what_is_wrong_is_named_by_line_and_nothing_is_imported_or_repeated() {
     assert!(details["line 4"].as_str().unwrap().contains("is that of line 1, too"), "{details}");
     assert!(!refused.json().to_string().contains("s3cret"), "{details}");
     let many = upload(&root, "", "{\n".repeat(3_000));
-    assert_eq!(many.faulty().len(), 20);
+    let mut first: Vec<String> = (1..=20).map(|number| format!("line {number}")).collect();
+    first.sort_unstable();
+    assert_eq!(many.faulty(), first);
     assert_eq!(upload(&root, "?dry_run=true", &file).is(400, "validation_failed").json()["error"]["details"], details);
     assert_eq!(upload(&root, "?dry_run=1", &file).faulty(), ["dry_run"]);
     assert_eq!(server.rows(), before);

@@ -25,28 +25,39 @@ impl ImportLine {
     /// The member in which it kept the text of a line that was not an object, or that repeated a member.
     pub const LINE: &str = "line";
 
-    /// Reads all lines, and their texts if `keep` is set. The text of a line that is too long is empty. Empty lines are
-    /// skipped, and line numbers count them.
-    pub fn read_all(mut file: impl BufRead, keep: bool) -> io::Result<(Vec<Self>, Vec<Vec<u8>>)> {
-        let (mut lines, mut texts, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+    /// Reads an uploaded file, but nothing behind the last faulty line that an answer lists: a fault takes far more
+    /// memory than the few bytes that cause it.
+    pub fn read_upload(file: impl BufRead) -> io::Result<Vec<Self>> {
+        Self::read_all(file, false, Faults::MAX_LISTED).map(|(lines, _)| lines)
+    }
+
+    /// Reads all lines up to the last of `max_faulty` faulty ones, and their texts if `keep` is set. The text of a line
+    /// that is too long is empty. Empty lines are skipped, and line numbers count them.
+    pub fn read_all(mut file: impl BufRead, keep: bool, max_faulty: usize) -> io::Result<(Vec<Self>, Vec<Vec<u8>>)> {
+        let (mut lines, mut texts, mut bytes, mut faulty) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for number in 1.. {
+            if faulty >= max_faulty {
+                break;
+            }
             bytes.clear();
             // One more than fits shows whether it fits.
             let count = io::Read::take(&mut file, MAX_BYTES as u64 + 1).read_until(b'\n', &mut bytes)?;
             if count == 0 {
                 break;
             }
-            if count > MAX_BYTES {
+            let line = if count > MAX_BYTES {
                 if bytes.last() != Some(&b'\n') {
                     file.skip_until(b'\n')?;
                 }
-                lines.push(unreadable(number, "is longer than any account's"));
                 bytes.clear();
+                unreadable(number, "is longer than any account's")
             } else if bytes.trim_ascii().is_empty() {
                 continue;
             } else {
-                lines.push(read(number, &bytes));
-            }
+                read(number, &bytes)
+            };
+            faulty += usize::from(!line.faults.is_empty());
+            lines.push(line);
             texts.extend(keep.then(|| bytes.clone()));
         }
         Ok((lines, texts))
@@ -200,6 +211,22 @@ mod tests {
             assert_eq!(faults(text), "the line is not one JSON object", "{text:.20}");
         }
         assert!(read(1, b"{\"username\":\"\xff\"}").faults.contains("the line"));
+    }
+
+    #[test]
+    fn of_an_upload_nothing_is_read_behind_the_last_fault_that_is_listed() {
+        let valid = WHOLE.replace('\n', "") + "\n";
+        let first = valid.repeat(2) + "\n" + &"x\n".repeat(19) + &"y".repeat(MAX_BYTES + 9) + "\n";
+        let all = first.clone() + &"x\n".repeat(1_000) + &valid;
+
+        let mut rest = all.as_bytes();
+        let lines = ImportLine::read_upload(&mut rest).unwrap();
+        let faulty = lines.iter().filter(|line| !line.faults.is_empty()).count();
+        assert_eq!((lines.len(), faulty, lines[21].number), (22, Faults::MAX_LISTED, 23));
+        assert_eq!(all.len() - rest.len(), first.len());
+
+        let (lines, texts) = ImportLine::read_all(all.as_bytes(), true, usize::MAX).unwrap();
+        assert_eq!((lines.len(), texts.len()), (1_023, 1_023));
     }
 
     proptest! {

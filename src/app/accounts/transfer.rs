@@ -113,8 +113,8 @@ impl Transfer {
         file: Vec<u8>,
         dry_run: bool,
     ) -> Result<ImportReport, Error> {
-        let read = tokio::task::spawn_blocking(move || ImportLine::read_all(&file[..], false)).await;
-        let (lines, _) = read.map_err(failed)?.map_err(failed)?;
+        let read = tokio::task::spawn_blocking(move || ImportLine::read_upload(&file[..])).await;
+        let lines = read.map_err(failed)?.map_err(failed)?;
         let lines = self.review(caller, lines).await?;
         let mut faults = Faults::default();
         for line in &lines {
@@ -161,7 +161,8 @@ impl Transfer {
             .await
     }
 
-    /// Adds all accounts or none. Each comes with the number of its line. An account without a password gets an
+    /// Adds all accounts or none. Each comes with the number of its line. The audit log says how many they are, and who
+    /// of them is an administrator. An account without a password gets an
     /// unusable hash, and can sign in once its password is set. Slow work is done before the transaction, so that other
     /// writers wait for the inserts alone.
     pub async fn import(&self, caller: &Caller, mut records: Vec<(u64, UserRecord)>) -> Result<(), Error> {
@@ -176,10 +177,13 @@ impl Transfer {
         self.core
             .change_without_deadline(caller, Operation::ImportUsers, move |writer, _| {
                 writer.expect_many_rows()?;
-                for (line, record) in &records {
-                    writer.insert_record(record).map_err(|error| of_line(*line, error))?;
-                }
                 writer.record_times(Action::UserImported, None, count);
+                for (line, record) in &records {
+                    let id = writer.insert_record(record).map_err(|error| of_line(*line, error))?;
+                    if record.role == Role::Admin {
+                        writer.record(Action::UserRoleChanged, Some(id));
+                    }
+                }
                 Ok(())
             })
             .await

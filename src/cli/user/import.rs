@@ -102,14 +102,15 @@ impl Import {
         add(&app, lines)
     }
 
-    /// Reads all lines before anything is asked of the database. Their texts are kept only for --skip-refused.
+    /// Reads all lines before anything is asked of the database, and counts all that are faulty. Their texts are kept only for --skip-refused.
     fn read(&self) -> Result<(Vec<ImportLine>, Vec<Vec<u8>>)> {
         let (name, keep) = (self.file.display(), self.skip_refused.is_some());
         if self.file.as_os_str() == "-" {
-            return ImportLine::read_all(io::stdin().lock(), keep).context("standard input can't be read");
+            return ImportLine::read_all(io::stdin().lock(), keep, usize::MAX).context("standard input can't be read");
         }
         let file = File::open(&self.file).map(BufReader::new);
-        file.and_then(|file| ImportLine::read_all(file, keep)).with_context(|| format!("{name} can't be read"))
+        file.and_then(|file| ImportLine::read_all(file, keep, usize::MAX))
+            .with_context(|| format!("{name} can't be read"))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Statements for moving accounts from one service to another.
 
-use super::users::{USER_WIDTH, user_from};
+use super::users::{USER_WIDTH, new_id, user_from};
 use crate::{
-    domain::{Error, PasswordHash, User, UserRecord},
+    domain::{Error, PasswordHash, User, UserId, UserRecord},
     store::{
         Writer,
         sql::{Columns, Fault, values},
@@ -30,12 +30,12 @@ impl Writer<'_> {
         Ok(self.sql.expect_many_rows()?)
     }
 
-    /// Stores an account from another service, with a new id. Fails with `UsernameTaken` or `EmailTaken` by the
+    /// Stores an account from another service, and returns its new id. Fails with `UsernameTaken` or `EmailTaken` by the
     /// constraint alone: imports check names before.
-    pub fn insert_record(&mut self, record: &UserRecord) -> Result<(), Error> {
+    pub fn insert_record(&mut self, record: &UserRecord) -> Result<UserId, Error> {
         const SQL: &str = "INSERT INTO users (username, username_key, email, email_key, email_verified, password_hash,
                                     password_version, role, disabled, revision, created_at, updated_at, display_name)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10, ?11)";
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?8, 1, ?9, ?10, ?11) RETURNING id";
         let (username_key, email_key) = (record.username.key(), record.email.key());
         let given = values![
             &record.username,
@@ -50,7 +50,6 @@ impl Writer<'_> {
             self.now,
             record.display_name.as_ref(),
         ];
-        self.sql.change(SQL, given)?;
-        Ok(())
+        new_id(self.sql.only(SQL, given, |row| row.number(0))?)
     }
 }

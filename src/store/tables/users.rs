@@ -283,6 +283,11 @@ impl Reader<'_> {
     }
 }
 
+/// The id that the database gave to a new account.
+pub(super) fn new_id(id: i64) -> Result<UserId, Error> {
+    UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))
+}
+
 impl Writer<'_> {
     /// Stores a new account. Fails with `UsernameTaken` or `EmailTaken`; if both are taken, with the former.
     pub fn insert_user(&mut self, new: &NewUser) -> Result<User, Error> {
@@ -302,7 +307,7 @@ impl Writer<'_> {
             self.now,
         ];
         let id = self.sql.only(SQL, given, |row| row.number(0))?;
-        let id = UserId::new(id).ok_or_else(|| Error::Internal(format!("the database gave the id {id}")))?;
+        let id = new_id(id)?;
         self.user(id)?.ok_or_else(|| Error::Internal("a user vanished in the transaction that created it".into()))
     }
 
