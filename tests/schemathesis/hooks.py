@@ -87,6 +87,9 @@ class Admin:
             self._token, self._since = new_admin(), time.monotonic()
         return self._token
 
+    def id(self):
+        return http.get(f"{API}/auth/me", headers=bearer(self.token())).json()["id"]
+
     def _is_good(self):
         if self._token is None or time.monotonic() - self._since > FRESH_SECONDS:
             return False
@@ -95,6 +98,14 @@ class Admin:
 
 
 admin = Admin()
+
+
+def new_app():
+    """The id of an app that administrators may enter."""
+    content = {"name": "app", "url": f"http://door{next(numbers)}.schemathesis.example", "access": "admins"}
+    made = http.post(f"{API}/apps", json=content, headers=bearer(admin.token()))
+    made.raise_for_status()
+    return made.json()["id"]
 
 
 @schemathesis.auth(refresh_interval=None)
@@ -167,6 +178,10 @@ def before_call(context, case, kwargs):
         case.body = {"email": new_user(), "password": PASSWORD}
     elif request == "POST /auth/password-reset" and some(case.body, 3):
         case.body = {"token": reset_token(), "password": PASSWORD}
+    elif request == "POST /users/{user_id}/app-tokens" and some(case.body, 3):
+        # Only its owner creates one, for an app that is there.
+        case.path_parameters["user_id"] = admin.id()
+        case.body = {**case.body, "app_id": new_app()}
     elif request in WITH_NAMES:
         if case.meta.phase.name.value == "stateful" or not some(case.body, 4):
             case.body = dict(case.body)
