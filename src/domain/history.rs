@@ -64,7 +64,7 @@ impl HistoryEntry {
         let (text, actor) = (entry.told_to(owner, names), HistoryActor::of(&entry, owner));
         let AuditEntry { id, at, action, actor: other, ip, count, .. } = entry;
         let actor_username = other.filter(|_| actor == HistoryActor::Other).and_then(|id| names.get(id).cloned());
-        // Whoever acted may have been an administrator then.
+        // The one who acted may have been an administrator then.
         let ip = ip.filter(|_| actor != HistoryActor::Other);
         Self { id, at, action, actor, actor_username, ip, count, text }
     }

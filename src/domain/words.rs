@@ -92,7 +92,7 @@ impl Sentence<'_> {
         }
     }
 
-    /// Somebody without an account here: whoever can open the database.
+    /// Somebody without an account here, who can open the database.
     fn command_line(&self) -> &'static str {
         if self.reader.is_some() { "somebody at the server" } else { "the command line" }
     }

@@ -86,7 +86,7 @@ const TABLE: &[Row] = &[
 
     Row("GET /admin", "/admin", &[], READ),
     Row("GET /admin/audit", "/admin/audit", &[], READ),
-    // Whoever finds an open browser must not take the whole log away.
+    // Somebody who finds an open browser must not take the whole log away.
     Row("GET /admin/audit/export", "/admin/audit/export?format=csv", &[], CHANGE),
     Row("GET /admin/health", "/admin/health", &[], READ),
     Row("GET /admin/apps/new", "/admin/apps/new", &[], READ),

@@ -37,7 +37,7 @@ answer! {
         actor: HistoryActor,
         /// The username of another account that did it, if it is an administrator's, or if the owner of this account is an administrator. Otherwise null
         actor_username: Nullable<Username>,
-        /// The IP address of whoever did it, if it is known. Null if another account did it
+        /// The IP address from which it was done, if it is known. Null if another account did it
         ip: Nullable<String>,
         /// How many events the entry stands for
         count: i64,

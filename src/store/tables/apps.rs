@@ -138,7 +138,7 @@ impl Writer<'_> {
         self.app(id)?.ok_or(Error::AppNotFound)
     }
 
-    /// Writes every field of an app. With another URL, whoever is inside must enter again. Fails as `insert_app` does.
+    /// Writes every field of an app. With another URL, people who are inside must enter again. Fails as `insert_app` does.
     pub fn update_app(&mut self, id: AppId, new: &NewApp) -> Result<App, Error> {
         const SQL: &str = "UPDATE apps SET name = ?2, url = ?3, host = ?4, access = ?5 WHERE id = ?1";
         let given = values![id, &new.name, new.url.as_str(), new.url.host(), new.access.as_str()];

@@ -196,7 +196,7 @@ impl Writer<'_> {
     }
 
     /// Ends every session of an account but the one named and those that depend on it, and returns how many that were.
-    /// Where none is named, the account's app tokens are revoked, too, which is recorded: whoever ends all sessions wants
+    /// Where none is named, the account's app tokens are revoked, too, which is recorded: those who end all sessions want
     /// nobody to go on with what was handed out before.
     pub fn delete_sessions(&mut self, user: UserId, but: Option<&SessionId>) -> Result<u32, Error> {
         const SQL: &str = "DELETE FROM sessions

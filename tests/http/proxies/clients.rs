@@ -127,11 +127,11 @@ fn make_repository(folder: &Path) {
         let mut command = client("git", folder, "");
         done(command.args(["-c", "user.name=x", "-c", "user.email=x@example.com"]).args(args));
     };
-    git(&["init", "-q", "work"]);
-    fs::write(folder.join("work/poem.txt"), "a line").expect("it can be written");
-    git(&["-C", "work", "add", "poem.txt"]);
-    git(&["-C", "work", "commit", "-q", "-m", "a line"]);
-    git(&["clone", "-q", "--bare", "work", "repository.git"]);
+    git(&["init", "-q", "poems"]);
+    fs::write(folder.join("poems/poem.txt"), "a line").expect("it can be written");
+    git(&["-C", "poems", "add", "poem.txt"]);
+    git(&["-C", "poems", "commit", "-q", "-m", "a line"]);
+    git(&["clone", "-q", "--bare", "poems", "repository.git"]);
     git(&["-C", "repository.git", "update-server-info"]);
 }
 
@@ -154,7 +154,7 @@ fn curl_git_and_rclone_work_with_an_app_token_and_with_nothing_else(site: &Site)
     let curl = |more: &[&str]| {
         let mut command = run("curl");
         command.args(["-sS", "--fail", "--cacert"]).arg(&certificates().authority).args(more);
-        command.arg(format!("{url}/work/poem.txt"));
+        command.arg(format!("{url}/poems/poem.txt"));
         command
     };
     let (right, wrong) = (format!("any:{token}"), format!("any:{}", token.replace("ushp_", "ushp_x")));

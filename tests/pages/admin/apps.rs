@@ -193,7 +193,7 @@ fn with_another_url_everybody_enters_again_and_its_proxy_is_yet_to_ask() {
     Visitor::new(&server).verify("https://moved.example.test", "GET", "/", &NAVIGATION);
     server.flush();
     assert!(has_asked(1));
-    person.open(APP).says(200, "Whoever is inside must enter again");
+    person.open(APP).says(200, "People who are inside must enter again");
     root.put("/apps/1", json!({"url": NOTES})).is(200, "");
     let answer = visitor.verify(NOTES, "GET", "/", &[]);
     assert_eq!(answer.status, 401, "the old cookie opens nothing: {answer:?}");

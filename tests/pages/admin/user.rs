@@ -133,7 +133,7 @@ fn sessions_are_seen_and_ended_one_by_one_or_all() {
     person.submit(&end, &[("session", stolen["id"].as_str().unwrap())]).leads_to(&format!("{path}?done=session-ended"));
     another.get("/auth/me").is(401, "invalid_token");
     ada.get("/auth/me").is(200, "");
-    // It is as the administrator wants it, whoever was faster.
+    // It is as the administrator wants it, no matter who was faster.
     person.submit(&end, &[("session", stolen["id"].as_str().unwrap())]).leads_to(&format!("{path}?done=session-ended"));
     person.submit(&end, &[]).leads_to(&format!("{path}?done=session-ended"));
     assert_eq!(browser.signed_in_as().as_deref(), Some("ada"), "an empty form ends nothing");

@@ -22,7 +22,7 @@ use crate::{
 use poem::{Request, Response, Result, handler};
 
 /// What another URL brings with it.
-const MOVING: &str = "With another one, its proxy needs another file. Whoever is inside must enter again, and its app tokens \
+const MOVING: &str = "With another one, its proxy needs another file. People who are inside must enter again, and its app tokens \
                       are revoked.";
 
 page! {

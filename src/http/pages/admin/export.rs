@@ -87,7 +87,7 @@ fn cell(text: &str) -> String {
     format!("\"{}{}\"", if formula { "'" } else { "" }, text.replace('"', "\"\""))
 }
 
-/// Needs a recent sign-in: whoever finds an open browser must not take the whole log away.
+/// Needs a recent sign-in: somebody who finds an open browser must not take the whole log away.
 #[handler]
 pub async fn download(admin: Administrator, request: &Request) -> Result<Response> {
     if admin.comes_from_elsewhere {

@@ -160,7 +160,7 @@ pub async fn save(admin: Administrator, sent: Form) -> Result<Response> {
     }
 }
 
-/// Joins the groups whose boxes were ticked, and leaves those whose boxes no longer are. Others stay as they are, whoever
+/// Joins the groups whose boxes were ticked, and leaves those whose boxes no longer are. Others stay as they are, no matter who
 /// has changed them meanwhile.
 #[handler]
 pub async fn set_groups(admin: Administrator, sent: Form) -> Result<Response> {
