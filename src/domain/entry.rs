@@ -1,6 +1,6 @@
 //! Entering an app with the session of a browser: where somebody was going, and what travels with them until they are there.
 
-use super::{AppId, Origin, Session, SessionId, SignedIn, Timestamp, TokenHash};
+use super::{AppId, Origin, SessionId, SignedIn, Timestamp, TokenHash};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::percent_decode_str;
@@ -154,8 +154,16 @@ pub struct EntryCodeState {
 pub struct EnteredApp {
     /// The session of the browser, with which the app's ends.
     pub signed_in: SignedIn,
-    pub with_app: Session,
+    pub with_app: AppSession,
     pub door: Door,
+}
+
+/// A session with an app, as far as using it goes.
+#[derive(Debug, Clone)]
+pub struct AppSession {
+    pub id: SessionId,
+    pub last_used_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// A code that is about to be stored.

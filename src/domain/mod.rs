@@ -35,7 +35,7 @@ pub use chain::{ChainFault, ChainHash, ChainPoint, ChainWalk, ChainedEntry};
 pub use clock_watch::ClockWatch;
 pub use day::{ChartLength, Charted, Day, DayCounts};
 pub use display_name::DisplayName;
-pub use entry::{AppPath, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewEntryCode, NonceHash};
+pub use entry::{AppPath, AppSession, Door, EnteredApp, EntryCodeState, Flow, LastAsked, NewEntryCode, NonceHash};
 pub use error::{Error, Faults};
 pub use group::{DamagedGroup, Group, GroupName, GroupSelector};
 pub use history::{HistoryActor, HistoryEntry};

@@ -12,8 +12,8 @@ use std::{
 pub struct Origin(String);
 
 impl Origin {
-    /// A scheme, 253 characters of a host, and a port.
-    pub const MAX_LENGTH: usize = "https://".len() + 253 + ":65535".len();
+    /// A scheme, a host, and a port.
+    pub const MAX_LENGTH: usize = "https://".len() + MAX_DOMAIN_LENGTH + ":65535".len();
     /// What every origin looks like. `parse` takes less: hosts that can be, and ports only where they are needed.
     pub const PATTERN: &str = r"^https?://[a-z0-9._:\[\]-]+$";
 
@@ -46,7 +46,8 @@ impl Origin {
 
     /// The host and, unless it is the scheme's own, the port: what browsers send in the `Host` header.
     pub fn authority(&self) -> &str {
-        self.0.split_once("://").map_or("", |(_, authority)| authority)
+        let scheme = if self.is_https() { "https://" } else { "http://" };
+        self.0.strip_prefix(scheme).unwrap_or_default()
     }
 
     /// The host without a port: cookies ignore ports (RFC 6265, section 8.5).
@@ -107,12 +108,20 @@ impl serde::Serialize for Origin {
     }
 }
 
-/// Whether a text is the usual spelling of an origin, as far as that is seen at once: a domain in small letters without a
+/// Whether a text is the usual spelling of an origin, as far as that is seen in one pass: a domain of small letters without a
 /// port. Proxies ask about such an origin with each request.
 fn is_plain(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let is_small = |host: &&str| host.bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
-    host.filter(is_small).is_some_and(is_domain)
+    let Some(host) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
+    let mut label_length = 0;
+    let is_domain = host.bytes().all(|byte| match byte {
+        b'.' => std::mem::take(&mut label_length) > 0,
+        b'a'..=b'z' | b'-' => {
+            label_length += 1;
+            label_length <= MAX_LABEL_LENGTH
+        }
+        _ => false,
+    });
+    is_domain && label_length > 0 && host.len() <= MAX_DOMAIN_LENGTH
 }
 
 /// Splits off the port, if there is one. A colon without digits means the default port.
@@ -148,11 +157,16 @@ fn usual_host(host: &str) -> Option<String> {
     is_domain(host).then(|| host.to_owned())
 }
 
+/// RFC 1035, section 2.3.4.
+const MAX_LABEL_LENGTH: usize = 63;
+const MAX_DOMAIN_LENGTH: usize = 253;
+
 fn is_domain(host: &str) -> bool {
     let is_label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        (1..=MAX_LABEL_LENGTH).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    host.len() <= 253 && host.split('.').all(is_label)
+    host.len() <= MAX_DOMAIN_LENGTH && host.split('.').all(is_label)
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl SessionLimits {
 
     /// Whether the stored time of the last use is old enough to be worth a write: a minute, or a tenth of the idle timeout.
     /// A time that is as far in the future was stored while the clock was wrong, and is replaced, too.
-    pub fn is_worth_recording(&self, session: &Session, now: Timestamp) -> bool {
-        now.distance(session.last_used_at) > (self.idle_timeout / 10).min(Duration::from_mins(1))
+    pub fn is_worth_recording(&self, last_used_at: Timestamp, now: Timestamp) -> bool {
+        now.distance(last_used_at) > (self.idle_timeout / 10).min(Duration::from_mins(1))
     }
 }

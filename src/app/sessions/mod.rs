@@ -5,8 +5,8 @@ pub(super) mod uses;
 
 use super::{access::Operation, core::Core};
 use crate::domain::{
-    Action, BrowserToken, Caller, Error, Role, Session, SessionDetails, SessionId, SessionKind, SessionToken, SignedIn,
-    Timestamp, TokenHash, User, UserId, WithApp,
+    Action, AppSession, BrowserToken, Caller, Error, Role, Session, SessionDetails, SessionId, SessionKind,
+    SessionToken, SignedIn, Timestamp, TokenHash, User, UserId, WithApp,
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -37,20 +37,21 @@ fn use_session(core: &Core, session: &Session) -> Result<(), Error> {
     if !alive {
         return Err(Error::InvalidToken);
     }
-    if limits.is_worth_recording(session, now) {
+    if limits.is_worth_recording(session.last_used_at, now) {
         core.uses.gather(&session.id, now);
     }
     Ok(())
 }
 
 /// The same for a browser's session and the one with an app that depends on it: a use of the second is one of the first.
-pub(super) fn use_with_app(core: &Core, browser: &Session, with_app: &Session) -> Result<(), Error> {
+pub(super) fn use_with_app(core: &Core, browser: &Session, with_app: &AppSession) -> Result<(), Error> {
     use_session(core, browser)?;
-    if core.clock.now() >= with_app.expires_at {
+    let now = core.clock.now();
+    if now >= with_app.expires_at {
         return Err(Error::InvalidToken);
     }
-    if core.policy.sessions.is_worth_recording(with_app, core.clock.now()) {
-        core.uses.gather(&with_app.id, core.clock.now());
+    if core.policy.sessions.is_worth_recording(with_app.last_used_at, now) {
+        core.uses.gather(&with_app.id, now);
     }
     Ok(())
 }

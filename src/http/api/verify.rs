@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, Shown},
-    domain::{Actor, Caller, Error, GroupName, Origin, Role, User},
+    domain::{Actor, Caller, DisplayName, Error, GroupName, Origin, Role, User},
     http::{
         auth::{ForwardedRequest, RequestKind, start_of},
         wire::{
@@ -12,9 +12,14 @@ use crate::{
         },
     },
 };
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+};
 use poem_openapi::{
     ApiResponse, OpenApi,
-    registry::{MetaSchema, MetaSchemaRef},
+    registry::{MetaHeader, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
 };
 use std::{borrow::Cow, sync::Arc};
 
@@ -53,49 +58,120 @@ impl ApiSchema for Refuse {
     }
 }
 
-#[derive(ApiResponse)]
+/// What a proxy is told.
+#[derive(Debug)]
 pub enum Verified {
-    /// The token is valid, and its account has the role. There is no body. Only `Remote-Groups` can be empty
-    #[oai(status = 200)]
-    Caller(
-        /// The username in lower case. It can be changed, and then taken by another account
-        #[oai(header = "Remote-User")]
-        String,
-        /// The account's id, which is never given to another account. Use it as the key
-        #[oai(header = "Remote-User-Id")]
-        String,
-        /// The e-mail address if it is verified, else `<id>@unverified.invalid`, where no mail arrives
-        #[oai(header = "Remote-Email")]
-        String,
-        /// `user` or `admin`
-        #[oai(header = "Remote-Role")]
-        String,
-        /// The display name in UTF-8, else the username
-        #[oai(header = "Remote-Name")]
-        String,
-        /// The names of the account's groups in lower case, sorted, with commas between them. Empty if there are none
-        #[oai(header = "Remote-Groups")]
-        String,
-    ),
-    /// A person must sign in first, at the address in `Location`
-    #[oai(status = 302)]
-    Elsewhere(
-        /// Where the sign-in for the app begins
-        #[oai(header = "Location")]
-        String,
-    ),
+    /// The token is valid, and its account has the role: the values of `IDENTITY`.
+    Caller([HeaderValue; 6]),
+    /// A person must sign in first, here.
+    Elsewhere(HeaderValue),
 }
 
-impl From<&User> for Verified {
-    fn from(user: &User) -> Self {
+/// The headers that say who the caller is, with what the spec says of them.
+const IDENTITY: [(HeaderName, &str, &str); 6] = [
+    (
+        HeaderName::from_static("remote-user"),
+        "Remote-User",
+        "The username in lower case. It can be changed, and then taken by another account",
+    ),
+    (
+        HeaderName::from_static("remote-user-id"),
+        "Remote-User-Id",
+        "The account's id, which is never given to another account. Use it as the key",
+    ),
+    (
+        HeaderName::from_static("remote-email"),
+        "Remote-Email",
+        "The e-mail address if it is verified, else `<id>@unverified.invalid`, where no mail arrives",
+    ),
+    (HeaderName::from_static("remote-role"), "Remote-Role", "`user` or `admin`"),
+    (HeaderName::from_static("remote-name"), "Remote-Name", "The display name in UTF-8, else the username"),
+    (
+        HeaderName::from_static("remote-groups"),
+        "Remote-Groups",
+        "The names of the account's groups in lower case, sorted, with commas between them. Empty if there are none",
+    ),
+];
+
+impl Verified {
+    fn caller(user: &User) -> Result<Self, ApiError> {
+        let username = user.username.as_str().to_ascii_lowercase();
         // What its owner only typed may be somebody else's address. `.invalid` is nobody's (RFC 6761, section 6.4).
         let verified = user.email_verified.then(|| user.email.to_string());
         let email = verified.unwrap_or_else(|| format!("{}@unverified.invalid", user.id));
-        let username = user.username.as_str().to_ascii_lowercase();
-        let name = user.display_name.as_ref().map_or_else(|| user.username.to_string(), ToString::to_string);
+        let name = user.display_name.as_ref().map_or_else(|| user.username.as_str(), DisplayName::as_str);
         let groups = user.groups.iter().map(GroupName::key).collect::<Vec<_>>().join(",");
-        Self::Caller(username, user.id.to_string(), email, user.role.as_str().to_owned(), name, groups)
+        Ok(Self::Caller([
+            value(username)?,
+            HeaderValue::from(user.id.get()),
+            value(email)?,
+            HeaderValue::from_static(user.role.as_str()),
+            value(name.to_owned())?,
+            value(groups)?,
+        ]))
     }
+
+    fn elsewhere(location: String) -> Result<Self, ApiError> {
+        Ok(Self::Elsewhere(value(location)?))
+    }
+}
+
+/// The text of a header, whose bytes beyond ASCII are UTF-8.
+fn value(text: String) -> Result<HeaderValue, ApiError> {
+    HeaderValue::try_from(text)
+        .map_err(|_| Error::Internal("a header of an answer would have control characters".into()).into())
+}
+
+impl IntoResponse for Verified {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        match self {
+            Self::Caller(values) => {
+                let headers = response.headers_mut();
+                // With room for those that every answer has.
+                headers.reserve(2 * values.len());
+                headers.extend(IDENTITY.into_iter().map(|(name, ..)| name).zip(values));
+            }
+            Self::Elsewhere(location) => {
+                response.set_status(StatusCode::FOUND);
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+        }
+        response
+    }
+}
+
+/// By hand, because the derived one makes the names of its headers anew for each answer, a sixth of the request.
+impl ApiResponse for Verified {
+    fn meta() -> MetaResponses {
+        let text = |name: &str, description: &str| MetaHeader {
+            name: name.to_owned(),
+            description: Some(description.to_owned()),
+            required: true,
+            deprecated: false,
+            schema: String::schema_ref(),
+        };
+        let answer = |status, description, headers| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![],
+            headers,
+        };
+        let caller = IDENTITY.iter().map(|(_, name, description)| text(name, description)).collect();
+        let elsewhere = vec![text("Location", "Where the sign-in for the app begins")];
+        let responses = vec![
+            answer(
+                200,
+                "The token is valid, and its account has the role. There is no body. Only `Remote-Groups` can be empty",
+                caller,
+            ),
+            answer(302, "A person must sign in first, at the address in `Location`", elsewhere),
+        ];
+        MetaResponses { responses }
+    }
+
+    fn register(_registry: &mut Registry) {}
 }
 
 #[OpenApi]
@@ -120,10 +196,10 @@ impl Verify {
     async fn verify(&self, request: ForwardedRequest, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
         let role = query.0.role.unwrap_or(Role::User);
         let Some(app) = &request.to else {
-            return Ok(self.app.sessions.verify(&request.caller, role)?.into());
+            return Verified::caller(self.app.sessions.verify(&request.caller, role)?);
         };
         match self.enter(&request, app).await {
-            Ok(caller) => Ok(self.app.sessions.verify(&caller, role)?.into()),
+            Ok(caller) => Verified::caller(self.app.sessions.verify(&caller, role)?),
             Err(refusal) => elsewhere(refusal, &request, app, query.0.refuse.is_some()),
         }
     }
@@ -169,7 +245,7 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
         RequestKind::Navigation if has_pages && by_cookie && (is_unknown || is_kept_out) => {
             let location = start_of(app, &request.path);
             if !refuse {
-                return Ok(Verified::Elsewhere(location));
+                return Verified::elsewhere(location);
             }
             Err(ApiError::new(ErrorCode::AuthenticationRequired).leading_to(location))
         }

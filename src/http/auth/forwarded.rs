@@ -38,7 +38,7 @@ fn origin(context: &Context, headers: &HeaderMap) -> Result<Option<Origin>, ApiE
     match (only(headers, &FORWARDED_PROTO)?, only(headers, &FORWARDED_HOST)?) {
         (None, None) => Ok(None),
         (Some(scheme @ ("http" | "https")), Some(host)) if host.bytes().all(is_of_host) => {
-            Origin::normalized(&format!("{scheme}://{host}")).map(Some).map_err(|_| unreadable())
+            Origin::normalized(&[scheme, "://", host].concat()).map(Some).map_err(|_| unreadable())
         }
         _ => Err(unreadable()),
     }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     domain::{
-        AppId, AppPath, Door, EnteredApp, EntryCodeState, Error, NewEntryCode, NonceHash, Origin, SessionId,
-        SessionLimits, SignedIn, Timestamp, TokenHash, User,
+        AppId, AppPath, AppSession, Door, EnteredApp, EntryCodeState, Error, NewEntryCode, NonceHash, Origin,
+        SessionId, SessionLimits, SignedIn, Timestamp, TokenHash, User,
     },
     store::{
         Reader, Writer,
@@ -74,7 +74,7 @@ impl Reader<'_> {
             "SELECT ",
             user_columns!(),
             ", p.id, p.kind, p.created_at, p.authenticated_at, p.last_used_at, p.expires_at,
-               s.id, s.kind, s.created_at, s.authenticated_at, s.last_used_at, s.expires_at, ",
+               s.id, s.last_used_at, s.expires_at, ",
             door_columns!("u.id", "u.role"),
             " FROM sessions s JOIN sessions p ON p.id = s.parent_id JOIN users u ON u.id = s.user_id
                 JOIN apps a ON a.id = s.app_id
@@ -83,8 +83,12 @@ impl Reader<'_> {
         let read = |row: &dyn Columns| {
             let user = user_from(row)?;
             let session = session_from(row, USER_WIDTH, user.id)?;
-            let with_app = session_from(row, USER_WIDTH + 6, user.id)?;
-            let door = door_from(row, USER_WIDTH + 12)?;
+            let with_app = AppSession {
+                id: SessionId::from_stored(row.text(USER_WIDTH + 6)?.to_owned()),
+                last_used_at: row.time(USER_WIDTH + 7)?,
+                expires_at: row.time(USER_WIDTH + 8)?,
+            };
+            let door = door_from(row, USER_WIDTH + 9)?;
             Ok(EnteredApp { signed_in: SignedIn { user, session }, with_app, door })
         };
         Ok(self.sql.first(SQL, values![token], read)?)

@@ -154,6 +154,8 @@ fn a_link_of_another_site_takes_nothing_away() {
     let server = server();
     let person = server.signed_in_person("root");
     let path = "/admin/audit/export?format=csv";
-    person.send("GET", path, &[("sec-fetch-site", "cross-site")], None).says(403, "A link of another site does not take the log away.");
+    person
+        .send("GET", path, &[("sec-fetch-site", "cross-site")], None)
+        .says(403, "A link of another site does not take the log away.");
     assert_eq!(server.sign_in("root").get("/audit?action=audit.exported").json()["events"], json!([]));
 }
