@@ -11,12 +11,12 @@ use kit::{
     pages::pages,
     process::Folder,
     seeding::{self, ADMIN, BUSY, PASSWORD, Size, seed},
-    server::Serving,
+    server::{Serving, forget},
 };
 use rusqlite::OpenFlags;
 use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -204,15 +204,6 @@ fn sign_in(email: &str) -> String {
 
 fn request(path: &str, token: &str) -> String {
     format!("GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n")
-}
-
-/// Writes a file out and asks the system not to keep it in memory. No connection of this process may be open: closing a
-/// file drops the locks that the process has on it.
-fn forget(file: &Path) -> Result<()> {
-    let file = std::fs::File::open(file)?;
-    file.sync_all()?;
-    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
-    Ok(())
 }
 
 /// The lists that are asked for: what each is called, and its path.

@@ -101,6 +101,13 @@ impl Answer {
         header(&self.head, name)
     }
 
+    /// The cookie that it sets and that begins so: name, `=` and value.
+    pub fn cookie(&self, beginning: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut set = fields.filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).map(|(_, value)| value);
+        set.find(|value| value.starts_with(beginning))?.split(';').next()
+    }
+
     pub fn json(&self) -> Result<Value> {
         Ok(serde_json::from_slice(&self.body)?)
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each tool uses its own part")]
 
 pub mod figures;
+pub mod gathered;
 pub mod hoard;
 pub mod http;
 pub mod load;

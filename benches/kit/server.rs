@@ -37,6 +37,15 @@ pub fn run(database: &Path, arguments: &[&str], line: &str) -> Result<()> {
     Ok(())
 }
 
+/// Writes a file out and asks the system not to keep it in memory. No connection of this process may be open: closing a
+/// file drops the locks that the process has on it.
+pub fn forget(file: &Path) -> Result<()> {
+    let file = std::fs::File::open(file)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
 /// `usher serve`.
 pub struct Serving {
     pub address: SocketAddr,
