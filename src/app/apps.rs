@@ -76,13 +76,22 @@ impl Apps {
     }
 
     /// Changes what is given and leaves the rest. With another URL, sessions in it end, of which there may be many, and its
-    /// app tokens are revoked.
-    pub async fn update(&self, caller: &Caller, id: Option<AppId>, changes: AppChanges) -> Result<App, Error> {
+    /// app tokens are revoked. Changes nothing if the app is not as the caller has seen it, where that is given.
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        id: Option<AppId>,
+        changes: AppChanges,
+        seen: Option<App>,
+    ) -> Result<App, Error> {
         let public_url = self.core.policy.public_url.clone();
         let is_slow = changes.url.is_some();
         let work = move |writer: &mut Writer<'_>, _: &Caller| {
             let id = id.ok_or(Error::AppNotFound)?;
             let before = writer.app(id)?.ok_or(Error::AppNotFound)?;
+            if seen.as_ref().is_some_and(|seen| *seen != before) {
+                return Err(Error::PreconditionFailed);
+            }
             let new = changes.apply(&before);
             check(&new, public_url.as_ref())?;
             let after = writer.update_app(id, &new)?;

@@ -194,7 +194,7 @@ impl Set {
         let id = self.meant.find(&app)?;
         let groups = Some(self.groups).filter(|groups| !groups.is_empty());
         let changes = AppChanges { name: self.name, url: self.url, access: self.access, groups };
-        let changed = block_on(app.apps.update(&Caller::shell(), id, changes)).map_err(explain)?;
+        let changed = block_on(app.apps.update(&Caller::shell(), id, changes, None)).map_err(explain)?;
         eprint(&format!("the app {} is {} at {}, for {}", changed.id, changed.name, changed.url, changed.access));
         if self.json { show_json(&answers::App::from(changed)) } else { Ok(()) }
     }

@@ -97,6 +97,7 @@ const TABLE: &[Row] = &[
     Row("GET /admin/apps/{app_id}", "/admin/apps/1", &[], READ),
     Row("POST /admin/apps/{app_id}", "/admin/apps/1", &[
         ("name", "Wiki"), ("url", "https://notes.example.test"), ("access", "admins"),
+        ("was-name", "Notes"), ("was-url", "https://notes.example.test"), ("was-access", "everyone"),
     ], CHANGE),
     Row("POST /admin/apps/{app_id}/delete", "/admin/apps/1/delete", &[("typed_name", "Notes")], CHANGE),
 

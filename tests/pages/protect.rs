@@ -88,7 +88,7 @@ fn all_that_is_wrong_is_told_at_its_field() {
     assert!(!page.body.contains("password"), "{page:?}");
 
     send(&person, &[("url", "http://notes.example.test")]).says(400, "URL must begin with https://");
-    send(&person, &[("access", "nobody")]).says(400, "Choose again: that is no longer there.");
+    send(&person, &[("access", "nobody")]).says(400, "Choose again.");
     let with_slash = send(&person, &[("url", "https://notes.example.test/")]);
     with_slash.leads_to("/admin/apps/1?proxy=caddy&upstream=127.0.0.1:3000");
     send(&person, &[]).says(409, "URL has the host of another app or of this server");

@@ -206,7 +206,7 @@ impl Apps {
         app_id: Path<Option<AppId>>,
         body: Body<AppUpdate>,
     ) -> Result<Found, ApiError> {
-        Ok(Found::App(Json(self.app.apps.update(&caller.0, app_id.0, body.0.into()).await?.into())))
+        Ok(Found::App(Json(self.app.apps.update(&caller.0, app_id.0, body.0.into(), None).await?.into())))
     }
 
     /// Delete an app

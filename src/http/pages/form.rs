@@ -122,6 +122,15 @@ impl Choice {
     }
 }
 
+/// What a field holds now, for somebody who has typed something else into it. `None` where there is nothing to say.
+pub fn it_is_now(typed: &str, now: &str) -> Option<String> {
+    match now {
+        _ if now == typed => None,
+        "" => Some("It is empty now.".to_owned()),
+        _ => Some(format!("It is now {now}.")),
+    }
+}
+
 /// A box to tick.
 pub struct Tick {
     pub name: String,

@@ -1,7 +1,7 @@
 //! The fields of an account, for its owner and for administrators.
 
 use super::{
-    form::{Choice, Field, FormView, Refusal},
+    form::{Choice, Field, FormView, Refusal, it_is_now},
     view,
 };
 use crate::{
@@ -20,6 +20,8 @@ pub struct Typed<'p> {
     email: &'p str,
     /// For administrators only.
     role: Option<&'p str>,
+    /// The one that the form was made from.
+    revision: Option<&'p str>,
 }
 
 impl<'p> Typed<'p> {
@@ -30,6 +32,7 @@ impl<'p> Typed<'p> {
             username: user.username.as_str(),
             email: user.email.as_str(),
             role: Some(user.role.as_str()),
+            revision: None,
         }
     }
 
@@ -39,6 +42,7 @@ impl<'p> Typed<'p> {
             username: sent.text("username"),
             email: sent.text("email"),
             role: Some(sent.text("role")).filter(|role| !role.is_empty()),
+            revision: Some(sent.text(REVISION)),
         }
     }
 
@@ -76,15 +80,13 @@ pub fn expected(user: &User, sent: &Form) -> ExpectedRevision {
 /// field.
 pub fn form<'p>(user: &User, typed: &Typed<'p>, with_role: bool, refusal: Option<&Refusal>) -> FormView<'p> {
     let was_changed = refusal.is_some_and(|refusal| refusal.code == ErrorCode::PreconditionFailed);
+    // Only a form that says what was changed meanwhile may replace it.
+    let seen = typed.revision.filter(|_| !was_changed);
     let now = Typed::from_user(user);
     let field = |name, label, kind, autocomplete, value: &'p str, now: &str, help: &str| {
-        let help = match now {
-            now if was_changed && now.is_empty() && !value.is_empty() => "It is empty now.".to_owned(),
-            now if was_changed && now != value => format!("It is now {now}."),
-            _ => help.to_owned(),
-        };
-        let field = Field::new(name, label, kind, autocomplete, value);
-        if help.is_empty() { field } else { field.with_help(help) }
+        let meanwhile = it_is_now(value, now).filter(|_| was_changed);
+        let help = meanwhile.or_else(|| Some(help.to_owned()).filter(|help| !help.is_empty()));
+        Field { help, ..Field::new(name, label, kind, autocomplete, value) }
     };
     let called = "How pages and apps call the account. May stay empty.";
     let display_name =
@@ -95,7 +97,7 @@ pub fn form<'p>(user: &User, typed: &Typed<'p>, with_role: bool, refusal: Option
         Choice { help, ..Choice::new("role", "Role", roles, typed.role.unwrap_or_default()) }
     });
     FormView {
-        hidden: vec![(REVISION, format!("{}.{}", user.id, user.revision))],
+        hidden: vec![(REVISION, seen.map_or_else(|| format!("{}.{}", user.id, user.revision), str::to_owned))],
         fields: vec![
             display_name.optional(),
             field("username", "Username", "text", "username", typed.username, now.username, ""),

@@ -69,28 +69,19 @@ fn an_app_is_changed_and_what_was_typed_wrongly_comes_back() {
     assert_eq!((page.value("name"), page.value("url")), ("Notes", NOTES));
     page.says(200, "<option value=\"everyone\" selected>").says(200, "Registration is open: “everyone” is anybody");
 
-    let wrong = [("name", "a\u{202e}b"), ("url", "notes"), ("access", "groups")];
-    let again = person.submit(APP, &wrong);
+    let send = |access, changes: &[(&str, &str)]| send_of(&person, &person.open(APP), access, changes);
+    let again = send("groups", &[("name", "a\u{202e}b"), ("url", "notes")]);
     assert!(again.fault("name").is_some() && again.fault("url").is_some(), "{again:?}");
     again.says(400, "<option value=\"groups\" selected>");
     assert_eq!(again.value("url"), "notes");
-    person
-        .submit(APP, &[("name", "Notes"), ("url", MUSIC), ("access", "admins")])
-        .says(409, "URL has the host of another");
-    let without = person.submit(APP, &[("name", "Notes"), ("url", NOTES), ("access", "groups")]);
-    without.says(400, "Choose a group, or let others in.");
+    send("admins", &[("url", MUSIC)]).says(409, "URL has the host of another");
+    send("groups", &[]).says(400, "Choose a group, or let others in.");
     assert_eq!(root.get("/apps/1").json()["access"], "everyone");
 
     let moved = "https://moved.example.test";
     let url = format!("{moved}/");
-    let sent = [
-        ("name", "Our <notes>"),
-        ("url", &url),
-        ("access", "groups"),
-        ("group-Family", "yes"),
-        ("group-friends", "yes"),
-    ];
-    person.submit(APP, &sent).leads_to("/admin/apps/1?done=saved");
+    let changes = [("name", "Our <notes>"), ("url", &url), ("group-Family", "yes"), ("group-friends", "yes")];
+    send("groups", &changes).leads_to("/admin/apps/1?done=saved");
     let app = root.get("/apps/1").json();
     assert_eq!(
         (&app["name"], &app["url"], &app["groups"]),
@@ -101,8 +92,7 @@ fn an_app_is_changed_and_what_was_typed_wrongly_comes_back() {
         .says(200, "name=\"group-friends\" value=\"yes\" checked>");
 
     // The boxes stay ticked in the browser, and count no more.
-    let sent = [("name", "Notes"), ("url", moved), ("access", "admins"), ("group-Family", "yes")];
-    person.submit(APP, &sent).leads_to("/admin/apps/1?done=saved");
+    send("admins", &[("name", "Notes"), ("was-name", "Our <notes>")]).leads_to("/admin/apps/1?done=saved");
     assert_eq!(root.get("/apps/1").json()["groups"], json!([]));
 }
 
@@ -122,42 +112,59 @@ fn send_of(person: &Person, page: &Page, access: &str, changes: &[(&str, &str)])
 }
 
 #[test]
-fn a_page_that_was_opened_long_ago_undoes_nothing() {
+fn of_two_administrators_the_second_sees_what_the_first_has_changed() {
     let server = Server::with_apps();
     let root = server.admin("root");
-    for name in ["Family", "friends", "Guests"] {
+    server.admin("boss");
+    for name in ["family", "Friends", "Guests"] {
+        root.post("/groups", json!({"name": name})).is(201, "");
+    }
+    let (first, second) = (server.signed_in_person("root"), server.signed_in_person("boss"));
+    let (seen, seen_too) = (first.open(APP), second.open(APP));
+    let moved = "https://moved.example.test";
+    let changes = [("name", "Theirs"), ("url", moved), ("group-family", "yes"), ("group-Friends", "yes")];
+    send_of(&first, &seen, "groups", &changes).leads_to("/admin/apps/1?done=saved");
+
+    let again = send_of(&second, &seen_too, "everyone", &[("name", "Ours")]);
+
+    again
+        .says(412, "Nothing was saved: this was changed meanwhile.")
+        .says(412, "It is now Theirs.")
+        .says(412, "It is now https://moved.example.test.")
+        .says(412, "It is now members of family, Friends.")
+        .says(412, "<option value=\"everyone\" selected>");
+    assert_eq!([again.value("name"), again.value("url")], ["Ours", NOTES], "what was typed comes back");
+    let app = root.get("/apps/1").json();
+    assert_eq!([&app["name"], &app["url"], &app["access"]], [&json!("Theirs"), &json!(moved), &json!("groups")]);
+    // Who has seen it may replace it.
+    send_of(&second, &again, "everyone", &[("name", "Ours"), ("url", moved)]).leads_to("/admin/apps/1?done=saved");
+    let app = root.get("/apps/1").json();
+    assert_eq!([&app["name"], &app["access"], &app["groups"]], [&json!("Ours"), &json!("everyone"), &json!([])]);
+}
+
+/// Boxes alone, which no field names, and forms that don't say what they were shown with.
+#[test]
+fn a_page_that_was_opened_long_ago_lets_nobody_in_again() {
+    let server = Server::with_apps();
+    let root = server.admin("root");
+    for name in ["family", "Friends"] {
         root.post("/groups", json!({"name": name})).is(201, "");
     }
     let person = server.signed_in_person("root");
-    let change = |what| root.put("/apps/1", what).is(200, "").json();
+    let change = |groups| {
+        root.put("/apps/1", json!({"access": "groups", "groups": groups})).is(200, "");
+    };
+    change(["family", "Friends"].to_vec());
     let old = person.open(APP);
-    let moved = "https://moved.example.test";
-    change(json!({"access": "admins", "url": moved}));
-
-    let again = send_of(&person, &old, "everyone", &[("name", "a\u{202e}b")]);
-    again.says(400, "<option value=\"admins\" selected>");
-    assert_eq!([again.value("url"), again.value("was-access")], [moved, "admins"]);
-    send_of(&person, &old, "everyone", &[("name", "Ours")]).leads_to("/admin/apps/1?done=saved");
-    let app = root.get("/apps/1").json();
-    assert_eq!((&app["name"], &app["url"], &app["access"]), (&json!("Ours"), &json!(moved), &json!("admins")));
-
-    change(json!({"name": "Theirs", "access": "groups", "groups": ["Family", "friends"]}));
-    let old = person.open(APP);
-    change(json!({"name": "Notes", "groups": ["friends"]}));
-    send_of(&person, &old, "groups", &[]).leads_to("/admin/apps/1?done=saved");
-    assert_eq!(root.get("/apps/1").json()["groups"], json!(["friends"]), "Family is not let in again");
-    send_of(&person, &old, "groups", &[("group-Guests", "yes"), ("group-friends", "")])
-        .leads_to("/admin/apps/1?done=saved");
-    let app = root.get("/apps/1").json();
-    assert_eq!((&app["name"], &app["groups"]), (&json!("Notes"), &json!(["Guests"])));
-
-    let old = person.open(APP);
-    change(json!({"access": "admins"}));
-    let again = send_of(&person, &old, "groups", &[("group-Family", "yes")]);
-    again.says(400, "Choose again: it was changed meanwhile.").says(400, "<option value=\"admins\" selected>");
-    assert_eq!(root.get("/apps/1").json()["access"], "admins");
-    send_of(&person, &again, "groups", &[]).leads_to("/admin/apps/1?done=saved");
-    assert_eq!(root.get("/apps/1").json()["groups"], json!(["Family"]));
+    change(vec!["Friends"]);
+    // What is wrong beside it says nothing of the change.
+    let old = send_of(&person, &old, "groups", &[("name", "a\u{202e}b")]);
+    old.says(400, "Correct what is marked.");
+    let again = send_of(&person, &old, "groups", &[("name", "Notes")]);
+    again.says(412, "It is now members of Friends.").says(412, "name=\"group-family\" value=\"yes\" checked>");
+    let plain = [("name", "Notes"), ("url", NOTES), ("access", "everyone")];
+    person.submit(APP, &plain).says(412, "this was changed meanwhile");
+    assert_eq!(root.get("/apps/1").json()["groups"], json!(["Friends"]));
 }
 
 #[test]
@@ -255,8 +262,7 @@ fn a_change_needs_a_recent_sign_in() {
     let root = server.admin("root");
     let person = server.signed_in_person("root");
     server.clock.advance(std::time::Duration::from_hours(1));
-    let sent = [("name", "Other"), ("url", NOTES), ("access", "admins")];
-    person.submit(APP, &sent).says(403, "Confirm that it is you");
+    send_of(&person, &person.open(APP), "admins", &[("name", "Other")]).says(403, "Confirm that it is you");
     person.submit(DELETE, &[("typed_name", "Notes")]).says(403, "Confirm that it is you");
     assert_eq!(root.get("/apps/1").json()["name"], "Notes");
 }

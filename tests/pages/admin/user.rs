@@ -65,7 +65,11 @@ fn of_two_administrators_the_second_sees_what_the_first_has_changed() {
         .submit(&path, &fields(&seen, &[("email", "first@example.com"), ("role", "admin")]))
         .leads_to(&format!("{path}?done=saved"));
 
-    let again = second.submit(&path, &fields(&seen_too, &[("email", "second@example.com"), ("role", "user")]));
+    // What is wrong beside it says nothing of the change.
+    let wrong = second.submit(&path, &fields(&seen_too, &[("username", "no name"), ("role", "user")]));
+    assert!(wrong.status == 400 && wrong.fault("username").is_some(), "{wrong:?}");
+    let changes = [("username", "ada"), ("email", "second@example.com"), ("role", "user")];
+    let again = second.submit(&path, &fields(&wrong, &changes));
     again
         .says(412, "this was changed meanwhile")
         .says(412, "It is now first@example.com.")

@@ -1,23 +1,21 @@
 //! Who may enter an app: a choice, and a box for each group.
-//!
-//! The form of an app says in hidden fields what it was shown with. What is sent as it was shown is no change, so that a page
-//! that was opened long ago undoes nothing of what others have changed since.
 
+use super::apps::in_words;
 use crate::{
     domain::{App, AppAccess, Faults, GroupName, PageSize, Registration},
     http::{
         auth::Member,
-        pages::form::{Choice, Refusal, Tick},
-        wire::{error::ApiError, form::Form},
+        pages::form::{Choice, Refusal, Tick, it_is_now},
+        wire::{
+            error::{ApiError, ErrorCode},
+            form::Form,
+        },
     },
 };
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
 /// How the names of the boxes begin.
 const BOX: &str = "group-";
-/// How the names of the hidden fields begin, and of those for boxes that were ticked.
-const WAS: &str = "was-";
-const WAS_BOX: &str = "was-group-";
 
 /// The choice, with what is wrong with it.
 pub struct Access {
@@ -42,15 +40,14 @@ impl Access {
             (AppAccess::Groups, "Members of these groups:"),
         ];
         let options = options.map(|(access, label)| (access.as_str().to_owned(), label.to_owned()));
-        let now = app.map_or(AppAccess::Admins, |app| app.access).as_str();
-        let chosen = sent.map_or(now, |sent| again(sent, "access", now));
-        let boxes = sent.map(|sent| Boxes::of(sent, app));
-        let is_ticked = |group: &GroupName| {
-            let is_in = app.is_some_and(|app| app.groups.contains(group));
-            boxes.as_ref().and_then(|boxes| boxes.change(&group.to_string())).unwrap_or(is_in)
+        let now = (app.map_or(AppAccess::Admins, |app| app.access), app.map_or(&[][..], |app| &app.groups));
+        let ticked: BTreeSet<&str> = match sent {
+            Some(sent) => boxes(sent).collect(),
+            None => now.1.iter().map(GroupName::as_str).collect(),
         };
+        let chosen = sent.map_or(now.0.as_str(), |sent| sent.text("access"));
         let tick = |group: GroupName| Tick {
-            is_ticked: is_ticked(&group),
+            is_ticked: ticked.contains(group.as_str()),
             name: format!("{BOX}{group}"),
             label: group.to_string(),
         };
@@ -61,92 +58,33 @@ impl Access {
         } else {
             "Choose a group, or let others in."
         };
-        let groups_fault = has_fault("groups").then_some(fault);
-        let choice = Choice::new("access", "Who may enter", options, chosen);
-        let is_known = sent.is_some_and(|sent| AppAccess::parse(sent.text("access")).is_ok());
-        let fault = if is_known { "it was changed meanwhile" } else { "that is no longer there" };
-        let choice_fault = has_fault("access").then(|| format!("Choose again: {fault}."));
+        let was_changed = refusal.is_some_and(|refusal| refusal.code == ErrorCode::PreconditionFailed);
+        let typed = AppAccess::parse(chosen).map(|access| in_words(access, ticked.iter().copied())).unwrap_or_default();
+        let now = in_words(now.0, now.1.iter().map(GroupName::as_str));
         Ok(Self {
-            choice: Choice { fault: choice_fault, ..choice },
+            choice: Choice {
+                help: it_is_now(&typed, &now).filter(|_| was_changed),
+                fault: has_fault("access").then(|| "Choose again.".to_owned()),
+                ..Choice::new("access", "Who may enter", options, chosen)
+            },
+            groups_fault: has_fault("groups").then_some(fault),
             groups,
-            groups_fault,
             is_open: member.context.app.policy().registration == Registration::Open,
         })
     }
 }
 
-/// What the form of an app is shown with, in hidden fields.
-pub fn as_shown(app: &App) -> Vec<(String, &str)> {
-    let fields = [("name", app.name.as_str()), ("url", app.url.as_str()), ("access", app.access.as_str())];
-    let fields = fields.map(|(name, value)| (format!("{WAS}{name}"), value)).into_iter();
-    fields.chain(app.groups.iter().map(|group| (format!("{WAS_BOX}{group}"), "yes"))).collect()
+/// The groups whose boxes are ticked.
+fn boxes(sent: &Form) -> impl Iterator<Item = &str> {
+    sent.beginning_with(BOX).map(|(name, _)| name)
 }
 
-/// What a field was shown with; what it is now where the form does not say.
-pub fn was<'f>(sent: &'f Form, name: &str, now: &'f str) -> &'f str {
-    let field = format!("{WAS}{name}");
-    if sent.is_ticked(&field) { sent.text(&field) } else { now }
-}
-
-/// What a field is shown with again: what was typed, or what it is now if nobody changed it there.
-pub fn again<'f>(sent: &'f Form, name: &str, now: &'f str) -> &'f str {
-    let typed = sent.text(name);
-    if typed == was(sent, name, now) { now } else { typed }
-}
-
-/// The boxes that are ticked, and those that were when the form was shown.
-struct Boxes {
-    ticked: BTreeSet<String>,
-    were: BTreeSet<String>,
-}
-
-impl Boxes {
-    fn of(sent: &Form, app: Option<&App>) -> Self {
-        let sent_as = |beginning| sent.beginning_with(beginning).map(|(name, _)| name.to_owned()).collect();
-        let were = match app {
-            Some(app) if !sent.is_ticked(&format!("{WAS}access")) => {
-                app.groups.iter().map(GroupName::to_string).collect()
-            }
-            _ => sent_as(WAS_BOX),
-        };
-        Self { ticked: sent_as(BOX), were }
-    }
-
-    /// What a box was made, if it is not as it was.
-    fn change(&self, group: &str) -> Option<bool> {
-        let is_ticked = self.ticked.contains(group);
-        (is_ticked != self.were.contains(group)).then_some(is_ticked)
-    }
-
-    /// The groups of an app once what was changed here is changed there.
-    fn applied_to(&self, app: &App) -> Result<Vec<GroupName>, Cow<'static, str>> {
-        let staying = app.groups.iter().filter(|group| self.change(&group.to_string()) != Some(false)).cloned();
-        let new = self.ticked.difference(&self.were).map(|name| GroupName::parse(name));
-        staying.map(Ok).chain(new).collect()
-    }
-}
-
-/// What was chosen otherwise than it was shown. The boxes count only where groups decide.
-pub fn changes(app: &App, sent: &Form, faults: &mut Faults) -> (Option<AppAccess>, Option<Vec<GroupName>>) {
-    let chosen = faults.collect("access", AppAccess::parse(sent.text("access")));
-    let access = chosen.filter(|access| access.as_str() != was(sent, "access", app.access.as_str()));
-    let boxes = Boxes::of(sent, Some(app));
-    if chosen != Some(AppAccess::Groups) || (access.is_none() && boxes.ticked == boxes.were) {
-        return (access, None);
-    }
-    if access.is_none() && app.access != AppAccess::Groups {
-        faults.add("access", "was changed meanwhile");
-        return (None, None);
-    }
-    (access, faults.collect("groups", boxes.applied_to(app)))
-}
-
-/// What was chosen for a new app. The boxes count only where groups decide.
-pub fn read(sent: &Form, faults: &mut Faults) -> (Option<AppAccess>, Option<Vec<GroupName>>) {
-    let access = faults.collect("access", AppAccess::parse(sent.text("access")));
-    let groups = sent.beginning_with(BOX).map(|(name, _)| GroupName::parse(name)).collect();
-    let groups = faults.collect("groups", groups).filter(|_| access == Some(AppAccess::Groups));
-    (access, groups)
+/// What was chosen. The boxes count only where groups decide.
+pub fn read(sent: &Form, faults: &mut Faults) -> Option<(AppAccess, Vec<GroupName>)> {
+    let access = faults.collect("access", AppAccess::parse(sent.text("access")))?;
+    let boxes = boxes(sent).filter(|_| access == AppAccess::Groups);
+    let groups = faults.collect("groups", boxes.map(GroupName::parse).collect())?;
+    Some((access, groups))
 }
 
 /// The groups that may be chosen, by name. Only administrators see them.

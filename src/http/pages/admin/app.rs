@@ -8,15 +8,19 @@ use super::{
 };
 use crate::{
     app::Apps,
-    domain::{App, AppChanges, AppId, DisplayName, Error, Faults, LastAsked, Origin},
+    domain::{App, AppAccess, AppChanges, AppId, DisplayName, Error, Faults, GroupName, LastAsked, Origin},
     http::{
         auth::{Administrator, Member},
         pages::{
             done::Done,
-            form::{self, Field, Refusal, mark},
+            form::{self, Field, Refusal, it_is_now, mark},
             view::{Layout, html, page},
         },
-        wire::{error::ApiError, form::Form, query::parameter},
+        wire::{
+            error::{ApiError, ErrorCode},
+            form::Form,
+            query::parameter,
+        },
     },
 };
 use poem::{Request, Response, Result, handler};
@@ -59,18 +63,25 @@ struct Again<'p> {
     deletion: Option<&'p Refusal>,
 }
 
+impl Again<'_> {
+    /// Whether somebody else has changed the app since the form was shown.
+    fn was_changed(&self) -> bool {
+        self.refusal.is_some_and(|refusal| refusal.code == ErrorCode::PreconditionFailed)
+    }
+}
+
 /// What the proxy of an app needs, whether it has asked, and the forms.
 #[handler]
 pub async fn show(member: Administrator, request: &Request) -> Result<Response> {
     Ok(render(&member, request, &Again::default()).await?)
 }
 
-/// Changes what is not as it was; or shows the form again.
+/// Changes the app, if it still is as the form was shown with; or shows the form again.
 #[handler]
 pub async fn save(member: Administrator, request: &Request, sent: Form) -> Result<Response> {
     let (app, _) = find(&member).await?;
-    let saved = match changes(&app, &sent) {
-        Ok(changes) => member.context.app.apps.update(&member.caller, Some(app.id), changes).await,
+    let saved = match read(app.id, &sent) {
+        Ok((changes, seen)) => member.context.app.apps.update(&member.caller, Some(app.id), changes, Some(seen)).await,
         Err(error) => Err(error),
     };
     match saved {
@@ -111,19 +122,42 @@ async fn find(member: &Member) -> Result<(App, Option<LastAsked>), ApiError> {
     Ok(member.context.app.apps.with_last_asked(&member.caller, id).await?)
 }
 
-/// What is to be changed, with all that is wrong with it. What was sent as it was shown is left out: somebody else may have
-/// changed it since.
-fn changes(app: &App, sent: &Form) -> Result<AppChanges, Error> {
-    let (mut faults, mut changes) = (Faults::default(), AppChanges::default());
-    let (name, url) = (sent.text("name"), sent.text("url").trim_end_matches('/'));
-    if name != access::was(sent, "name", app.name.as_str()) {
-        changes.name = faults.collect("name", DisplayName::parse(name));
+/// Reads the form, and reports all that is wrong with it together. Returns the app that it was shown with, too.
+fn read(id: AppId, sent: &Form) -> Result<(AppChanges, App), Error> {
+    let mut faults = Faults::default();
+    let name = faults.collect("name", DisplayName::parse(sent.text("name")));
+    let url = faults.collect("url", Origin::parse(sent.text("url").trim_end_matches('/')));
+    let (access, groups) = access::read(sent, &mut faults).unzip();
+    if !faults.is_empty() {
+        return Err(Error::Invalid(faults));
     }
-    if url != access::was(sent, "url", app.url.as_str()) {
-        changes.url = faults.collect("url", Origin::parse(url));
+    let seen = seen(id, sent).ok_or(Error::PreconditionFailed)?;
+    let url = url.filter(|url| *url != seen.url);
+    Ok((AppChanges { name, url, access, groups }, seen))
+}
+
+/// How the names of the hidden fields begin that say what the form was shown with.
+const WAS: &str = "was-";
+const WAS_GROUP: &str = "was-group-";
+
+/// The hidden fields. A form that is shown again without saying what has been changed meanwhile has those it came with.
+fn as_shown<'p>(app: &'p App, again: &Again<'p>) -> Vec<(String, &'p str)> {
+    if let Some(form) = again.form.filter(|_| !again.was_changed()) {
+        return form.beginning_with(WAS).map(|(name, value)| (format!("{WAS}{name}"), value)).collect();
     }
-    let (access, groups) = access::changes(app, sent, &mut faults);
-    if faults.is_empty() { Ok(AppChanges { access, groups, ..changes }) } else { Err(Error::Invalid(faults)) }
+    let fields = [("name", app.name.as_str()), ("url", app.url.as_str()), ("access", app.access.as_str())];
+    let fields = fields.map(|(name, value)| (format!("{WAS}{name}"), value)).into_iter();
+    fields.chain(app.groups.iter().map(|group| (format!("{WAS_GROUP}{group}"), "yes"))).collect()
+}
+
+/// The app that the form was shown with.
+fn seen(id: AppId, sent: &Form) -> Option<App> {
+    let was = |name| sent.text(&format!("{WAS}{name}"));
+    let groups = sent.beginning_with(WAS_GROUP).map(|(name, _)| GroupName::parse(name).ok());
+    let mut groups: Vec<GroupName> = groups.collect::<Option<_>>()?;
+    groups.sort_by_cached_key(GroupName::key);
+    let (name, url) = (DisplayName::parse(was("name")).ok()?, Origin::parse(was("url")).ok()?);
+    Some(App { id, name, url, access: AppAccess::parse(was("access")).ok()?, groups })
 }
 
 async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result<Response, ApiError> {
@@ -147,7 +181,7 @@ async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result
         name,
         url,
         access: Access::of(member, Some(&app), again.form, again.refusal).await?,
-        was: access::as_shown(&app),
+        was: as_shown(&app, again),
         refusal: again.refusal.map(|refusal| refusal.text.as_str()),
         typed_name,
         deletion_refusal: again.deletion.map(|refusal| refusal.text.as_str()),
@@ -157,12 +191,20 @@ async fn render(member: &Member, request: &Request, again: &Again<'_>) -> Result
     Ok(form::again(html(form::status(refusal), &page)?, refusal))
 }
 
-/// The cursor is placed only where something is wrong: most people come to read.
+/// With what was typed, and if somebody else has changed the app meanwhile, with what it has now. The cursor is placed only
+/// where something is wrong: most people come to read.
 fn fields<'p>(app: &'p App, again: &Again<'p>) -> [Field<'p>; 3] {
-    let typed = |name, now| again.form.map_or(now, |form| access::again(form, name, now));
+    let field = |name, label, kind, now: &'p str| {
+        let typed = again.form.map_or(now, |form| form.text(name));
+        Field {
+            help: it_is_now(typed, now).filter(|_| again.was_changed()),
+            ..Field::new(name, label, kind, "off", typed)
+        }
+    };
+    let url = field("url", "URL", "url", app.url.as_str());
     let mut fields = [
-        Field::new("name", "Name", "text", "off", typed("name", app.name.as_str())),
-        Field::new("url", "URL", "url", "off", typed("url", app.url.as_str())).with_help(MOVING),
+        field("name", "Name", "text", app.name.as_str()),
+        if url.help.is_none() { url.with_help(MOVING) } else { url },
         Field::new("typed_name", "Name of the app", "text", "off", "").with_help("Type it to delete the app."),
     ];
     if let Some(refusal) = again.refusal {

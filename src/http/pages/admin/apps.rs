@@ -39,12 +39,13 @@ pub async fn show(admin: Administrator, request: &Request) -> Result<Response> {
 
 /// Who may enter an app, in words.
 pub fn access_in_words(app: &App) -> String {
-    match app.access {
+    in_words(app.access, app.groups.iter().map(GroupName::as_str))
+}
+
+pub fn in_words<'g>(access: AppAccess, groups: impl Iterator<Item = &'g str>) -> String {
+    match access {
         AppAccess::Everyone => "everyone with an account".to_owned(),
         AppAccess::Admins => "administrators".to_owned(),
-        AppAccess::Groups => {
-            let names: Vec<&str> = app.groups.iter().map(GroupName::as_str).collect();
-            format!("members of {}", names.join(", "))
-        }
+        AppAccess::Groups => format!("members of {}", groups.collect::<Vec<_>>().join(", ")),
     }
 }

@@ -65,8 +65,8 @@ fn read(sent: &Form) -> Result<(NewApp, Upstream), Error> {
     let url = faults.collect("url", Origin::parse(sent.text("url").trim_end_matches('/')));
     let upstream = faults.collect("upstream", Upstream::parse(sent.text("upstream")));
     match (name, url, upstream, access::read(sent, &mut faults)) {
-        (Some(name), Some(url), Some(upstream), (Some(access), groups)) if faults.is_empty() => {
-            Ok((NewApp { name, url, access, groups: groups.unwrap_or_default() }, upstream))
+        (Some(name), Some(url), Some(upstream), Some((access, groups))) => {
+            Ok((NewApp { name, url, access, groups }, upstream))
         }
         _ => Err(Error::Invalid(faults)),
     }
