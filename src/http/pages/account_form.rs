@@ -1,6 +1,6 @@
 //! The fields of a new account, for every page that creates one.
 
-use super::form::Field;
+use super::form::{Field, name_limits};
 use crate::{
     app::{App, NewAccount},
     domain::{EmailAddress, Error, Faults, Password, PasswordPolicy, Role, Username},
@@ -25,12 +25,8 @@ pub fn fields<'p>(typed: &Typed<'p>, fixed: Option<&'p EmailAddress>, policy: &P
     let username = Field::new("username", "Username", "text", "username", typed.username);
     let email =
         Field::new("email", "E-mail address", "email", "email", fixed.map_or(typed.email, EmailAddress::as_str));
-    let limits = format!(
-        "1 to {} characters: letters A–Z, digits, dots, underscores and hyphens, beginning with a letter or a digit.",
-        Username::MAX_LENGTH
-    );
     vec![
-        username.with_help(limits),
+        username.with_help(name_limits(Username::MAX_LENGTH)),
         if fixed.is_some() { email.with_help("The invitation is for this e-mail address.").fixed() } else { email },
         new_password("Password", policy),
     ]

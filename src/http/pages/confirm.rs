@@ -81,6 +81,14 @@ pub fn ask(context: &Context) -> Result<Response, ApiError> {
     Way::with(to, sent.is_some(), fields).form(Layout::new(policy, name), unprotected, None)
 }
 
+/// Refuses those whose sign-in is too old for what a form does before they fill it in.
+pub fn needs_recent_sign_in(member: &Member) -> Result<(), ApiError> {
+    if member.context.app.sign_in.is_recent(&member.caller) {
+        return Ok(());
+    }
+    Err(Error::ReauthenticationRequired.into())
+}
+
 /// There is nothing to confirm for those who come here by themselves.
 #[handler]
 pub(super) fn show(_member: Member) -> Response {

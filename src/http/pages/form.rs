@@ -120,6 +120,13 @@ impl Choice {
         let option = |(value, label)| Choosable { is_chosen: value == chosen, value, label };
         Self { name, label, options: options.into_iter().map(option).collect(), help: None, fault: None }
     }
+
+    /// With what is wrong with it.
+    #[must_use]
+    pub fn marked(self, refusal: Option<&Refusal>) -> Self {
+        let fault = refusal.and_then(|refusal| refusal.faults.of(self.name));
+        Self { fault: fault.map(|fault| format!("{} {fault}.", self.label)), ..self }
+    }
 }
 
 /// What a field holds now, for somebody who has typed something else into it. `None` where there is nothing to say.
@@ -129,6 +136,13 @@ pub fn it_is_now(typed: &str, now: &str) -> Option<String> {
         "" => Some("It is empty now.".to_owned()),
         _ => Some(format!("It is now {now}.")),
     }
+}
+
+/// The help of a field for a name of this kind.
+pub fn name_limits(max_length: usize) -> String {
+    format!(
+        "1 to {max_length} characters: letters A–Z, digits, dots, underscores and hyphens, beginning with a letter or a digit."
+    )
 }
 
 /// A box to tick.
@@ -214,10 +228,7 @@ impl FormView<'_> {
         if self.takes_focus || refusal.is_some() {
             mark(&mut self.fields, refusal);
         }
-        for choice in &mut self.choices {
-            let fault = refusal.and_then(|refusal| refusal.faults.of(choice.name));
-            choice.fault = fault.map(|fault| format!("{} {fault}.", choice.label));
-        }
+        self.choices = self.choices.into_iter().map(|choice| choice.marked(refusal)).collect();
         let has_password = self.fields.iter().any(|field| field.kind == "password");
         self.refusal = refusal.map(|refusal| {
             let again = if has_password && !refusal.faults.is_empty() { " Type the password again." } else { "" };
@@ -295,7 +306,7 @@ impl Refusal {
                     .to_owned()
             }
             (ErrorCode::LastAdmin, _) => {
-                "Nothing was saved: this is the last administrator who can sign in. Make somebody else one first."
+                "Nothing was changed: this is the last administrator who can sign in. Make somebody else one first."
                     .to_owned()
             }
             (ErrorCode::TooManyGroups, _) => {

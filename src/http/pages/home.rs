@@ -1,9 +1,6 @@
 //! The first page.
 
-use super::{
-    admin::protect,
-    view::{Layout, html, page, see_other},
-};
+use super::view::{Layout, html, page, see_other};
 use crate::{
     domain::{Door, Role},
     http::{auth::Visitor, wire::error::ApiError},
@@ -16,7 +13,6 @@ page! {
         /// Those that may be entered.
         apps: Vec<Door>,
         is_admin: bool,
-        protect: &'static str,
     }
 }
 
@@ -36,7 +32,6 @@ pub(super) async fn show(visitor: Visitor) -> Result<Response> {
             name: user.display_name.as_ref().map_or(user.username.as_str(), |name| name.as_str()),
             apps: app.entry.open_doors(&visitor.caller).await.map_err(ApiError::from)?,
             is_admin: user.role == Role::Admin,
-            protect: protect::PATH,
         };
         return Ok(html(StatusCode::OK, &page)?);
     }

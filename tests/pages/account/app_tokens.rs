@@ -47,10 +47,10 @@ fn a_token_is_created_shown_once_used_listed_and_revoked() {
     page.says(200, "<dt>Last used</dt><dd><time datetime=\"2026-11-22T10:00:00Z\">");
     assert!(!page.body.contains(&token), "{page:?}");
 
-    let id = page.value("id").to_owned();
+    let id = page.value("token").to_owned();
     for _ in 0..2 {
         // The second time it is gone already.
-        person.submit(REVOKE, &[("id", &id)]).leads_to("/account/app-tokens?done=app-token-revoked");
+        person.submit(REVOKE, &[("token", &id)]).leads_to("/account/app-tokens?done=app-token-revoked");
     }
     let refused = visitor.verify(NOTES, "GET", "/", &[("authorization", &format!("Bearer {token}"))]);
     assert_eq!(refused.status, 401);
@@ -137,7 +137,7 @@ fn creating_and_revoking_need_a_recent_sign_in_and_what_was_typed_comes_along() 
     assert_eq!(tokens(), 1);
 
     server.clock.advance(Duration::from_mins(16));
-    person.submit(REVOKE, &[("id", "1")]).says(403, "Confirm that it is you");
+    person.submit(REVOKE, &[("token", "1")]).says(403, "Confirm that it is you");
     assert_eq!(tokens(), 1);
 }
 
@@ -148,7 +148,7 @@ fn nobody_revokes_somebody_elses_token() {
     server.user("bob");
     let made = ada.post(&format!("{}/app-tokens", ada.me()), json!({"name": "x", "app_id": 1})).json();
     let bob = server.signed_in_person("bob");
-    bob.submit(REVOKE, &[("id", &made["id"].to_string())]);
+    bob.submit(REVOKE, &[("token", &made["id"].to_string())]);
     assert_eq!(ada.get(&format!("{}/app-tokens", ada.me())).json()["app_tokens"].as_array().unwrap().len(), 1);
     assert!(!bob.open(PAGE).body.contains("<h2><bdi>"));
 }
@@ -158,5 +158,5 @@ fn who_is_not_signed_in_is_led_to_the_sign_in() {
     let server = Server::with_apps();
     server.person().open(PAGE).leads_to("/sign-in?to=%2Faccount%2Fapp-tokens");
     create(&server.person(), "x", "1", "30").leads_to("/sign-in");
-    server.person().submit(REVOKE, &[("id", "1")]).leads_to("/sign-in");
+    server.person().submit(REVOKE, &[("token", "1")]).leads_to("/sign-in");
 }

@@ -244,9 +244,9 @@ fn an_app_goes_when_its_name_was_typed() {
     let server = Server::with_apps();
     let root = server.admin("root");
     let person = server.signed_in_person("root");
-    for typed in ["", "notes", "Music"] {
+    for typed in ["", "Note", "Music"] {
         let again = person.submit(DELETE, &[("typed_name", typed)]);
-        again.says(400, "Nothing was deleted. Type the name of the app");
+        again.says(400, "Nothing was deleted. Type the name to confirm.");
         assert!(again.fault("typed_name").is_some(), "{again:?}");
     }
     root.get("/apps/1").is(200, "");

@@ -95,7 +95,7 @@ pub async fn create(member: Member, sent: Form) -> Result<Response> {
 /// Revokes a token. One that is not there was revoked before.
 #[handler]
 pub async fn revoke(member: Member, sent: Form) -> Result<Response> {
-    let id = AppTokenId::parse(sent.text("id"));
+    let id = AppTokenId::parse(sent.text("token"));
     match member.context.app.app_tokens.revoke(&member.caller, member.caller.user_id(), id).await {
         Ok(()) | Err(Error::AppTokenNotFound) => Ok(Done::AppTokenRevoked.at(PATH)),
         Err(error) => Err(ApiError::from(error).into()),

@@ -1,19 +1,17 @@
 //! Deleting one's own account.
 
-use super::{SECTIONS, needs_recent_sign_in};
+use super::SECTIONS;
 use crate::{
     app::ExpectedRevision,
-    domain::{Error, Faults},
     http::{
         auth::{Member, cookie::CookieName},
         pages::{
-            form::{Field, FormView, Refusal},
+            confirm::needs_recent_sign_in,
+            deletion,
+            form::{FormView, Refusal},
             view::{Layout, html, page},
         },
-        wire::{
-            error::{ApiError, ErrorCode},
-            form::Form,
-        },
+        wire::{error::ApiError, form::Form},
     },
 };
 use poem::{
@@ -22,9 +20,6 @@ use poem::{
 };
 
 pub const PATH: &str = "/account/delete";
-
-/// The field in which the username is typed.
-const USERNAME: &str = "typed_username";
 
 page! {
     DeletedPage from "deleted.html" {
@@ -41,42 +36,22 @@ pub fn show(member: Member) -> Result<Response> {
 /// Deletes the account of somebody who has typed its name; or shows the form again.
 #[handler]
 pub async fn delete(member: Member, sent: Form) -> Result<Response> {
-    let (user, typed) = (member.user(), sent.text(USERNAME));
-    let deleted = if typed.eq_ignore_ascii_case(user.username.as_str()) {
-        member.context.app.accounts.delete(&member.caller, Some(user.id), ExpectedRevision::Any).await
-    } else {
-        let mut faults = Faults::default();
-        faults.add(USERNAME, "does not match");
-        Err(Error::Invalid(faults))
+    let (user, typed) = (member.user(), sent.text(deletion::FIELD));
+    let deleted = match deletion::confirm(user.username.as_str(), typed) {
+        Ok(()) => member.context.app.accounts.delete(&member.caller, Some(user.id), ExpectedRevision::Any).await,
+        Err(error) => Err(error),
     };
     match deleted {
         Ok(()) => Ok(gone(&member)?),
-        Err(error) => Ok(form(&member, typed, Some(&refusal(error)?))?),
+        Err(error) => Ok(form(&member, typed, Some(&deletion::refusal(error)?))?),
     }
 }
 
-fn refusal(error: Error) -> Result<Refusal, ApiError> {
-    let mut refusal = Refusal::of(error)?;
-    let text = match refusal.code {
-        ErrorCode::ValidationFailed => "Nothing was deleted. Type your username to confirm.",
-        ErrorCode::LastAdmin => {
-            "Nothing was deleted: you are the last administrator who can sign in. Make somebody else one first."
-        }
-        _ => return Ok(refusal),
-    };
-    text.clone_into(&mut refusal.text);
-    Ok(refusal)
-}
-
 fn form(member: &Member, typed: &str, refusal: Option<&Refusal>) -> Result<Response, ApiError> {
-    let username = &member.user().username;
     let view = FormView {
         title: "Delete account".to_owned(),
         action: PATH.into(),
-        fields: vec![
-            Field::new(USERNAME, "Your username", "text", "off", typed)
-                .with_help(format!("To confirm, type {username} here.")),
-        ],
+        fields: vec![deletion::field("Your username", member.user().username.as_str(), typed)],
         button: "Delete my account",
         notice: Some(
             "This can’t be undone. Your profile, your sessions and your tokens are deleted, and you are signed out \

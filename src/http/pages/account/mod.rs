@@ -8,10 +8,6 @@ mod profile;
 mod sessions;
 
 use super::{Handlers, get, post, view::Sections};
-use crate::{
-    domain::Error,
-    http::{auth::Member, wire::error::ApiError},
-};
 
 /// Their links, on each of them.
 const SECTIONS: Sections = Sections {
@@ -36,12 +32,4 @@ pub fn routes() -> Vec<(&'static str, Handlers)> {
         (history::PATH, vec![get(history::show)]),
         (delete::PATH, vec![get(delete::show), post(delete::delete)]),
     ]
-}
-
-/// Refuses those whose sign-in is too old for what a form does before they fill it in.
-fn needs_recent_sign_in(member: &Member) -> Result<(), ApiError> {
-    if member.context.app.sign_in.is_recent(&member.caller) {
-        return Ok(());
-    }
-    Err(ApiError::from(Error::ReauthenticationRequired))
 }

@@ -1,6 +1,6 @@
 //! A new password.
 
-use super::{SECTIONS, needs_recent_sign_in};
+use super::SECTIONS;
 use crate::{
     app::ExpectedRevision,
     domain::UserChanges,
@@ -8,6 +8,7 @@ use crate::{
         auth::Member,
         pages::{
             account_form,
+            confirm::needs_recent_sign_in,
             done::Done,
             form::{Field, FormView, Refusal},
             view::{Layout, see_other},

@@ -12,6 +12,7 @@ use crate::{
     http::{
         auth::{Administrator, Member},
         pages::{
+            deletion,
             done::Done,
             form::{self, Field, Refusal, it_is_now, mark},
             view::{Layout, html, page},
@@ -97,21 +98,14 @@ pub async fn save(member: Administrator, request: &Request, sent: Form) -> Resul
 #[handler]
 pub async fn delete(member: Administrator, request: &Request, sent: Form) -> Result<Response> {
     let (app, _) = find(&member).await?;
-    let typed = sent.text("typed_name").trim() == app.name.as_str();
-    let deleted = if typed {
-        member.context.app.apps.delete(&member.caller, Some(app.id)).await
-    } else {
-        let mut faults = Faults::default();
-        faults.add("typed_name", "is not what was typed");
-        Err(Error::Invalid(faults))
+    let deleted = match deletion::confirm(app.name.as_str(), sent.text(deletion::FIELD)) {
+        Ok(()) => member.context.app.apps.delete(&member.caller, Some(app.id)).await,
+        Err(error) => Err(error),
     };
     match deleted {
         Ok(()) => Ok(Done::AppDeleted.at(apps::PATH)),
         Err(error) => {
-            let mut refusal = Refusal::of(error)?;
-            if !typed {
-                "Nothing was deleted. Type the name of the app as it stands above.".clone_into(&mut refusal.text);
-            }
+            let refusal = deletion::refusal(error)?;
             Ok(render(&member, request, &Again { deletion: Some(&refusal), ..Again::default() }).await?)
         }
     }
@@ -205,7 +199,7 @@ fn fields<'p>(app: &'p App, again: &Again<'p>) -> [Field<'p>; 3] {
     let mut fields = [
         field("name", "Name", "text", app.name.as_str()),
         if url.help.is_none() { url.with_help(MOVING) } else { url },
-        Field::new("typed_name", "Name of the app", "text", "off", "").with_help("Type it to delete the app."),
+        deletion::field("Name of the app", app.name.as_str(), ""),
     ];
     if let Some(refusal) = again.refusal {
         mark(&mut fields[..2], Some(refusal));

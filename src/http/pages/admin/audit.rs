@@ -23,7 +23,6 @@ pub const PATH: &str = "/admin/audit";
 
 page! {
     AuditPage from "audit.html" {
-        path: &'static str,
         action: Choice,
         account: Field<'p>,
         part: Choice,
@@ -154,15 +153,13 @@ fn render(
     }
     let [account, from, to] = fields;
     let choose = |name, label, options: Vec<(String, String)>, chosen: &str| {
-        let fault = refusal.and_then(|refusal| refusal.faults.of(name)).map(|fault| format!("{label} {fault}."));
-        Choice { fault, ..Choice::new(name, label, options, chosen) }
+        Choice::new(name, label, options, chosen).marked(refusal)
     };
     let any = std::iter::once((String::new(), "Any".to_owned()));
     let actions = any.chain(Action::ALL.iter().map(|action| (action.as_str().to_owned(), action.as_str().to_owned())));
     let own = |(value, label): (&str, &str)| (value.to_owned(), label.to_owned());
     let page = AuditPage {
         layout: Layout::of(admin).within(&SECTIONS, PATH),
-        path: PATH,
         action: choose("action", "Action", actions.collect(), &asked.action),
         account,
         from,

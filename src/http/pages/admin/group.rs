@@ -3,7 +3,6 @@
 use super::{
     SECTIONS,
     groups::{self, name_form, path_of, read_name},
-    users,
 };
 use crate::{
     domain::{App, EmailAddress, Error, Faults, Group, GroupId, PageSize, User, UserId, UserSelector, Username},
@@ -27,7 +26,6 @@ page! {
     GroupPage from "group.html" {
         group: &'p Group,
         path: String,
-        users: &'static str,
         rename: FormView<'p>,
         members: Vec<User>,
         ways: Ways,
@@ -90,7 +88,6 @@ impl Opened {
         let page = GroupPage {
             layout: Layout::of(&self.admin).within(&SECTIONS, groups::PATH),
             group: &self.group,
-            users: users::PATH,
             rename: FormView { action: path.clone().into(), button: "Rename", ..name_form(name) }
                 .marked(of(Part::Name)),
             ways: Ways::new(&path, &[], after.is_none(), members.next.as_ref()),

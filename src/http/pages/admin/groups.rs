@@ -7,7 +7,7 @@ use crate::{
         auth::Administrator,
         pages::{
             done::Done,
-            form::{Field, FormView, Refusal, again, status},
+            form::{Field, FormView, Refusal, again, name_limits, status},
             list::{Ways, place},
             view::{Layout, html, page},
         },
@@ -25,7 +25,6 @@ pub fn path_of(group: GroupId) -> String {
 
 page! {
     GroupsPage from "groups.html" {
-        path: &'static str,
         groups: Vec<Group>,
         ways: Ways,
         create: FormView<'p>,
@@ -60,7 +59,6 @@ async fn show(
     let listed = admin.context.app.groups.list(&admin.caller, after, PageSize::default()).await?;
     let page = GroupsPage {
         layout: Layout::of(admin).within(&SECTIONS, PATH),
-        path: PATH,
         ways: Ways::new(PATH, &[], after.is_none(), listed.next.as_ref()),
         groups: listed.items,
         create: FormView { action: PATH.into(), button: "Create group", takes_focus: true, ..name_form(typed) }
@@ -71,12 +69,8 @@ async fn show(
 
 /// A form with the name of a group.
 pub fn name_form(typed: &str) -> FormView<'_> {
-    let limits = format!(
-        "1 to {} characters: letters A–Z, digits, dots, underscores and hyphens, beginning with a letter or a digit.",
-        GroupName::MAX_LENGTH
-    );
     FormView {
-        fields: vec![Field::new("name", "Name", "text", "off", typed).with_help(limits)],
+        fields: vec![Field::new("name", "Name", "text", "off", typed).with_help(name_limits(GroupName::MAX_LENGTH))],
         takes_focus: false,
         ..FormView::default()
     }

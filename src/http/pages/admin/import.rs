@@ -7,6 +7,7 @@ use crate::{
     http::{
         auth::Administrator,
         pages::{
+            confirm::needs_recent_sign_in,
             form::{Field, Refusal, again, mark, status},
             view::{Layout, html, page},
         },
@@ -23,8 +24,6 @@ const DRY_RUN: &str = "dry-run";
 
 page! {
     ImportPage from "import.html" {
-        path: &'static str,
-        users: &'static str,
         file: Field<'p>,
         is_ticked: bool,
         /// What was done, or would be.
@@ -40,9 +39,7 @@ page! {
 /// The form. A file does not come along where the password is asked for, so it is asked for before.
 #[handler]
 pub fn show(admin: Administrator) -> Result<Response> {
-    if !admin.context.app.sign_in.is_recent(&admin.caller) {
-        return Err(ApiError::new(ErrorCode::ReauthenticationRequired).into());
-    }
+    needs_recent_sign_in(&admin)?;
     Ok(form(&admin, true, None, None)?)
 }
 
@@ -84,8 +81,6 @@ fn form(
     let lines = refusal.map(|refusal| lines(&refusal.faults)).unwrap_or_default();
     let page = ImportPage {
         layout: Layout::of(admin).within(&SECTIONS, users::PATH),
-        path: users::IMPORT,
-        users: users::PATH,
         file,
         is_ticked: dry_run || report.is_some(),
         report,

@@ -26,7 +26,6 @@ pub const PATH: &str = "/admin/invitations";
 
 page! {
     InvitationsPage from "invitations.html" {
-        path: &'static str,
         invitations: Vec<Invitation>,
         /// Of those who created them.
         usernames: Usernames,
@@ -169,7 +168,6 @@ async fn show(
     let creators = listed.items.iter().filter_map(|invitation| invitation.created_by).collect();
     let page = InvitationsPage {
         layout: Layout::of(admin).within(&SECTIONS, PATH),
-        path: PATH,
         usernames: app.accounts.usernames(caller, creators).await?,
         ways: Ways::new(PATH, &[], after.is_none(), listed.next.as_ref()),
         invitations: listed.items,

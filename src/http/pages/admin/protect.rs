@@ -25,7 +25,6 @@ pub const PATH: &str = "/admin/apps/new";
 
 page! {
     ProtectPage from "protect.html" {
-        path: &'static str,
         name: Field<'p>,
         url: Field<'p>,
         access: Access,
@@ -88,7 +87,6 @@ async fn render(member: &Member, sent: Option<&Form>, refusal: Option<&Refusal>)
     let proxies = Proxy::ALL.map(|proxy| (proxy.name().to_owned(), proxy.title().to_owned()));
     let page = ProtectPage {
         layout: Layout::of(member).within(&SECTIONS, apps::PATH),
-        path: PATH,
         name,
         url,
         access: Access::of(member, None, sent, refusal).await?,

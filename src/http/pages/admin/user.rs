@@ -5,19 +5,18 @@ use super::{
     users::{self, path_of},
 };
 use crate::{
-    app::{ExpectedRevision, ListedSession, SessionScope},
-    domain::{
-        AppToken, AppTokenId, Error, Faults, Group, GroupId, PageSize, SessionId, User, UserChanges, UserId,
-        UserSelector,
-    },
+    app::{ExpectedRevision, SessionScope},
+    domain::{AppToken, AppTokenId, Error, Group, GroupId, PageSize, User, UserChanges, UserId, UserSelector},
     http::{
         auth::Administrator,
         pages::{
+            deletion,
             done::Done,
-            form::{Field, FormView, Refusal, again, status},
+            form::{FormView, Refusal, again, status},
             handed_over::HandedOver,
             link::link_of,
             profile_form::{self, Typed},
+            session_rows::{self, Row},
             view::{Layout, html, page},
         },
         wire::{error::ApiError, form::Form},
@@ -25,23 +24,20 @@ use crate::{
 };
 use poem::{Response, Result, handler};
 
-/// The field in which the username is typed to delete the account.
-const TYPED: &str = "deleted_username";
 /// A box of a group, and that it was ticked when the page was shown.
 const GROUP: &str = "group-";
-const WAS_IN: &str = "was-in-";
-/// In place of the id of a session: all of them.
-const ALL: &str = "all";
+const WAS_IN: &str = "was-group-";
 
 page! {
     UserPage from "user.html" {
         user: &'p User,
         path: String,
         edit: FormView<'p>,
-        groups: Vec<(Group, bool)>,
+        /// Whether it is in each.
+        groups: Vec<(bool, Group)>,
         /// Whether there are more groups than are shown.
         has_more_groups: bool,
-        sessions: Vec<ListedSession>,
+        sessions: Vec<Row>,
         app_tokens: Vec<AppToken>,
         delete: FormView<'p>,
         /// Whether it is the administrator's own.
@@ -86,7 +82,6 @@ impl Opened {
         let (app, caller, user) = (&self.admin.context.app, &self.admin.caller, &self.user);
         let groups = app.groups.list(caller, None, PageSize::MAX_SIZE).await?;
         let has_more_groups = groups.next.is_some();
-        let is_in = |group: &Group| user.groups.contains(&group.name);
         let of = |part| refused.filter(|(refused, _)| *refused == part).map(|(_, refusal)| refusal);
         let page = UserPage {
             layout: Layout::of(&self.admin).within(&SECTIONS, users::PATH),
@@ -96,14 +91,9 @@ impl Opened {
                 ..profile_form::form(user, typed, true, of(Part::Profile))
             }
             .marked(of(Part::Profile)),
-            groups: groups
-                .items
-                .into_iter()
-                .map(|group| (is_in(&group), group))
-                .map(|(is_in, group)| (group, is_in))
-                .collect(),
+            groups: groups.items.into_iter().map(|group| (user.groups.contains(&group.name), group)).collect(),
             has_more_groups,
-            sessions: app.sessions.list(caller, self.id).await?,
+            sessions: session_rows::of(app.sessions.list(caller, self.id).await?),
             app_tokens: app.app_tokens.list(caller, self.id).await?,
             delete: self.deletion().marked(of(Part::Delete)),
             is_own: caller.user_id() == self.id,
@@ -115,10 +105,9 @@ impl Opened {
     }
 
     fn deletion(&self) -> FormView<'static> {
-        let help = format!("Type {} to delete the account.", self.user.username);
         FormView {
             action: format!("{}/delete", path_of(self.user.id)).into(),
-            fields: vec![Field::new(TYPED, "Username of the account", "text", "off", "").with_help(help)],
+            fields: vec![deletion::field("Username of the account", self.user.username.as_str(), "")],
             button: "Delete account",
             takes_focus: false,
             ..FormView::default()
@@ -181,9 +170,9 @@ pub async fn set_groups(admin: Administrator, sent: Form) -> Result<Response> {
 #[handler]
 pub async fn end_sessions(admin: Administrator, sent: Form) -> Result<Response> {
     let opened = Opened::by(admin).await?;
-    let (which, done) = match sent.text("session") {
-        ALL => (SessionScope::All, Done::SessionsEnded),
-        id => (SessionScope::One(SessionId::from_stored(id.to_owned())), Done::SessionEnded),
+    let (which, done) = match session_rows::meant(&sent) {
+        SessionScope::One(id) => (SessionScope::One(id), Done::SessionEnded),
+        _ => (SessionScope::All, Done::SessionsEnded),
     };
     let sessions = &opened.admin.context.app.sessions;
     let ended = match sessions.end(&opened.admin.caller, opened.id, which).await {
@@ -248,17 +237,19 @@ pub async fn issue_reset(admin: Administrator, _sent: Form) -> Result<Response> 
 pub async fn delete(admin: Administrator, sent: Form) -> Result<Response> {
     let opened = Opened::by(admin).await?;
     let user = &opened.user;
-    let deleted = if sent.text(TYPED) == user.username.as_str() {
-        // Nobody has renamed it meanwhile.
-        let expected = ExpectedRevision::OneOf(vec![(user.id.get(), user.revision)]);
-        opened.admin.context.app.accounts.delete(&opened.admin.caller, opened.id, expected).await
-    } else {
-        let mut faults = Faults::default();
-        faults.add(TYPED, "must be typed as it stands here");
-        Err(Error::Invalid(faults))
+    let deleted = match deletion::confirm(user.username.as_str(), sent.text(deletion::FIELD)) {
+        Ok(()) => {
+            // Nobody has renamed it meanwhile.
+            let expected = ExpectedRevision::OneOf(vec![(user.id.get(), user.revision)]);
+            opened.admin.context.app.accounts.delete(&opened.admin.caller, opened.id, expected).await
+        }
+        Err(error) => Err(error),
     };
     match deleted {
         Ok(()) => Ok(Done::AccountDeleted.at(users::PATH)),
-        Err(error) => Ok(opened.after(Err::<(), _>(error), Done::AccountDeleted, Part::Delete).await?),
+        Err(error) => {
+            let refusal = deletion::refusal(error)?;
+            Ok(opened.show(&Typed::from_user(user), Some((Part::Delete, &refusal))).await?)
+        }
     }
 }

@@ -7,15 +7,13 @@ use crate::{
         auth::{Administrator, Member},
         pages::{
             account_form::{self, Typed},
+            confirm::needs_recent_sign_in,
             done::Done,
             form::{Choice, Field, FormView, Refusal, mark, status},
             list::{Ways, filter, place},
             view::{Layout, Way, html, page},
         },
-        wire::{
-            error::{ApiError, ErrorCode},
-            form::Form,
-        },
+        wire::{error::ApiError, form::Form},
     },
 };
 use poem::{Request, Response, Result, handler};
@@ -31,9 +29,6 @@ pub fn path_of(user: UserId) -> String {
 
 page! {
     UsersPage from "users.html" {
-        path: &'static str,
-        new: &'static str,
-        import: &'static str,
         q: Field<'p>,
         role: Choice,
         disabled: Choice,
@@ -96,15 +91,10 @@ pub async fn list(admin: Administrator, request: &Request) -> Result<Response> {
     let [q] = fields;
     let choose = |name, label, options: &[(&str, &str)], chosen: &str| {
         let options = options.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned()));
-        let fault =
-            refusal.as_ref().and_then(|refusal| refusal.faults.of(name)).map(|fault| format!("{label} {fault}."));
-        Choice { fault, ..Choice::new(name, label, options, chosen) }
+        Choice::new(name, label, options, chosen).marked(refusal.as_ref())
     };
     let page = UsersPage {
         layout: Layout::of(&admin).within(&SECTIONS, PATH),
-        path: PATH,
-        new: NEW,
-        import: IMPORT,
         q,
         role: choose("role", "Role", &[("", "Any"), ("user", "User"), ("admin", "Administrator")], &asked.role),
         disabled: choose(
@@ -134,9 +124,7 @@ const ORDERS: &[(&str, &str)] = &[
 /// The form of a new account. It has a password, which nobody should type in vain.
 #[handler]
 pub fn show_new(admin: Administrator) -> Result<Response> {
-    if !admin.context.app.sign_in.is_recent(&admin.caller) {
-        return Err(ApiError::new(ErrorCode::ReauthenticationRequired).into());
-    }
+    needs_recent_sign_in(&admin)?;
     Ok(form(&admin, &Typed::default(), None)?)
 }
 
