@@ -1,6 +1,6 @@
 //! App tokens: created by their owner for one app, listed and revoked by their owner and by administrators.
 
-use super::{access::Operation, core::Core};
+use super::{access::Operation, core::Core, throttle::Attempt};
 use crate::domain::{
     Action, AppId, AppToken, AppTokenId, AppTokenSecret, Caller, DisplayName, Error, NewAppToken, UserId,
 };
@@ -32,6 +32,28 @@ impl AppTokens {
     /// Creates an app token for an account. `Error::AppNotFound` is also for an app that the account may not enter, so that
     /// nothing is learnt about it.
     pub async fn create(
+        &self,
+        caller: &Caller,
+        owner: Option<UserId>,
+        wanted: WantedAppToken,
+    ) -> Result<IssuedAppToken, Error> {
+        let charged = self.charge(caller, owner)?;
+        let created = self.store(caller, owner, wanted).await;
+        if created.is_err() {
+            self.core.throttle.refund(&charged);
+        }
+        created
+    }
+
+    /// Limits how often owners create app tokens, as other changes of their accounts. No more than were created can be revoked.
+    fn charge(&self, caller: &Caller, owner: Option<UserId>) -> Result<Attempt, Error> {
+        let own = owner.filter(|id| caller.owns(*id) && !caller.administers());
+        let Some(own) = own else { return Ok(Attempt::default()) };
+        let charged = self.core.throttle.reserve_change(own, false, false, caller.client.prefix());
+        self.core.record_refusal(caller, Some(own), charged)
+    }
+
+    async fn store(
         &self,
         caller: &Caller,
         owner: Option<UserId>,

@@ -511,7 +511,7 @@ fn an_account_joins_no_more_groups_than_it_may_also_at_once() {
 
 #[test]
 fn an_account_has_no_more_app_tokens_than_it_may_also_at_once() {
-    let server = Server::start();
+    let server = unthrottled();
     let (app, ada) = (server.add_app("Notes", "http://notes.example", "everyone"), server.user("ada"));
     let path = format!("{}/app-tokens", ada.me());
     let create = || ada.post(&path, json!({"name": "x", "app_id": app}));

@@ -61,9 +61,10 @@ impl Update<'_> {
     /// Limits how often owners change their accounts. A rename reveals which names are taken, so it is also charged as
     /// a registration. Sending a current password may be guessing, so it is charged to administrators, too.
     fn charge(&self) -> Result<Attempt, Error> {
-        let UserChanges { username, email, password, current_password, .. } = &self.changes;
+        let UserChanges { username, email, password, current_password, display_name, .. } = &self.changes;
         let (renames, proves) = (username.is_some() || email.is_some(), current_password.is_some());
-        let (costs, is_slowed) = (renames || proves || password.is_some(), !self.caller.administers());
+        let costs = renames || proves || password.is_some() || display_name.is_some();
+        let is_slowed = !self.caller.administers();
         let own = self.target.filter(|id| self.caller.owns(*id) && (proves || costs && is_slowed));
         let Some(own) = own else { return Ok(Attempt::default()) };
         let prefix = self.caller.client.prefix();

@@ -25,7 +25,13 @@ pub struct AppTokens {
 pub const FAILURES: &[(&str, &[ErrorCode])] = &[
     (
         "createAppToken",
-        &[ErrorCode::Forbidden, ErrorCode::UserNotFound, ErrorCode::AppNotFound, ErrorCode::TooManyAppTokens],
+        &[
+            ErrorCode::Forbidden,
+            ErrorCode::UserNotFound,
+            ErrorCode::AppNotFound,
+            ErrorCode::TooManyAppTokens,
+            ErrorCode::TooManyAttempts,
+        ],
     ),
     ("listAppTokens", &[ErrorCode::UserNotFound]),
     ("deleteAppToken", &[ErrorCode::UserNotFound, ErrorCode::AppTokenNotFound]),
@@ -171,7 +177,8 @@ impl AppTokens {
     /// For a native client, such as a music player or `git`, that can't show a sign-in page: it opens one app behind a proxy,
     /// and nothing here. Only the owner of an account can create one. An app that does not exist, and one that the account
     /// may not enter, are both `404 app_not_found`. An account can have 100; beyond that the answer is
-    /// `409 too_many_app_tokens`.
+    /// `409 too_many_app_tokens`. New ones count as changes of one's own account, and too many of these are answered with
+    /// `429`.
     ///
     /// It works as long as the account is enabled and may enter the app. A new password that its owner sets with a session
     /// leaves it; whatever ends all sessions of the account revokes it: `DELETE /users/{user_id}/sessions`, a password reset,

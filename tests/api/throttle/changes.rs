@@ -2,7 +2,7 @@
 
 use super::{WRONG, from, let_through, login, put_from, server, stranger};
 use crate::support::{
-    PASSWORD, Server,
+    Client, PASSWORD, Server,
     probes::{Entry, Probes},
 };
 use serde_json::json;
@@ -149,4 +149,34 @@ fn an_owner_changes_their_account_thirty_times_and_then_slowly() {
     for _ in 0..40 {
         root.put(&root.me(), json!({"password": PASSWORD})).is(200, "");
     }
+}
+
+#[test]
+fn owners_call_themselves_something_else_and_create_app_tokens_thirty_times_and_then_slowly() {
+    let server = server();
+    let app = server.add_app("Notes", "http://notes.example", "everyone");
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    let create = |client: &Client, app| {
+        client.post(&format!("{}/app-tokens", client.me()), json!({"name": "Player", "app_id": app}))
+    };
+    for _ in 0..40 {
+        create(&ada, 99).is(404, "app_not_found");
+        create(&root, app).is(201, "");
+        root.put(&ada.me(), json!({"display_name": "Ada"})).is(200, "");
+    }
+
+    let change = |n| match n % 2 {
+        0 => put_from(&ada, &stranger(n), &json!({"display_name": format!("Ada {n}")})),
+        _ => create(&ada, app),
+    };
+    assert_eq!(let_through(change, 120), 30, "from wherever");
+
+    create(&ada, app).is(429, "too_many_attempts");
+    for n in 0..15 {
+        let newest = &ada.get(&format!("{}/app-tokens", ada.me())).json()["app_tokens"][0]["id"];
+        assert_eq!(ada.delete(&format!("{}/app-tokens/{newest}", ada.me())).status, 204, "{n}");
+    }
+    server.clock.advance(Duration::from_mins(2));
+    create(&ada, app).is(201, "");
+    assert_eq!(server.audit_count_about("app_token.created", ada.id), 16);
 }
