@@ -3,7 +3,7 @@
 use super::AuditLog;
 use crate::{
     app::{access::Operation, core::Core},
-    domain::{AuditCursor, AuditEntry, AuditFilter, Caller, ChainPoint, Error, Page, PageSize, Usernames},
+    domain::{AuditCursor, AuditEntry, AuditFilter, Caller, Error, Page, PageSize, Usernames},
 };
 use std::collections::BTreeSet;
 
@@ -46,23 +46,14 @@ impl AuditLog {
         self.core.scan(caller, Operation::ReadAudit, move |reader| reader.audit_before_newest(&filter, newest)).await
     }
 
-    /// The last entry's id and hash, to be kept elsewhere.
-    pub async fn head(&self) -> Result<ChainPoint, Error> {
-        head(&self.core).await
-    }
-
     /// Logs the head. The service's own log should be kept elsewhere than the database.
     pub async fn log_head(&self) -> Result<(), Error> {
         log_head(&self.core).await
     }
 }
 
-async fn head(core: &Core) -> Result<ChainPoint, Error> {
-    core.look_up(|reader| reader.audit_head()).await
-}
-
 pub(in crate::app) async fn log_head(core: &Core) -> Result<(), Error> {
-    let head = head(core).await?;
+    let head = core.look_up(|reader| reader.audit_head()).await?;
     tracing::info!(
         target: "usher::audit",
         %head,
