@@ -196,8 +196,8 @@ impl Apps {
     ///
     /// For administrators. Omitted fields keep their values; `{}` changes nothing. Acts on the next request to the app.
     ///
-    /// With another `url`, all sessions in the app end, and its app tokens are revoked: they were given for another
-    /// address. Whether its proxy asks is then unknown until it does.
+    /// Another `url` ends all sessions in the app and revokes its app tokens, because they were given for the old one. It
+    /// also forgets when a proxy last asked about the app.
     #[oai(path = "/apps/:app_id", method = "put", operation_id = "updateApp")]
     async fn update(
         &self,
