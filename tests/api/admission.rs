@@ -333,6 +333,8 @@ fn many_invitations_are_created_at_once_each_for_one_account() {
     let entries: Vec<_> = server.audit().into_iter().filter(|entry| entry.action == "invitation.created").collect();
     assert_eq!(entries.iter().map(|entry| entry.count).collect::<Vec<_>>(), [20]);
 
+    let most = root.post("/invitations", json!({"count": 100})).is(201, "").json();
+    assert_eq!(most["invitations"].as_array().unwrap().len(), 100);
     let one = root.post("/invitations", json!({"count": 1, "email": "ada@example.com"})).is(201, "").json();
     assert_eq!(one["invitations"][0]["email"], "ada@example.com");
 }

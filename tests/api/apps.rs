@@ -150,6 +150,19 @@ fn a_group_in_use_stays_until_the_app_lets_go_of_it() {
 }
 
 #[test]
+fn with_another_url_codes_that_lead_to_the_old_one_are_gone() {
+    let (server, root) = server(None);
+    root.post("/apps", app("https://notes.example.com")).is(201, "");
+    server.add_what_browsers_leave(root.id);
+    root.put("/apps/1", json!({"name": "Ours", "url": "https://notes.example.com"})).is(200, "");
+    assert_eq!(server.code_counts()[0], 1, "the same URL takes nothing back");
+
+    root.put("/apps/1", json!({"url": "https://moved.example.com"})).is(200, "");
+
+    assert_eq!(server.code_counts()[0], 0);
+}
+
+#[test]
 fn hostile_fields_and_ids_are_refused() {
     let (server, root) = server(None);
     root.post("/apps", app("http://a.example")).is(201, "");

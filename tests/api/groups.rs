@@ -174,8 +174,11 @@ fn the_sessions_of_a_group_end_at_once_and_no_others() {
     let server = Server::start();
     let (root, ada, bob, eve) = (server.admin("root"), server.user("ada"), server.user("bob"), server.user("eve"));
     let group = group(&root, "staff");
-    join(&root, &group, &ada);
-    join(&root, &group, &bob);
+    let disabled = server.user("cy");
+    for member in [&disabled, &ada, &bob] {
+        join(&root, &group, member);
+    }
+    root.put(&disabled.me(), json!({"disabled": true})).is(200, "");
     server.sign_in("bob");
 
     root.delete(&format!("{group}/sessions")).is(204, "");
@@ -184,6 +187,7 @@ fn the_sessions_of_a_group_end_at_once_and_no_others() {
         user.get("/auth/me").is(401, "invalid_token");
         assert_eq!(server.audit_count_about("session.revoked", user.id), 1);
     }
+    assert_eq!(server.audit_count_about("session.revoked", disabled.id), 0);
     for user in [&eve, &root] {
         user.get("/auth/me").is(200, "");
     }

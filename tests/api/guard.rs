@@ -8,8 +8,8 @@ use std::sync::Arc;
 use usher::{
     app::{App, ExpectedRevision, Invite, NewAccount, SessionScope},
     domain::{
-        Actor, Caller, EmailAddress, Error, InvitationId, Password, PasswordPolicy, Role, SessionToken, UserChanges,
-        UserId, Username,
+        Actor, AuditFilter, Caller, EmailAddress, Error, InvitationId, Password, PasswordPolicy, Role, SessionToken,
+        UserChanges, UserId, Username,
     },
 };
 
@@ -179,6 +179,27 @@ fn who_has_no_session_any_more_changes_nothing() {
 fn who_is_no_administrator_any_more_changes_nothing_as_one() {
     for (name, use_case, expected) in ADMINISTRATIVE {
         assert_eq!(told(Role::Admin, Meanwhile::Demoted, name, *use_case), *expected, "{name}");
+    }
+}
+
+#[test]
+fn an_export_of_the_log_ends_with_the_session_and_the_role_that_began_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    for (meanwhile, expected) in [
+        (None, None),
+        (Some(Meanwhile::SignedOut), Some(Error::InvalidToken)),
+        (Some(Meanwhile::Disabled), Some(Error::InvalidToken)),
+        (Some(Meanwhile::Deleted), Some(Error::InvalidToken)),
+        (Some(Meanwhile::Demoted), Some(Error::Forbidden)),
+    ] {
+        let scene = Scene::new(Role::Admin);
+        let audit = &scene.server.app.audit;
+        let export = runtime.block_on(audit.export(&scene.caller, AuditFilter::default())).expect("an export");
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.happens(&scene);
+        }
+        let part = runtime.block_on(audit.next_part(&scene.caller, export));
+        assert_eq!(part.err(), expected, "{meanwhile:?}");
     }
 }
 

@@ -1,24 +1,12 @@
 //! Accounts that an administrator uploads.
 
-use crate::support::{Answer, Client, PASSWORD, Server, hang_up, probes::Probes};
-use serde_json::{Value, json};
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
+use crate::support::{
+    Answer, Client, PASSWORD, Server, hang_up,
+    import::{self, MIB, answer, line, plain},
+    probes::Probes,
 };
-
-const MIB: usize = 1024 * 1024;
-
-fn line(name: &str, more: &Value) -> String {
-    let mut line = json!({"username": name, "email": format!("{name}@example.com"), "password_hash": "!"});
-    line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    line.to_string() + "\n"
-}
-
-fn plain(name: &str) -> String {
-    line(name, &json!({}))
-}
+use serde_json::json;
+use std::{io::Write, net::TcpStream};
 
 fn upload(client: &Client, query: &str, file: impl AsRef<[u8]>) -> Answer {
     let headers = [("content-type", "application/x-ndjson")];
@@ -114,24 +102,21 @@ fn a_file_of_another_type_or_of_more_than_sixteen_mib_is_refused() {
     assert_eq!(server.user_count(), before);
 }
 
-/// A request whose body has not been sent.
-fn begun(server: &Server, client: &Client, framing: &str) -> TcpStream {
+const PATH: &str = "/api/v1/users/import";
+
+/// The head of a request.
+fn head(client: &Client, framing: &str) -> [String; 4] {
     let authorization =
-        client.token.as_ref().map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let head = format!(
-        "POST /api/v1/users/import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n{authorization}{framing}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
+        client.token.as_ref().map_or_else(|| "X: x".to_owned(), |token| format!("Authorization: Bearer {token}"));
+    ["Host: x".to_owned(), "Content-Type: application/x-ndjson".to_owned(), authorization, framing.to_owned()]
 }
 
-/// The first part of an answer.
-fn answer(mut stream: TcpStream) -> String {
-    let mut text = [0; 4096];
-    let count = stream.read(&mut text).unwrap();
-    String::from_utf8_lossy(&text[..count]).into_owned()
+fn begun(server: &Server, client: &Client, framing: &str) -> TcpStream {
+    import::begun(server, PATH, &head(client, framing).each_ref().map(String::as_str))
+}
+
+fn let_in(server: &Server, client: &Client, bytes: usize) -> TcpStream {
+    import::let_in(server, PATH, &head(client, &format!("Content-Length: {bytes}")).each_ref().map(String::as_str))
 }
 
 /// The answer to a request that announces so many bytes, and sends none of them.
@@ -151,20 +136,50 @@ fn nothing_is_read_of_what_people_upload_who_are_no_administrators() {
 fn one_file_is_uploaded_at_a_time_and_other_requests_go_on() {
     let server = Server::start();
     let (root, other) = (server.admin("root"), server.admin("other"));
-    let mut first = begun(&server, &root, &format!("Content-Length: {}", 15 * MIB));
+    let mut first = let_in(&server, &root, 15 * MIB);
     first.write_all(&vec![b'\n'; 14 * MIB]).unwrap();
 
-    // the first has its turn once its head has been read
-    let refused = (0..200).find_map(|_| {
-        let answer = upload(&other, "?dry_run=true", plain("bob"));
-        (answer.status == 503).then_some(answer)
-    });
-    refused.expect("the first one has its turn").is(503, "overloaded");
+    upload(&other, "?dry_run=true", plain("bob")).is(503, "overloaded");
     server.anon().get("/service").is(200, "");
     first.write_all(&vec![b'\n'; MIB]).unwrap();
     assert!(answer(first).starts_with("HTTP/1.1 200 "), "fourteen MiB that waited were not too many in flight");
 
-    hang_up(begun(&server, &root, "Content-Length: 9"));
+    hang_up(let_in(&server, &root, 9));
     let again = (0..200).map(|_| upload(&other, "", plain("bob"))).find(|answer| answer.status != 503);
     again.expect("the turn is over").is(200, "");
+}
+
+#[test]
+fn a_session_that_ends_while_its_file_is_sent_imports_nothing() {
+    let server = Server::start();
+    server.admin("root");
+    server.admin("other");
+    let file = line("eve", &json!({"role": "admin"}));
+    let ends: [fn(&Client) -> Answer; 2] =
+        [|root| root.post("/auth/logout", json!({})), |root| root.put(&root.me(), json!({"role": "user"}))];
+    for end in ends {
+        let root = server.sign_in("root");
+        let mut sending = let_in(&server, &root, file.len());
+        assert!(end(&root).status < 300);
+
+        sending.write_all(file.as_bytes()).unwrap();
+
+        assert!(answer(sending).starts_with("HTTP/1.1 40"));
+        assert_eq!(server.user_count(), 2);
+    }
+}
+
+#[test]
+fn one_account_that_can_not_be_stored_keeps_out_all_the_others() {
+    let server = Server::start();
+    let root = server.admin("root");
+    let (before, recorded) = (server.rows(), server.audit_count());
+    let file = [plain("ada"), line("bob", &json!({"role": "admin"})), plain("cy")].concat();
+    let no_room = server.without_room("INSERT ON users WHEN NEW.username = 'cy'");
+
+    upload(&root, "", &file).is(500, "internal_error");
+
+    assert_eq!((server.rows(), server.audit_count()), (before, recorded));
+    drop(no_room);
+    upload(&root, "", &file).is(200, "");
 }

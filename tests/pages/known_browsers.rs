@@ -1,6 +1,7 @@
 //! Browsers in which somebody has signed in before: guessing from elsewhere does not keep an owner out of them.
 
 use crate::support::{PASSWORD, Server, person::Person, probes::Probes};
+use serde_json::json;
 use std::time::Duration;
 
 const KNOWN: &str = "__Host-usher-known";
@@ -142,6 +143,18 @@ fn ending_all_sessions_forgets_the_browsers() {
     assert!(server.known_browsers().is_empty());
     exhaust(&server, "ada");
     assert_eq!(person.sign_in("ada", PASSWORD).status, 429);
+}
+
+#[test]
+fn ending_the_sessions_of_a_group_forgets_the_browsers_of_its_members() {
+    let server = Server::with_pages();
+    let (root, ada) = (server.admin("root"), server.user("ada"));
+    known(&server, "ada");
+    known(&server, "root");
+    root.post("/groups", json!({"name": "staff"})).is(201, "");
+    root.send("PUT", &format!("/groups/1/members/{}", ada.id), &[], None).is(204, "");
+    root.delete("/groups/1/sessions").is(204, "");
+    assert_eq!(server.known_browsers(), ["root"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod binary;
 pub mod browser;
 pub mod damage;
 pub mod hostile;
+pub mod import;
 pub mod person;
 pub mod probes;
 #[cfg(feature = "system-tests")]

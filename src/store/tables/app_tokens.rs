@@ -110,3 +110,49 @@ impl Writer<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{empty, reader, writer};
+    use super::*;
+    use crate::domain::AppTokenSecret;
+    use rusqlite::Connection;
+
+    /// With one account, an app that it may enter, and an app token of it.
+    fn database() -> (Connection, TokenHash) {
+        let connection = empty();
+        connection
+            .execute_batch(
+                "INSERT INTO users (id, username, username_key, email, email_key, email_verified, password_hash,
+                    password_version, role, disabled, revision, created_at, updated_at)
+                 VALUES (1, 'ada', 'ada', 'ada@example.com', 'ada@example.com', 1, '', 1, 'user', 0, 1, 0, 0);
+                 INSERT INTO apps (id, name, url, host, access, created_at)
+                 VALUES (1, 'Notes', 'https://notes.example', 'notes.example', 'everyone', 0)",
+            )
+            .unwrap();
+        let (token_hash, name) = (AppTokenSecret::generate().hash(), DisplayName::parse("git").unwrap());
+        let new = NewAppToken { token_hash, name, app: AppId::new(1).unwrap(), expires_at: None };
+        writer(&connection, Timestamp::from_millis(0)).insert_app_token(UserId::new(1).unwrap(), &new).unwrap();
+        (connection, token_hash)
+    }
+
+    #[test]
+    fn one_of_a_disabled_account_is_not_found_even_if_another_program_left_it() {
+        let (connection, token) = database();
+        let is_found = || reader(&connection).shown_app_token(&token).unwrap().is_some();
+        assert!(is_found());
+        connection.execute_batch("UPDATE users SET disabled = 1").unwrap();
+        assert!(!is_found());
+    }
+
+    #[test]
+    fn the_last_use_moves_only_forward_unless_it_is_yet_to_come() {
+        let (connection, _) = database();
+        let (id, at) = (AppTokenId::new(1).unwrap(), Timestamp::from_millis);
+        for (used, now, stored) in [(50, 50, 50), (40, 60, 50), (70, 70, 70), (30, 65, 30)] {
+            writer(&connection, at(now)).set_app_token_used(id, at(used)).unwrap();
+            let last: i64 = connection.query_row("SELECT last_used_at FROM app_tokens", [], |row| row.get(0)).unwrap();
+            assert_eq!(last, stored, "{used} at {now}");
+        }
+    }
+}

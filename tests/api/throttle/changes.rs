@@ -178,5 +178,7 @@ fn owners_call_themselves_something_else_and_create_app_tokens_thirty_times_and_
     }
     server.clock.advance(Duration::from_mins(2));
     create(&ada, app).is(201, "");
+    server.flush();
+    assert_eq!(server.occurrences("attempt.throttled"), 2);
     assert_eq!(server.audit_count_about("app_token.created", ada.id), 16);
 }

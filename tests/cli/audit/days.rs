@@ -56,6 +56,22 @@ fn every_day_is_there_with_what_happened_on_it() {
 }
 
 #[test]
+fn where_the_clock_was_set_back_what_happens_counts_on_the_day_that_it_shows() {
+    let server = Server::start();
+    server.admin("root");
+    server.clock.advance(DAY);
+    server.sign_in("root");
+    server.clock.set(server.clock.now() - DAY);
+
+    let root = server.sign_in("root");
+
+    assert_eq!(days(&root, 1), dated(&[("2026-11-22", [2, 0, 1])]));
+    server.clock.advance(DAY);
+    let root = server.sign_in("root");
+    assert_eq!(days(&root, 2), dated(&[("2026-11-22", [2, 0, 1]), ("2026-11-23", [2, 0, 0])]));
+}
+
+#[test]
 fn what_is_no_number_of_days_is_refused_and_nobody_else_is_told() {
     let server = Server::start();
     let (root, ada) = (server.admin("root"), server.user("ada"));

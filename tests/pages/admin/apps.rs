@@ -1,7 +1,7 @@
 //! The list of apps, and how one is changed and deleted.
 
 use crate::support::{
-    Server,
+    PASSWORD, Server,
     apps::{MUSIC, NAVIGATION, NOTES, Visitor},
     person::{Page, Person},
     probes::Probes,
@@ -237,6 +237,37 @@ fn who_is_inside_is_counted() {
     inside("1");
     server.clock.advance(std::time::Duration::from_hours(7 * 24));
     inside("0");
+}
+
+#[test]
+fn a_session_in_an_app_counts_as_long_as_it_and_its_browsers_live() {
+    let server = Server::with_apps();
+    server.admin("root");
+    server.user("ada");
+    let ada = Visitor::new(&server);
+    let sign_in = |keep: &[(&str, &str)]| {
+        ada.person.submit("/sign-in", &[&[("login", "ada"), ("password", PASSWORD)], keep].concat()).leads_to("/");
+    };
+    let inside = |count: u8| {
+        let page = server.signed_in_person("root").open(APP);
+        page.says(200, &format!("<dt>Sessions in the app now</dt><dd>{count}</dd>"));
+    };
+    let half_a_day = std::time::Duration::from_hours(12);
+
+    // given: one of twelve hours, whose browser then stays signed in
+    sign_in(&[]);
+    ada.go(NOTES, "/").unwrap();
+    sign_in(&[("keep", "yes")]);
+    inside(1);
+    server.clock.advance(half_a_day);
+    inside(0);
+
+    // and one of thirty days, whose browser then has twelve hours left
+    ada.go(NOTES, "/").unwrap();
+    sign_in(&[]);
+    inside(1);
+    server.clock.advance(half_a_day);
+    inside(0);
 }
 
 #[test]

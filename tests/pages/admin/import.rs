@@ -2,18 +2,14 @@
 
 use crate::support::{
     PASSWORD, Server, hang_up,
+    import::{self, MIB, answer, line, plain},
     person::{Page, Person},
     probes::Probes,
 };
-use serde_json::{Value, json};
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+use serde_json::json;
+use std::{io::Write, net::TcpStream, time::Duration};
 
 const PAGE: &str = "/admin/users/import";
-const MIB: usize = 1024 * 1024;
 const TYPE: &str = "multipart/form-data; boundary=----here";
 const END: &[u8] = b"------here--\r\n";
 
@@ -22,16 +18,6 @@ fn scene() -> (Server, Person) {
     server.admin("root");
     let person = server.signed_in_person("root");
     (server, person)
-}
-
-fn line(name: &str, more: &Value) -> String {
-    let mut line = json!({"username": name, "email": format!("{name}@example.com"), "password_hash": "!"});
-    line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    line.to_string() + "\n"
-}
-
-fn plain(name: &str) -> String {
-    line(name, &json!({}))
 }
 
 /// A field of a form, as a browser sends it.
@@ -226,24 +212,19 @@ fn a_file_of_more_than_sixteen_mib_is_refused_to_a_browser_that_sends_it_whole()
     assert_eq!(server.user_count(), accounts);
 }
 
-/// A request whose body has not been sent.
-fn begun(server: &Server, person: &Person, headers: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+/// The head of a request.
+fn head(person: &Person, headers: &str) -> [String; 4] {
     let cookies: Vec<String> = person.cookies.borrow().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let (host, cookies) = (&person.host, cookies.join("; "));
-    let head = format!(
-        "POST {PAGE} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {TYPE}\r\nCookie: {cookies}\r\n{headers}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
+    let cookies = format!("Cookie: {}", cookies.join("; "));
+    [format!("Host: {}", person.host), format!("Content-Type: {TYPE}"), cookies, headers.to_owned()]
 }
 
-/// The first part of an answer.
-fn answer(mut stream: TcpStream) -> String {
-    let mut text = [0; 4096];
-    let count = stream.read(&mut text).unwrap();
-    String::from_utf8_lossy(&text[..count]).into_owned()
+fn begun(server: &Server, person: &Person, headers: &str) -> TcpStream {
+    import::begun(server, PAGE, &head(person, headers).each_ref().map(String::as_str))
+}
+
+fn let_in(server: &Server, person: &Person, headers: &str) -> TcpStream {
+    import::let_in(server, PAGE, &head(person, headers).each_ref().map(String::as_str))
 }
 
 #[test]
@@ -269,20 +250,17 @@ fn one_file_is_uploaded_at_a_time() {
     let other = server.signed_in_person("other");
     let body = large("bob", 15 * MIB);
     let length = format!("Content-Length: {}\r\nSec-Fetch-Site: same-origin", body.len());
-    let mut first = begun(&server, &root, &length);
+    let mut first = let_in(&server, &root, &length);
     first.write_all(&body[..14 * MIB]).unwrap();
 
-    // The first has its turn once its head has been read. A browser sends all before it reads that it has to wait.
-    let refused = (0..200).find_map(|_| {
-        let page = send(&other, &form(&[file("\n".repeat(3 * MIB)), part("dry-run", "", b"yes")]));
-        (page.status == 503).then_some(page)
-    });
-    refused.expect("the first one has its turn").says(503, "Nothing was imported. Another file is being imported");
+    // A browser sends all before it reads that it has to wait.
+    let refused = send(&other, &form(&[file("\n".repeat(3 * MIB)), part("dry-run", "", b"yes")]));
+    refused.says(503, "Nothing was imported. Another file is being imported");
     other.open(PAGE).says(200, "Dry run");
     first.write_all(&body[14 * MIB..]).unwrap();
     assert!(answer(first).starts_with("HTTP/1.1 200 "), "fourteen MiB that waited were not too many in flight");
 
-    hang_up(begun(&server, &root, &length));
+    hang_up(let_in(&server, &root, &length));
     let again = (0..200).map(|_| upload(&other, plain("cy"))).find(|page| page.status != 503);
     again.expect("the turn is over").says(200, "All accounts of the file were imported.");
 }
