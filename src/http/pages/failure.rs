@@ -57,6 +57,7 @@ fn title(code: ErrorCode) -> &'static str {
         ErrorCode::RegistrationClosed => "Registration is closed",
         ErrorCode::InvitationRequired => "You need an invitation",
         ErrorCode::InvalidInvitation | ErrorCode::InvalidResetToken => ENDED[0],
+        ErrorCode::StorageUnavailable => "The service can’t work now",
         other => title_of(other.status()),
     }
 }
@@ -96,10 +97,10 @@ fn text(error: &ApiError) -> String {
         }
         ErrorCode::MethodNotAllowed => "Go back, and use the form or the link on the page.",
         ErrorCode::PayloadTooLarge => "The form is too large.",
-        ErrorCode::RequestTimeout => "The form did not arrive in time. Send it again.",
+        ErrorCode::RequestTimeout => "The form did not arrive in time. Go back, and send it again.",
         ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken => "Sign in, and then try again.",
         ErrorCode::Overloaded => "Wait a few seconds, then try again.",
-        ErrorCode::StorageUnavailable => "Nothing was changed. Try again later, or tell the administrator.",
+        ErrorCode::StorageUnavailable => "Nothing was changed. Tell the administrator, and give the request id below.",
         ErrorCode::InternalError => {
             "Nothing that was confirmed is lost. Tell the administrator, and give the request id below."
         }
