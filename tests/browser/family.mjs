@@ -1,6 +1,10 @@
-// A family behind a proxy: an administrator who never opens a shell, and people with phones, without scripts.
+// A family behind a proxy: an administrator who never opens a shell, and people with phones. None of their browsers runs
+// scripts, and all have windows of 320 pixels.
 
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { promisify } from 'node:util';
 import { serve } from './app.mjs';
 import { Site, Tab, browser, given } from './kit.mjs';
 
@@ -19,9 +23,21 @@ function is(seen, expected, what) {
     if (a !== b) throw new Error(`${what}: ${a}, and not ${b}`);
 }
 
+/** Moves the clock of the service. */
+const moveClock = (by) => writeFileSync(given.clock, by);
+
+/** Whether the page fits the window. */
+async function fits(tab) {
+    const [needed, wide] = await tab.page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+    is([tab.page.viewportSize().width, needed <= wide], [320, true], `${tab.page.url()} needs ${needed} pixels`);
+}
+
 const heading = (tab) => tab.page.locator('h1').innerText();
-const link = (tab, name) => Promise.all([tab.page.waitForEvent('load'), tab.page.getByRole('link', { name, exact: true }).first().click()]);
-const says = async (tab, text) => is(await tab.page.getByText(text).count() > 0, true, `"${text}" at ${tab.page.url()}`);
+async function link(tab, name) {
+    await Promise.all([tab.page.waitForEvent('load'), tab.page.getByRole('link', { name, exact: true }).first().click()]);
+    await fits(tab);
+}
+const says = (tab, text) => tab.page.getByText(text).first().waitFor();
 
 /** Types into a form and sends it, as a browser without scripts lets one. */
 async function send(tab, fields, button) {
@@ -30,7 +46,9 @@ async function send(tab, fields, button) {
         if (await field.evaluate((it) => it.tagName) === 'SELECT') await field.selectOption({ label: text });
         else await field.fill(text);
     }
+    await fits(tab);
     await tab.press(button);
+    await fits(tab);
 }
 
 async function signIn(tab, username, password) {
@@ -38,18 +56,25 @@ async function signIn(tab, username, password) {
     await send(tab, { 'Username or e-mail': username, Password: password }, 'Sign in');
 }
 
-/** What a phone reads from each QR code on a page, as its picture shows it. */
+/** What a phone reads from each QR code on a page: of a picture of the whole screen, the part at which it is held. */
 async function codes(tab) {
+    const page = PNG.sync.read(await tab.page.screenshot({ fullPage: true }));
+    const margin = 8;
     const read = [];
     for (const code of await tab.page.locator('svg.qr').all()) {
-        const { data, width, height } = PNG.sync.read(await code.screenshot());
-        read.push(readCode(new Uint8ClampedArray(data), width, height)?.data);
+        const box = await code.boundingBox();
+        const [left, top] = [box.x - margin, box.y - margin].map((at) => Math.max(0, Math.floor(at)));
+        const width = Math.min(page.width - left, Math.ceil(box.width) + 2 * margin);
+        const height = Math.min(page.height - top, Math.ceil(box.height) + 2 * margin);
+        const part = new PNG({ width, height });
+        PNG.bitblt(page, part, left, top, width, height, 0, 0);
+        read.push(readCode(new Uint8ClampedArray(part.data), width, height)?.data);
     }
     return read;
 }
 
 // ---- The administrator sets up, without a shell
-const root = await Tab.open({ javaScriptEnabled: false });
+const root = await Tab.open(PHONE);
 await root.go(site.setup);
 await send(root, { Username: 'root', 'E-mail address': 'root@example.com', Password: given.password }, 'Create administrator');
 for (const name of ['family', 'parents']) {
@@ -97,16 +122,15 @@ for (const name of FAMILY) {
 }
 
 // ---- Each of them: a new password, an app, an app token for a native client
-/** The status with which an app answers a client that has no cookie, from a page of its own origin. */
+/** The status with which an app answers a client that is no browser. */
 async function asClient(app, token) {
-    const tab = await Tab.open({ bypassCSP: true });
-    await tab.go(`${app}/_usher/test`);
-    const status = await tab.page.evaluate(async (secret) => {
-        const { status } = await fetch('/data', { credentials: 'omit', headers: { authorization: `Basic ${btoa(`any:${secret}`)}` } });
-        return status;
-    }, token);
-    await tab.close();
-    return status;
+    const { host } = new URL(app);
+    const [, , proxy] = given.resolve.find((rule) => rule.includes(` ${host} `)).split(' ');
+    const { stdout } = await promisify(execFile)('curl', [
+        '--silent', '--show-error', '--output', '/dev/null', '--write-out', '%{http_code}', '--max-time', '20', '--noproxy', '*',
+        '--cacert', given.authority, '--connect-to', `${host}:443:${proxy}`, '--user', `any:${token}`, `${app}/data`,
+    ]);
+    return Number(stdout);
 }
 for (const name of FAMILY) {
     const phone = phones[name];
@@ -130,25 +154,57 @@ for (const name of FAMILY) {
     await phone.go(`${site.url}/account/app-tokens`);
     await send(phone, { Name: 'Music on the phone', App: 'Notes' }, 'Create app token');
     const token = (await phone.page.locator('pre code').innerText()).trim();
-    is([await asClient(notes, token), await asClient(notes, `${token.slice(0, -1)}_`), await asClient(wiki, token)], [200, 401, 401], 'the app token');
+    const tried = [[notes, token], [notes, `${token.slice(0, -1)}_`], [wiki, token]];
+    const answers = await Promise.all(tried.map(([app, secret]) => asClient(app, secret)));
+    is(answers, [200, 401, 401], 'a native client');
 }
 
-// ---- Refusals are on record, a locked account is unlocked, a stolen session ends
-const stranger = await Tab.open();
-for (let n = 0; n < 60; n += 1) {
-    await signIn(stranger, 'clara', 'a guess');
-    if (stranger.answer.status() === 429) break;
+// ---- A stranger guesses, today and tomorrow
+const stranger = await Tab.open(PHONE);
+/** Guesses a password until the stranger must wait, or some times. */
+async function guess(times) {
+    for (let n = 0; n < times; n += 1) {
+        await signIn(stranger, 'clara', 'a guess');
+        if (stranger.answer.status() === 429) return;
+    }
 }
-is(stranger.answer.status(), 429, 'the guesses');
+await guess(3);
 await root.page.waitForTimeout(1_500); // refusals are written together
-await root.go(`${site.url}/admin/audit?action=session.sign_in_failed`);
+const day = (ago) => new Date(Date.now() + (1 - ago) * 86_400_000).toISOString().slice(0, 10);
+moveClock('+1d');
+await guess(30);
+is(stranger.answer.status(), 429, 'the guesses');
+const clara = await Tab.open(PHONE);
+await signIn(clara, 'clara', `${given.password} of clara`);
+is([await heading(clara), clara.answer.status()], ['Sign in', 429], 'clara at a browser that is new to her');
+
+// ---- Yesterday's refusals, as a number and one by one
+await root.go(site.url);
+await link(root, 'Administration');
+await root.page.getByText('The numbers as a table').click();
+const row = root.page.getByRole('row', { name: day(1) });
+is(Number(await row.locator('[data-label=Refusals]').innerText()) >= 3, true, 'yesterday’s refusals');
+await link(root, 'Audit log');
+await send(root, { Action: 'session.sign_in_failed', 'First day (UTC)': day(1), 'Last day (UTC)': day(1) }, 'Show');
 await says(root, /failed to sign in to clara/i);
+const days = await root.page.locator('tbody time').evaluateAll((times) => times.map((time) => time.dateTime.slice(0, 10)));
+is([days.length > 0, [...new Set(days)]], [true, [day(1)]], 'the days of what is shown');
+
+// ---- An account is unlocked, by an administrator who has to say again that it is them
 await administer('clara');
 await root.press('Unlock');
+is([await heading(root), root.answer.status()], ['Confirm that it is you', 403], 'a day after the sign-in');
+// The page after it leads on by itself.
+await root.page.getByLabel('Password', { exact: true }).fill(given.password);
+await root.press('Confirm');
 await says(root, 'unlocked');
+await fits(root);
+await signIn(clara, 'clara', `${given.password} of clara`);
+is(await heading(clara), 'Welcome, clara', 'after it was unlocked');
 
+// ---- A stolen session is ended
 await phones.dmitri.go(`${site.url}/account/sessions`);
-const thief = await Tab.open();
+const thief = await Tab.open(PHONE);
 await thief.context.addCookies(await phones.dmitri.context.cookies());
 await thief.go(`${site.url}/account`);
 is(await heading(thief), 'Profile', 'the stolen session');

@@ -21,8 +21,8 @@ export const browser = await chromium.launch({
 
 /** A running server, as a program or an administrator reaches it. */
 export class Site {
-    constructor({ url, api, setup }) {
-        Object.assign(this, { url, api, setup, made: new Map() });
+    constructor(given) {
+        Object.assign(this, given, { made: new Map() });
     }
 
     /** Calls the API as `root`, and returns what it answers. */
@@ -164,33 +164,32 @@ export async function faultsOf(tab, origins) {
     return faults;
 }
 
-export const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } };
-export const THEMES = ['light', 'dark'];
+const SIZES = { phone: { width: 320, height: 640 }, desk: { width: 1280, height: 800 } };
+/** The sizes and themes in which pages are looked at. */
+const LOOKS = given.looks ?? Object.keys(SIZES).flatMap((size) => ['light', 'dark'].map((theme) => [size, theme]));
 
 /** What is wrong with how a page looks, in each size and theme. Calls `keep` with a picture of each. */
 export async function faultsInLooks(tab, keep) {
     const faults = [];
     await tab.page.evaluate(axe.source);
-    for (const [size, viewport] of Object.entries(SIZES)) {
-        await tab.page.setViewportSize(viewport);
-        for (const colorScheme of THEMES) {
-            await tab.page.emulateMedia({ colorScheme });
-            const found = await tab.page.evaluate(async () => {
-                const { violations } = await window.axe.run(document, {
-                    resultTypes: ['violations'],
-                    rules: { 'target-size': { enabled: true } },
-                });
-                const wide = document.documentElement.scrollWidth - window.innerWidth;
-                return {
-                    violations: violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`),
-                    wide,
-                };
+    for (const [size, colorScheme] of LOOKS) {
+        await tab.page.setViewportSize(SIZES[size]);
+        await tab.page.emulateMedia({ colorScheme });
+        const found = await tab.page.evaluate(async () => {
+            const { violations } = await window.axe.run(document, {
+                resultTypes: ['violations'],
+                rules: { 'target-size': { enabled: true } },
             });
-            const where = `${colorScheme}, ${size}`;
-            faults.push(...found.violations.map((violation) => `${violation} (${where})`));
-            if (found.wide > 0) faults.push(`it is ${found.wide} pixels wider than the window (${where})`);
-            await keep(`${colorScheme}-${size}`, await tab.page.screenshot({ fullPage: true }));
-        }
+            const wide = document.documentElement.scrollWidth - window.innerWidth;
+            return {
+                violations: violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`),
+                wide,
+            };
+        });
+        const where = `${colorScheme}, ${size}`;
+        faults.push(...found.violations.map((violation) => `${violation} (${where})`));
+        if (found.wide > 0) faults.push(`it is ${found.wide} pixels wider than the window (${where})`);
+        await keep(`${colorScheme}-${size}`, await tab.page.screenshot({ fullPage: true }));
     }
     return faults;
 }

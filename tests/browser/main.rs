@@ -6,7 +6,7 @@
 //! IMAGES=examples/images cargo test --features system-tests --test browser every_page
 //! ```
 //!
-//! `ONLY_STATE=/register` looks at some states alone: those whose request or name has these words.
+//! `ONLY_STATE='/register|not there'` looks at some states alone: those whose request or name has one of these parts.
 
 #![cfg(feature = "system-tests")]
 
@@ -16,16 +16,19 @@ mod support;
 use serde_json::{Map, Value, json};
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 use support::{
     PASSWORD,
-    binary::{Serving, create_admin},
+    binary::{Serving, command, create_admin},
     proxies::{AUTH, Kind, NOTES, Proxy, WIKI, certificates},
     unique,
 };
 use tempfile::TempDir;
+
+/// By how much a server's clock is ahead, for libfaketime.
+const CLOCK: &str = "clock";
 
 /// A server with its database and its public URL.
 struct Installation {
@@ -36,8 +39,28 @@ struct Installation {
 
 impl Installation {
     fn start(url: &str, arguments: &[&str]) -> Self {
+        Self::prepared(url, arguments, |_, _| ())
+    }
+
+    /// The same with a clock that is as far from that of the machine as the file [`CLOCK`] in its folder says.
+    fn with_clock(url: &str, arguments: &[&str]) -> Self {
+        Self::prepared(url, arguments, |command, folder| {
+            let clock = folder.join(CLOCK);
+            std::fs::write(&clock, "+0").expect("a file");
+            command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
+            command
+                .env("FAKETIME_TIMESTAMP_FILE", clock)
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        })
+    }
+
+    fn prepared(url: &str, arguments: &[&str], prepare: impl FnOnce(&mut Command, &Path)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let serving = Serving::start(folder.path(), &[&["--public-url", url], arguments].concat());
+        let mut command = command(folder.path());
+        command.args(["serve", "--argon2-memory", "64", "--public-url", url]).args(arguments);
+        prepare(&mut command, folder.path());
+        let serving = Serving::spawn(folder.path(), &mut command);
         serving.until_logged("/setup?token=");
         Self { url: url.to_owned(), serving, _folder: folder }
     }
@@ -54,7 +77,8 @@ impl Installation {
         let (_, token) = log.split_once("/setup?token=").expect("a link for the first administrator");
         let token = token.split_whitespace().next().expect("a token");
         let setup = format!("{}/setup?token={token}", self.url);
-        json!({"url": self.url, "api": format!("http://{}/api/v1", self.serving.address), "setup": setup})
+        let api = format!("http://{}/api/v1", self.serving.address);
+        json!({"url": self.url, "api": api, "setup": setup, "database": self.serving.folder.join("usher.db")})
     }
 }
 
@@ -69,7 +93,10 @@ struct Site {
 
 impl Site {
     fn open(kind: Kind) -> Self {
-        let usher = Installation::start(&format!("https://{AUTH}"), &["--trusted-proxy", "127.0.0.1"]);
+        Self::of(kind, Installation::start(&format!("https://{AUTH}"), &["--trusted-proxy", "127.0.0.1"]))
+    }
+
+    fn of(kind: Kind, usher: Installation) -> Self {
         // An IP address of this machine that no other test listens on.
         let [_, _, third, fourth] = std::process::id().to_be_bytes();
         let own = Ipv4Addr::new(127, 200 + u8::try_from(unique() % 50).expect("small"), third, fourth);
@@ -119,6 +146,7 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
             .with_admin(),
         ),
         ("empty", Installation::start("http://empty.localhost", &[])),
+        ("troubled", Installation::start("http://troubled.localhost", &[]).with_admin()),
         ("stale", Installation::start("http://stale.localhost", &["--reauthenticate-after", "1s"]).with_admin()),
     ];
 
@@ -134,9 +162,36 @@ fn every_page_in_each_of_its_states_can_be_seen_and_used_by_everybody() {
     let given = json!({
         "password": PASSWORD, "sites": sites, "apps": [NOTES, WIKI], "upstreams": site.upstreams, "resolve": resolve,
         "key_hash": key_hash(), "routes": routes.collect::<Vec<_>>(), "only": std::env::var("ONLY_STATE").ok(),
-        "images": std::env::var("IMAGES").ok(), "shots": Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser/shots"),
+        "images": std::env::var("IMAGES").ok(), "shots": shots("shots"),
     });
     play("states.mjs", &given);
+}
+
+/// A folder for pictures.
+fn shots(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser").join(name)
+}
+
+/// The pages on the hosts of apps, on a phone.
+fn on_the_hosts_of_apps(kind: Kind, name: &str) {
+    let mut site = Site::open(kind);
+    site.usher = site.usher.with_admin();
+    let given = json!({
+        "password": PASSWORD, "sites": {"main": site.usher.given()}, "apps": [NOTES, WIKI], "upstreams": site.upstreams,
+        "resolve": site.hosts(), "key_hash": key_hash(), "kind": name, "looks": [["phone", "light"]],
+        "shots": shots(&format!("shots-{name}")),
+    });
+    play("behind.mjs", &given);
+}
+
+#[test]
+fn pages_on_the_hosts_of_apps_are_the_same_behind_nginx() {
+    on_the_hosts_of_apps(Kind::Nginx, "nginx");
+}
+
+#[test]
+fn pages_on_the_hosts_of_apps_are_the_same_behind_traefik() {
+    on_the_hosts_of_apps(Kind::Traefik, "traefik");
 }
 
 #[test]
@@ -164,10 +219,12 @@ fn journey(kind: Kind) {
 
 #[test]
 fn a_family_comes_together_without_a_shell_and_without_scripts() {
-    let site = Site::open(Kind::Caddy);
+    let usher = Installation::with_clock(&format!("https://{AUTH}"), &["--trusted-proxy", "127.0.0.1"]);
+    let site = Site::of(Kind::Caddy, usher);
     let given = json!({
         "password": PASSWORD, "sites": {"main": site.usher.given()}, "apps": [NOTES, WIKI],
-        "upstreams": site.upstreams, "resolve": site.hosts(), "key_hash": key_hash(),
+        "upstreams": site.upstreams, "resolve": site.hosts(), "key_hash": key_hash(), "authority": certificates().authority,
+        "clock": site.usher.serving.folder.join(CLOCK),
     });
     play("family.mjs", &given);
 }

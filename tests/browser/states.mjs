@@ -2,12 +2,15 @@
 //
 // A route that the service has and this list lacks is a fault.
 
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { serve } from './app.mjs';
-import { Site, Tab, browser, each, faultsInLooks, faultsOf, given } from './kit.mjs';
+import { failures } from './failures.mjs';
+import { onAppHosts, post } from './hosts.mjs';
+import { Site, Tab, browser, given } from './kit.mjs';
+import { isFor, lookAt, prepare } from './looks.mjs';
 
-const { main, closed, invite, plain, empty, stale } = Object.fromEntries(
+const { main, closed, invite, plain, empty, stale, troubled } = Object.fromEntries(
     Object.entries(given.sites).map(([name, site]) => [name, new Site(site)]),
 );
 const [notes, wiki] = given.apps.map((host) => `https://${host}`);
@@ -17,13 +20,9 @@ const LONG_APP = 'Photographs of the family, from 1890 until today';
 /** What nobody accepts. */
 const faulty = { Username: 'not a username', 'E-mail address': 'nobody', Password: 'short' };
 
-const [states, beforeTheWiki] = [[], []];
+const { states, beforeTheWiki } = onAppHosts(main);
 /** A state of a page: the request that shows it, how one gets there, and the status of the answer. */
-function state(route, name, open, status = 200, list = states) {
-    list.push({ route, name, open, status });
-}
-/** The same while the host of the wiki is not that of an app yet. */
-const stateOfNoApp = (route, name, open, status) => state(route, name, open, status, beforeTheWiki);
+const state = (route, name, open, status = 200) => states.push({ route, name, open, status });
 
 // ---- The first page
 state('GET /', 'without an administrator', (tab) => tab.go(`${empty.url}/`));
@@ -263,7 +262,7 @@ state(`POST ${USER}/app-tokens`, 'revoked', async (tab) => {
         await main.send('POST', `/users/${id}/app-tokens`, { name, app_id: 1 }, token);
     }
     await lookAfterOther(tab, 'irma');
-    await tab.page.getByRole('button', { name: 'Revoke Music on the phone' }).click();
+    await tab.page.getByRole('button', { name: 'Revoke the app token Music on the phone' }).click();
     await tab.page.getByText('The app token was revoked.').waitFor();
 });
 
@@ -435,16 +434,6 @@ state('POST /sign-in', 'waiting time', async (tab) => {
     while ((await guess()).status !== 429);
     await tab.signIn(closed, 'guessed@example.com', 'wrong');
 }, 429);
-state('POST /sign-in', 'on the way to an app', async (tab) => {
-    await tab.go(`${notes}/x`);
-    await tab.send({ 'Username or e-mail': 'nobody', Password: 'wrong' }, 'Sign in');
-}, 401);
-state('POST /sign-in', 'from a page of another site', async (tab) => {
-    await main.person('ada');
-    await tab.signIn(main, 'ada');
-    await tab.go(`${notes}/x`);
-    await post(tab, `${main.url}/sign-in`);
-}, 403);
 state('POST /sign-in', 'not a form', async (tab) => {
     await tab.go(`${main.url}/sign-in`);
     await tab.page.evaluate(() => { document.forms[0].enctype = 'text/plain'; });
@@ -454,17 +443,6 @@ state('POST /sign-in', 'too large', async (tab) => {
     await tab.go(`${main.url}/sign-in`);
     await tab.send({ Password: 'a'.repeat(70_000) }, 'Sign in');
 }, 413);
-
-/** Sends an empty form from where the tab is. */
-async function post(tab, action) {
-    const sent = tab.page.evaluate((action) => {
-        const form = document.createElement('form');
-        Object.assign(form, { method: 'post', action });
-        document.body.append(form);
-        form.submit();
-    }, action);
-    await Promise.all([tab.page.waitForEvent('load'), sent]);
-}
 
 // ---- Confirming the password
 /** A tab of an administrator whose sign-in is too old to register an app, after they have tried to. */
@@ -724,57 +702,9 @@ state('POST /reset', 'the account is disabled', async (tab) => {
     await tab.send({ 'New password': 'another battery' }, 'Set password');
 }, 403);
 
-// ---- Entering apps
-state('GET /enter', 'not signed in', (tab) => tab.go(`${notes}/x`));
-state('GET /enter', 'not signed in, an app with a long name', (tab) => tab.go(`${wiki}/x`));
-state('GET /enter', 'not allowed', async (tab) => {
-    await main.person('ada');
-    await tab.signIn(main, 'ada');
-    await tab.go(`${wiki}/x`);
-}, 403);
-state('GET /enter', 'leads nowhere', (tab) => tab.go(`${main.url}/enter?flow=unknown`), 404);
-state('GET /continue', 'waiting for the app', async (tab) => {
-    await tab.page.route('**/enter?*', (route) => route.abort('aborted'));
-    await tab.go(`${main.url}/continue?flow=unknown`);
-});
-state('GET /_usher/start', 'a circle without the cookie', (tab) => circle(tab, '__Host-usher-app'), 409);
-state('GET /_usher/start', 'a circle with the cookie', (tab) => circle(tab), 409);
-stateOfNoApp('GET /_usher/start', 'of no app', (tab) => tab.go(`${wiki}/_usher/start?to=%2Fx`), 403);
-state('GET /_usher/callback', 'without cookies', (tab) => tab.go(`${notes}/_usher/callback?code=x`), 403);
-state('GET /_usher/callback', 'with a code of another browser', async (tab) => {
-    await tab.go(`${notes}/x`);
-    await tab.go(`${notes}/_usher/callback?code=x`);
-}, 403);
-state('GET /_usher/sign-out', 'leads to the button', (tab) => tab.go(`${notes}/_usher/sign-out`));
-state('GET /_usher/test', 'of an app', (tab) => tab.go(`${notes}/_usher/test`));
-state('GET /_usher/test', 'inside', async (tab) => {
-    await main.person('ada');
-    await tab.signIn(main, 'ada');
-    await tab.go(`${notes}/x`);
-    await tab.go(`${notes}/_usher/test`);
-});
-stateOfNoApp('GET /_usher/test', 'of no app', (tab) => tab.go(`${wiki}/_usher/test`));
 state('GET /_usher/test', 'without a proxy', (tab) => tab.go(`${closed.url}/_usher/test`), 403);
 
-/** Begins the same way again and again, and loses a cookie each time. */
-async function circle(tab, lost) {
-    await main.person('ada');
-    await tab.signIn(main, 'ada');
-    for (let n = 0; n < 3; n += 1) {
-        if (lost) await tab.context.clearCookies({ name: lost });
-        await tab.go(`${notes}/_usher/start?to=%2Fx`);
-    }
-}
-
 // ---- What no page is for
-stateOfNoApp('GET *', 'what the proxy asks about an app that is not registered', (tab) => tab.go(`${wiki}/x`), 403);
-state('GET *', 'what the proxy asks about a form after the session has ended', async (tab) => {
-    await main.person('eve');
-    await tab.signIn(main, 'eve');
-    await tab.go(`${notes}/x`);
-    await main.call('DELETE', `/users/${(await main.person('eve')).id}/sessions`);
-    await post(tab, `${notes}/x`);
-}, 401);
 state('GET *', 'nothing there', (tab) => tab.go(`${main.url}/nothing`), 404);
 state('POST /', 'not a way to ask', async (tab) => {
     await tab.go(`${main.url}/sign-in`);
@@ -793,61 +723,35 @@ const images = {
     'overview.png': ['GET /admin, busy', 'light'],
 };
 
-/** Whether a request is for a route, in which a parameter stands for a part of the path. */
-function isFor(route, asked) {
-    if (route.endsWith('*')) return asked.startsWith(route.slice(0, -1));
-    const [parts, given] = [route.split('/'), asked.split('/')];
-    return parts.length === given.length && parts.every((part, at) => part === given[at] || part.startsWith('{'));
-}
-
-async function look({ route, name, open, status }) {
-    const tab = await Tab.open();
-    const slug = `${route} ${name}`.toLowerCase().replace(/[^a-z0-9]+/g, '-');
-    const faults = [];
-    try {
-        await open(tab);
-        const { origin } = new URL(tab.page.url());
-        const sites = Object.values(given.sites).map((site) => site.url);
-        if (tab.answer.status() !== status) faults.push(`its status is ${tab.answer.status()}, and not ${status}`);
-        if (!tab.asked.some((asked) => isFor(route, asked))) faults.push(`it was shown by ${tab.asked.join(', ')}`);
-        faults.push(...await faultsOf(tab, [origin, ...sites, notes, wiki]));
-        faults.push(...await faultsInLooks(tab, (look, picture) => writeFile(`${given.shots}/${slug}-${look}.png`, picture)));
-        for (const [file, [shown, colorScheme]] of given.images ? Object.entries(images) : []) {
-            if (shown !== `${route}, ${name}`) continue;
-            await tab.page.setViewportSize({ width: 800, height: 480 });
-            await tab.page.emulateMedia({ colorScheme });
-            await tab.page.screenshot({ path: `${given.images}/${file}`, fullPage: true });
-        }
-    } catch (error) {
-        faults.push(`it can't be looked at: ${error.message}`);
+/** Takes the pictures of the README that show a page. */
+async function takeImages(tab, state) {
+    for (const [file, [shown, colorScheme]] of given.images ? Object.entries(images) : []) {
+        if (shown !== state) continue;
+        await tab.page.setViewportSize({ width: 800, height: 480 });
+        await tab.page.emulateMedia({ colorScheme });
+        await tab.page.screenshot({ path: `${given.images}/${file}`, fullPage: true });
     }
-    await tab.close();
-    return faults.map((fault) => `${route}, ${name}: ${fault}`);
 }
 
-await rm(given.shots, { recursive: true, force: true });
-await mkdir(given.shots, { recursive: true });
+await prepare();
 const apps = [await serve('Notes', given.upstreams[0]), await serve('Wiki', given.upstreams[1])];
 const faults = [];
+const failing = failures(troubled);
 // Files that every page asks for, and that no person opens.
-const listed = ['GET /assets/*', ...[...states, ...beforeTheWiki].map(({ route }) => route)];
+const listed = ['GET /assets/*', ...[...states, ...beforeTheWiki, ...failing].map(({ route }) => route)];
 for (const route of given.routes) {
     if (!listed.some((known) => known !== 'GET *' && isFor(known, route))) faults.push(`${route} has no state in this list`);
 }
-const run = (list) => each(
-    // For somebody who works on a page: those whose name has a part.
-    list.filter(({ route, name }) => !given.only || `${route}, ${name}`.includes(given.only)),
-    async (state) => faults.push(...await look(state)),
-);
 await main.call('POST', '/groups', { name: 'family' });
 await main.call('POST', '/apps', { name: 'Notes', url: notes, access: 'everyone' });
 for (const [name, url] of [['Recipes', 'https://recipes.example.org'], ['Music', 'https://music.example.net']]) {
     await main.call('POST', '/apps', { name, url, access: 'everyone' });
 }
 await main.call('PUT', '/users/1', { display_name: 'Ada Lovelace' });
-await run(beforeTheWiki);
+const ofFailures = lookAt(failing, { atOnce: 1 }); // most of which wait
+faults.push(...await lookAt(beforeTheWiki));
 const photographs = await main.call('POST', '/apps', { name: LONG_APP, url: wiki, access: 'admins' });
-await run(states);
+faults.push(...await lookAt(states, { more: takeImages }), ...await ofFailures);
 await browser.close();
 for (const app of apps) app.close();
 for (const fault of faults) console.error(fault);
