@@ -26,6 +26,8 @@ pub struct Entered {
     verify: Vec<Vec<u8>>,
     /// `/auth/me` with session tokens of the same accounts.
     me: Vec<Vec<u8>>,
+    /// The same with the headers of `verify`, which are not read.
+    me_through_proxy: Vec<Vec<u8>>,
 }
 
 impl Entered {
@@ -37,20 +39,22 @@ impl Entered {
         let server = Serving::start(database, &settings)?;
         let mut connection = server.connect()?;
         let emails = rusqlite::Connection::open(database)?;
-        let (mut verify, mut me) = (Vec::new(), Vec::new());
+        let (mut verify, mut me, mut me_through_proxy) = (Vec::new(), Vec::new(), Vec::new());
         for id in (1..).filter(|id| !is_disabled(*id)).take(usize::try_from(BROWSERS)?) {
             let email: String = emails.query_row("SELECT email FROM users WHERE id = ?1", [id], |row| row.get(0))?;
             let login = connection.post("/auth/login", &json!({"email": email, "password": PASSWORD}))?.ok()?.json()?;
             let token = login["token"].as_str().context("no token")?;
-            me.push(format!(
-                "GET /api/v1/auth/me HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
-            ));
             let cookie = enter(&mut connection, &email)?;
             let asked = "X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n";
-            verify.push(format!("GET /api/v1/auth/verify HTTP/1.1\r\n{}{asked}Cookie: {cookie}\r\n\r\n", forwarded()));
+            let of_proxy = format!("{}{asked}Cookie: {cookie}\r\n", forwarded());
+            let get =
+                |path: &str, headers: &str| format!("GET /api/v1/auth/{path} HTTP/1.1\r\n{headers}\r\n").into_bytes();
+            let authorization = format!("Authorization: Bearer {token}\r\n");
+            verify.push(get("verify", &of_proxy));
+            me.push(get("me", &format!("Host: localhost\r\n{authorization}")));
+            me_through_proxy.push(get("me", &format!("{of_proxy}{authorization}")));
         }
-        let [verify, me] = [verify, me].map(|all| all.into_iter().map(String::into_bytes).collect());
-        Ok(Self { server, verify, me })
+        Ok(Self { server, verify, me, me_through_proxy })
     }
 
     pub fn verify_rate(&self, connections: usize, span: Duration) -> Result<f64> {
@@ -59,6 +63,10 @@ impl Entered {
 
     pub fn me_rate(&self, connections: usize, span: Duration) -> Result<f64> {
         self.rate(connections, span, &self.me)
+    }
+
+    pub fn me_through_proxy_rate(&self, connections: usize, span: Duration) -> Result<f64> {
+        self.rate(connections, span, &self.me_through_proxy)
     }
 
     fn rate(&self, connections: usize, span: Duration, requests: &[Vec<u8>]) -> Result<f64> {

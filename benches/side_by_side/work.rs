@@ -181,9 +181,14 @@ impl Work<'_> {
             return Ok(());
         }
         let entered = self.sides.entered.as_ref().context("it was not started")?;
-        let (verify, me) = Self::pair(round, || entered.verify_rate(64, span), || entered.me_rate(64, span))?;
-        let row = self.row("W7 verify by an app's cookie, connections: 64", "/s", "/auth/me", Some(Target::least(0.9)));
-        row.add(verify, Some(me), vec![]);
+        let verify = || entered.verify_rate(64, span);
+        let bare = Self::pair(round, verify, || entered.me_rate(64, span))?;
+        let same = Self::pair(round, verify, || entered.me_through_proxy_rate(64, span))?;
+        for (compared, (verify, me)) in [("/auth/me", bare), ("/auth/me with the same headers", same)] {
+            let name = format!("W7 verify by an app's cookie, against {compared}");
+            let row = self.row(&name, "/s", compared, Some(Target::least(0.9)));
+            row.add(verify, Some(me), vec![]);
+        }
         Ok(())
     }
 
