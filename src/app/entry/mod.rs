@@ -105,10 +105,7 @@ impl Entry {
             Shown::AppToken(secret) => self.by_app_token(origin, secret).await?,
             Shown::Cookie(None) => return Err(Error::AuthenticationRequired),
             Shown::Cookie(Some(token)) => {
-                let EnteredApp { signed_in, with_app, door } = self.entered(token).await?;
-                if door.origin != *origin {
-                    return Err(Error::InvalidToken);
-                }
+                let EnteredApp { signed_in, with_app, door } = self.entered(token, origin).await?;
                 sessions::use_with_app(&self.core, &signed_in.session, &with_app)?;
                 (Actor::SignedIn(Arc::new(signed_in)), door)
             }
@@ -139,9 +136,9 @@ impl Entry {
         found.filter(|door| door.origin == *origin).ok_or(Error::Forbidden)
     }
 
-    async fn entered(&self, token: &AppSessionToken) -> Result<EnteredApp, Error> {
-        let hash = token.hash();
-        self.core.look_up(move |reader| reader.entered_by_token(&hash)).await?.ok_or(Error::InvalidToken)
+    async fn entered(&self, token: &AppSessionToken, origin: &Origin) -> Result<EnteredApp, Error> {
+        let (hash, origin) = (token.hash(), origin.clone());
+        self.core.look_up(move |reader| reader.entered_by_token(&hash, &origin)).await?.ok_or(Error::InvalidToken)
     }
 
     /// What travels with a browser that is going to an app until it is signed in. Writes nothing, for anybody may ask.

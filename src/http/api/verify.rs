@@ -4,7 +4,7 @@ use crate::{
     app::{App, Shown},
     domain::{Actor, Caller, DisplayName, Error, GroupName, Origin, Role, User},
     http::{
-        auth::{ForwardedRequest, RequestKind, start_of},
+        auth::{ForwardedRequest, Manner, RequestKind, start_of},
         wire::{
             error::{ApiError, ErrorCode},
             query::{FromParameter, Query, query},
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use poem::{
-    IntoResponse, Response,
+    IntoResponse, Request, Response,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
@@ -193,14 +193,19 @@ impl Verify {
     /// username. For an app with https, a `401` offers `Basic`, too, unless a browser seems to be asking. Values of
     /// `Authorization` that are not tokens of ours are left to the app.
     #[oai(path = "/auth/verify", method = "get", operation_id = "verify")]
-    async fn verify(&self, request: ForwardedRequest, query: Query<VerifyQuery>) -> Result<Verified, ApiError> {
+    async fn verify(
+        &self,
+        asked: &Request,
+        request: ForwardedRequest,
+        query: Query<VerifyQuery>,
+    ) -> Result<Verified, ApiError> {
         let role = query.0.role.unwrap_or(Role::User);
         let Some(app) = &request.to else {
             return Verified::caller(self.app.sessions.verify(&request.caller, role)?);
         };
         match self.enter(&request, app).await {
             Ok(caller) => Verified::caller(self.app.sessions.verify(&caller, role)?),
-            Err(refusal) => elsewhere(refusal, &request, app, query.0.refuse.is_some()),
+            Err(refusal) => elsewhere(refusal, &request, app, Manner::of(asked, app)?, query.0.refuse.is_some()),
         }
     }
 }
@@ -236,14 +241,20 @@ const NOT_SENT: &str = "you are no longer signed in, so what you have just sent 
 
 /// A person who opens a page of the app is sent to the start of the sign-in, which also says why somebody may not enter.
 /// A proxy that passes on nothing but `401` and `403` is told where that is. What else goes wrong is told to people on a page.
-fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse: bool) -> Result<Verified, ApiError> {
+fn elsewhere(
+    refusal: ApiError,
+    request: &ForwardedRequest,
+    app: &Origin,
+    manner: Manner,
+    refuse: bool,
+) -> Result<Verified, ApiError> {
     let is_unknown = matches!(refusal.code, ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken);
     let is_kept_out = refusal.message == KEPT_OUT;
     let by_cookie = !request.has_token();
     let has_pages = request.has_pages();
-    match request.kind {
+    match manner.kind {
         RequestKind::Navigation if has_pages && by_cookie && (is_unknown || is_kept_out) => {
-            let location = start_of(app, &request.path);
+            let location = start_of(app, &manner.path);
             if !refuse {
                 return Verified::elsewhere(location);
             }
@@ -253,6 +264,6 @@ fn elsewhere(refusal: ApiError, request: &ForwardedRequest, app: &Origin, refuse
             Err(ApiError::with_message(ErrorCode::AuthenticationRequired, NOT_SENT).for_person())
         }
         RequestKind::Navigation | RequestKind::SentForm => Err(refusal.for_person()),
-        RequestKind::Other => Err(refusal.offering_basic(request.offers_basic)),
+        RequestKind::Other => Err(refusal.offering_basic(manner.offers_basic)),
     }
 }

@@ -68,15 +68,11 @@ pub struct ForwardedRequest {
     pub caller: Caller,
     /// The app's origin; `None` where the proxy forwards none.
     pub to: Option<Origin>,
-    pub path: AppPath,
-    pub kind: RequestKind,
     /// Whether a page of another origin made the browser send it, and it may change something or shows an app token that the
     /// browser remembers.
     pub is_forged: bool,
     pub app_token: Option<AppTokenSecret>,
     pub app_cookie: Option<AppSessionToken>,
-    /// Whether a native client may be asking, which waits to be asked for an app token by the scheme `Basic`.
-    pub offers_basic: bool,
     context: Arc<Context>,
 }
 
@@ -99,6 +95,33 @@ impl ForwardedRequest {
     /// Whether a token in `Authorization` decides, and not the cookie.
     pub fn has_token(&self) -> bool {
         self.app_token.is_some() || self.caller.signed_in().is_some()
+    }
+}
+
+fn forwarded_method(headers: &HeaderMap) -> Result<&str, ApiError> {
+    only(headers, &FORWARDED_METHOD)?.ok_or_else(unreadable)
+}
+
+/// How to refuse a request to an app: what its sender can do with the answer. Most requests are not refused, and need not be
+/// read so far.
+pub struct Manner {
+    pub kind: RequestKind,
+    pub path: AppPath,
+    /// Whether a native client may be asking, which waits to be asked for an app token by the scheme `Basic`.
+    pub offers_basic: bool,
+}
+
+impl Manner {
+    pub fn of(request: &Request, app: &Origin) -> Result<Self, ApiError> {
+        let headers = request.headers();
+        let uri = headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/");
+        // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
+        let is_ours = uri.starts_with("/_usher/");
+        Ok(Self {
+            kind: if is_ours { RequestKind::Other } else { RequestKind::of(forwarded_method(headers)?, headers)? },
+            path: AppPath::of(uri),
+            offers_basic: offers_basic(app, headers),
+        })
     }
 }
 
@@ -146,50 +169,29 @@ impl ForwardedRequest {
         let (context, headers) = (Context::shared(request)?, request.headers());
         match origin(context, headers)? {
             None => Ok(Self::without_origin(context, SignedInCaller::read(request).await?)),
-            Some(app) => {
-                let offers_basic = offers_basic(&app, headers);
-                let read = Self::to_app(context, headers, app, offers_basic).await;
-                read.map_err(|error| error.offering_basic(offers_basic))
-            }
+            Some(app) => match Self::to_app(context, headers, &app).await {
+                Ok(read) => Ok(Self { to: Some(app), ..read }),
+                Err(error) => Err(error.offering_basic(offers_basic(&app, headers))),
+            },
         }
     }
 
     fn without_origin(context: &Arc<Context>, SignedInCaller(caller): SignedInCaller) -> Self {
-        Self {
-            caller,
-            to: None,
-            path: AppPath::of("/"),
-            kind: RequestKind::Other,
-            is_forged: false,
-            app_token: None,
-            app_cookie: None,
-            offers_basic: false,
-            context: context.clone(),
-        }
+        Self { caller, to: None, is_forged: false, app_token: None, app_cookie: None, context: context.clone() }
     }
 
-    async fn to_app(
-        context: &Arc<Context>,
-        headers: &HeaderMap,
-        app: Origin,
-        offers_basic: bool,
-    ) -> Result<Self, ApiError> {
-        let method = only(headers, &FORWARDED_METHOD)?.ok_or_else(unreadable)?;
-        let uri = headers.get(&FORWARDED_URI).and_then(|uri| uri.to_str().ok()).unwrap_or("/");
+    async fn to_app(context: &Arc<Context>, headers: &HeaderMap, app: &Origin) -> Result<Self, ApiError> {
+        let method = forwarded_method(headers)?;
         let shown = shown(context, headers).await?;
         let app_cookie = cookie::read(headers, CookieName::App, app.is_https()).and_then(AppSessionToken::parse);
         Ok(Self {
-            path: AppPath::of(uri),
-            // A proxy that asks about our own paths does not pass them on, and would lead people round in circles.
-            kind: if uri.starts_with("/_usher/") { RequestKind::Other } else { RequestKind::of(method, headers)? },
             is_forged: !shown.is_bearer
-                && is_forged(method, headers, &app, app_cookie.is_some(), shown.app_token.is_some())?,
+                && is_forged(method, headers, app, app_cookie.is_some(), shown.app_token.is_some())?,
             caller: context.caller(shown.actor),
             app_token: shown.app_token,
             app_cookie,
-            offers_basic,
             context: context.clone(),
-            to: Some(app),
+            to: None,
         })
     }
 }

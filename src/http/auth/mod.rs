@@ -8,7 +8,7 @@ mod forwarded;
 mod visitor;
 
 pub use bearer::{AnyCaller, SignedInCaller};
-pub use forwarded::{AppVisitor, ForwardedRequest, QUERY, RequestKind, start_of};
+pub use forwarded::{AppVisitor, ForwardedRequest, Manner, QUERY, RequestKind, start_of};
 pub use visitor::{Administrator, Member, Visitor};
 
 use crate::domain::USER_AGENT_LENGTH;

@@ -35,11 +35,17 @@ pub(super) use door_columns;
 
 pub(super) fn door_from(row: &dyn Columns, first: usize) -> Result<Door, Fault> {
     let id = row.number(first)?;
-    let fault = |what: &str| Fault::Other(format!("the app {id} has no usable {what}"));
+    let origin = Origin::parse(row.text(first + 2)?);
+    door_at(origin.map_err(|_| Fault::Other(format!("the app {id} has no usable URL")))?, row, first)
+}
+
+/// The same where its origin is known.
+fn door_at(origin: Origin, row: &dyn Columns, first: usize) -> Result<Door, Fault> {
+    let id = row.number(first)?;
     Ok(Door {
-        app: AppId::new(id).ok_or_else(|| fault("id"))?,
+        app: AppId::new(id).ok_or_else(|| Fault::Other(format!("there is an app {id}")))?,
         name: row.text(first + 1)?.to_owned(),
-        origin: Origin::parse(row.text(first + 2)?).map_err(|_| fault("URL"))?,
+        origin,
         may_enter: row.flag(first + 3)?,
         verified_at: row.nullable(first + 4, |n| row.time(n))?,
     })
@@ -68,8 +74,8 @@ impl Reader<'_> {
     }
 
     /// Who has entered which app, by the token of the app's cookie, in one statement: the session of the browser that the
-    /// app's depends on, whether or not the two have expired. For the point door.
-    pub fn entered_by_token(&self, token: &TokenHash) -> Result<Option<EnteredApp>, Error> {
+    /// app's depends on, whether or not the two have expired. Only if it is the app at this origin. For the point door.
+    pub fn entered_by_token(&self, token: &TokenHash, origin: &Origin) -> Result<Option<EnteredApp>, Error> {
         const SQL: &str = concat!(
             "SELECT ",
             user_columns!(),
@@ -78,7 +84,7 @@ impl Reader<'_> {
             door_columns!("u.id", "u.role"),
             " FROM sessions s JOIN sessions p ON p.id = s.parent_id JOIN users u ON u.id = s.user_id
                 JOIN apps a ON a.id = s.app_id
-              WHERE s.token_hash = ?1 AND u.disabled = FALSE"
+              WHERE s.token_hash = ?1 AND a.url = ?2 AND u.disabled = FALSE"
         );
         let read = |row: &dyn Columns| {
             let user = user_from(row)?;
@@ -88,10 +94,10 @@ impl Reader<'_> {
                 last_used_at: row.time(USER_WIDTH + 7)?,
                 expires_at: row.time(USER_WIDTH + 8)?,
             };
-            let door = door_from(row, USER_WIDTH + 9)?;
+            let door = door_at(origin.clone(), row, USER_WIDTH + 9)?;
             Ok(EnteredApp { signed_in: SignedIn { user, session }, with_app, door })
         };
-        Ok(self.sql.first(SQL, values![token], read)?)
+        Ok(self.sql.first(SQL, values![token, origin.as_str()], read)?)
     }
 
     /// The key with which flows are signed.
