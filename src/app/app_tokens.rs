@@ -45,7 +45,8 @@ impl AppTokens {
         created
     }
 
-    /// Limits how often owners create app tokens, as other changes of their accounts. No more than were created can be revoked.
+    /// Limits how often owners create app tokens, as other changes of their accounts. No more than were created can be
+    /// revoked.
     fn charge(&self, caller: &Caller, owner: Option<UserId>) -> Result<Attempt, Error> {
         let own = owner.filter(|id| caller.owns(*id) && !caller.administers());
         let Some(own) = own else { return Ok(Attempt::default()) };

@@ -141,7 +141,7 @@ impl IntoResponse for Verified {
     }
 }
 
-/// By hand, because the derived one makes the names of its headers anew for each answer, a sixth of the request.
+/// By hand, because the derived one makes the names of its headers again for each answer, a sixth of the request.
 impl ApiResponse for Verified {
     fn meta() -> MetaResponses {
         let text = |name: &str, description: &str| MetaHeader {

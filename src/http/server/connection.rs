@@ -113,8 +113,8 @@ impl Connection {
         headers <= MAX_KEPT_HEADERS && self.held.load(Ordering::Relaxed) <= MAX_KEPT_HEAD_BYTES + READ_BUFFER_BYTES
     }
 
-    /// Takes the rest of a request out of the memory that strangers share: its caller is trusted, and the code that reads the body
-    /// limits it. Until the request is over.
+    /// Takes the rest of a request out of the memory that strangers share: its caller is trusted, and the code that reads
+    /// the body limits it. Until the request is over.
     pub fn vouch(&self) {
         self.is_vouched_for.store(true, Ordering::Relaxed);
         self.has_complete_request();

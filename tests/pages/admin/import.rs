@@ -254,7 +254,7 @@ fn one_file_is_uploaded_at_a_time() {
     first.write_all(&body[..14 * MIB]).unwrap();
 
     // A browser sends all before it reads that it has to wait.
-    let refused = send(&other, &form(&[file("\n".repeat(3 * MIB)), part("dry-run", "", b"yes")]));
+    let refused = send(&other, &form(&[file("\n".repeat(15 * MIB)), part("dry-run", "", b"yes")]));
     refused.says(503, "Nothing was imported. Another file is being imported");
     other.open(PAGE).says(200, "Dry run");
     first.write_all(&body[14 * MIB..]).unwrap();

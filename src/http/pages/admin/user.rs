@@ -149,8 +149,8 @@ pub async fn save(admin: Administrator, sent: Form) -> Result<Response> {
     }
 }
 
-/// Joins the groups whose boxes were ticked, and leaves those whose boxes no longer are. Others stay as they are, no matter who
-/// has changed them meanwhile.
+/// Joins the groups whose boxes were ticked, and leaves those whose boxes no longer are. Others stay as they are, no matter
+/// who has changed them meanwhile.
 #[handler]
 pub async fn set_groups(admin: Administrator, sent: Form) -> Result<Response> {
     let opened = Opened::by(admin).await?;
